@@ -1,0 +1,67 @@
+/* Reads of packed bits that never touch a byte beyond the end. */
+#ifndef DC_BITREADER_H
+#define DC_BITREADER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Eight bytes as a little-endian integer; compilers make one load of it. */
+static inline uint64_t dc_load8(const uint8_t *p)
+{
+    return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 |
+           (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 |
+           (uint64_t)p[7] << 56;
+}
+
+/* Where the block of values that begins at i ends: blocks have eight, the last one
+ * may have fewer. */
+static inline size_t dc_block_end(size_t i, size_t count)
+{
+    return count - i < 8 ? count : i + 8;
+}
+
+/* The block of packed values that begins at i, a multiple of 8; the first value is
+ * lowest. Above the last value there may be anything. */
+static inline uint64_t dc_load_block(const uint8_t *packed, size_t i, size_t count, unsigned bits)
+{
+    const uint8_t *p = packed + i / 8 * bits;
+    if ((count - i) / 8 * bits >= 8)
+        return dc_load8(p);
+    size_t bytes = ((dc_block_end(i, count) - i) * bits + 7) / 8;
+    uint64_t word = 0;
+    for (size_t k = 0; k < bytes; k++)
+        word |= (uint64_t)p[k] << (8 * k);
+    return word;
+}
+
+/* A bit string, read from its beginning. */
+struct dc_bitreader {
+    const uint8_t *next; /* first byte that isn't wholly in `bits` */
+    const uint8_t *end;
+    uint64_t bits;       /* unread bits, the next one lowest; zero above `have` at the end */
+    unsigned have;       /* how many of them count */
+};
+
+/* Makes `have` at least 56, or all that is left. */
+static inline void dc_refill(struct dc_bitreader *r)
+{
+    if (r->end - r->next >= 8) {
+        /* The bytes of which only a part fits are loaded again next time. */
+        r->bits |= dc_load8(r->next) << r->have;
+        r->next += (63 - r->have) >> 3;
+        r->have |= 56;
+        return;
+    }
+    while (r->have <= 56 && r->next < r->end) {
+        r->bits |= (uint64_t)*r->next++ << r->have;
+        r->have += 8;
+    }
+}
+
+static inline void dc_skip(struct dc_bitreader *r, unsigned count)
+{
+    r->bits >>= count;
+    r->have -= count;
+}
+
+#endif

@@ -1,0 +1,116 @@
+/* The C kernels of deepcompress: codecs, validation and products with packed tensors.
+ *
+ * Every function has a NumPy twin of the same stem in the Python package, which
+ * defines what it computes. What holds for all of them:
+ *
+ * - They read and write exactly the elements that their contract names, nothing
+ *   beyond the end, and keep no pointer. Inputs and outputs must not overlap.
+ *   Memory belongs to the caller; nothing is allocated.
+ * - There is no mutable state: they may run at once in any number of threads.
+ * - Only what comes from files is checked, and reported by a status. Arguments
+ *   are the caller's responsibility.
+ *
+ * Packed values: value i of width b occupies bits [i*b, (i+1)*b) of a bit string
+ * that fills bytes from the least significant bit; unused bits of the last byte
+ * are zero. Eight values of b bits take exactly b bytes.
+ *
+ * The region between the marker comments is also read by cffi, so it has nothing
+ * but plain declarations.
+ */
+#ifndef DEEPCOMPRESS_H
+#define DEEPCOMPRESS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* cdef begins */
+
+enum dc_status {
+    DC_OK = 0,
+    DC_TRUNCATED,    /* the coded bits end before the last symbol */
+    DC_BAD_CODE,     /* a bit pattern has no symbol */
+    DC_TRAILING,     /* whole bytes follow the last symbol */
+    DC_BAD_PADDING,  /* an unused bit of the last byte is set */
+    DC_BAD_POSITION, /* an entry lies outside its tensor */
+    DC_BAD_LABEL,    /* a label has no centroid */
+    DC_NO_ISA,       /* this processor or build lacks the instruction set */
+    DC_STATUS_COUNT
+};
+
+/* One sentence for a status, without a full stop; static. */
+const char *dc_strerror(enum dc_status status);
+
+/* The compiler that built this, with its version; static. */
+const char *dc_compiler(void);
+
+/* bitpack: `count` values, each below 2**bits, 1 <= bits <= 8, into
+ * ceil(count * bits / 8) bytes, and back. */
+void dc_pack(const uint8_t *values, size_t count, unsigned bits, uint8_t *packed);
+void dc_unpack(const uint8_t *packed, size_t count, unsigned bits, uint8_t *values);
+
+/* relindex: positions[i] = sum(gaps[0..i] + 1) - 1 for a tensor of `size` elements.
+ * DC_BAD_POSITION: *at is the first entry that isn't below `size`, and the
+ * positions before it are written. */
+enum dc_status dc_decode_gaps(const uint8_t *gaps, size_t count, int64_t size,
+                              int64_t *positions, size_t *at);
+
+/* huffman: canonical codes of `alphabet` (at most 256) symbols. `lengths` (at most 12)
+ * must be those of a complete code, or of one symbol of length 1.
+ *
+ * Encoding: every symbol has a code; `payload` has room for exactly the bits of
+ * all codes, rounded up to bytes.
+ *
+ * Decoding: reads the `size` bytes of `payload`, writes `count` symbols.
+ * DC_TRUNCATED, DC_BAD_CODE: *at is the symbol that couldn't be read, and those
+ * before it are written. DC_TRAILING, DC_BAD_PADDING: *at is the byte at which
+ * the fault begins, and all symbols are written. */
+void dc_huffman_encode(const uint8_t *symbols, size_t count, const uint8_t *lengths,
+                       size_t alphabet, uint8_t *payload);
+enum dc_status dc_huffman_decode(const uint8_t *payload, size_t size, const uint8_t *lengths,
+                                 size_t alphabet, uint8_t *symbols, size_t count, size_t *at);
+
+/* A tensor of any rank, flattened in row-major order, as a matrix of its first axis
+ * against all others. An entry of label 0 is a filler; codebook[0] is of no
+ * consequence. */
+struct dc_tensor {
+    int64_t rows;          /* rows * cols < 2**63 */
+    int64_t cols;
+    int64_t entries;       /* stored entries, fillers included */
+    const float *codebook; /* `centroids` values */
+    const uint8_t *labels; /* packed, ceil(entries * label_bits / 8) bytes */
+    const uint8_t *gaps;   /* packed, ceil(entries * gap_bits / 8) bytes */
+    uint32_t centroids;    /* 1 to 2**label_bits */
+    uint8_t label_bits;    /* 1 to 8 */
+    uint8_t gap_bits;      /* 1 to 8 */
+};
+
+/* validate: every label is below `centroids` and every entry within the tensor,
+ * which the products below take for granted.
+ * DC_BAD_LABEL, then DC_BAD_POSITION: *at is the first such entry. */
+enum dc_status dc_validate(const struct dc_tensor *w, size_t *at);
+
+/* Instruction sets that a product may use; the caller holds the choice. */
+enum dc_isa {
+    DC_SCALAR = 0,
+    DC_ISA_COUNT
+};
+
+/* The name of an instruction set in lower case; static. */
+const char *dc_isa_name(enum dc_isa isa);
+
+/* 1 if this build has the instruction set and this processor and system run it, else 0. */
+int dc_isa_available(enum dc_isa isa);
+
+/* spmv: y = W x, for cols elements of x and rows elements of y.
+ * DC_NO_ISA: nothing is written. */
+enum dc_status dc_spmv(enum dc_isa isa, const struct dc_tensor *w, const float *x, float *y);
+
+/* spmv: Y = W X, for X of shape (cols, n) and Y of shape (rows, n) in row-major
+ * order; consecutive rows start ldx >= n and ldy >= n elements apart, and the
+ * elements between them are left alone. DC_NO_ISA: nothing is written. */
+enum dc_status dc_spmm(enum dc_isa isa, const struct dc_tensor *w, const float *x, size_t ldx,
+                       float *y, size_t ldy, size_t n);
+
+/* cdef ends */
+
+#endif

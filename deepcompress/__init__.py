@@ -1,0 +1,51 @@
+"""Deep Compression (Han, Mao, Dally, ICLR 2016): prune, share, code, and run what was coded.
+
+::
+
+    weights -prune-> mask -quantize-> codebook + labels -relindex-> gaps -huffman-> bits
+            -container-> file
+    file -container-> bits -huffman-> labels + gaps -> CompressedTensor -spmv-> y = W x
+
+Each stage is a module of its own name; `pipeline` puts them in this order. The
+names below are what most users need.
+"""
+
+from .compressed import CompressedTensor
+from .config import Config, TensorConfig, paper_config
+from .errors import (
+    ArgumentError,
+    BackendError,
+    ChecksumError,
+    ConfigError,
+    DataError,
+    DeepCompressError,
+    FormatError,
+    OutputError,
+    TruncatedError,
+    VersionError,
+)
+from .native import backend
+from .pipeline import CompressedModel, compress, load
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ArgumentError",
+    "BackendError",
+    "ChecksumError",
+    "CompressedModel",
+    "CompressedTensor",
+    "Config",
+    "ConfigError",
+    "DataError",
+    "DeepCompressError",
+    "FormatError",
+    "OutputError",
+    "TensorConfig",
+    "TruncatedError",
+    "VersionError",
+    "backend",
+    "compress",
+    "load",
+    "paper_config",
+]

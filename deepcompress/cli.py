@@ -1,0 +1,153 @@
+"""The command line: what may be written there, and what comes back.
+
+Each command prints its answer to standard output: text, or one JSON object where
+``--json`` is given. An error is one line on standard error, ``deepcompress: error: …``;
+with ``--json`` there is also an object with ``error``, the message, and ``kind``, the
+name of its class in `errors`, on standard output. Exit status:
+
+- 0: done;
+- 1: a file isn't valid, or the system failed (disk full);
+- 2: the command has to change: an unknown option or choice, a file, data or a backend
+  that isn't there, an ``--out`` that can't be used;
+- 130: interrupted (Ctrl-C); 141: nobody reads the answer any more (``… | head``).
+"""
+
+import argparse
+import errno
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from . import __version__, commands, recipes
+from .atomic import canonical_json
+from .errors import ArgumentError, DeepCompressError, FormatError, OutputError
+
+PROGRAM = "deepcompress"
+DONE, FAILED, WRONG_USE, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
+RESUMABLE = (["demo"], ["run"])
+SYSTEM_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments, those of the process by default.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    as_json = "--json" in arguments  # known even where the arguments can't be parsed
+    try:
+        options = vars(_parser().parse_args(arguments))
+        command, _ = options.pop("command"), options.pop("json")
+        answer = command(**options)
+        return _print(canonical_json(answer.values) if as_json else answer.text + "\n", DONE)
+    except KeyboardInterrupt:
+        resumable = arguments[:1] in RESUMABLE
+        hint = "; the same command goes on where it stopped" if resumable else ""
+        print(f"{PROGRAM}: interrupted{hint}", file=sys.stderr)
+        return INTERRUPTED
+    except DeepCompressError as error:
+        message = " ".join(str(error).split("\n"))
+        print(f"{PROGRAM}: error: {message}", file=sys.stderr)
+        if not as_json:
+            return _status(error)
+        return _print(
+            canonical_json({"error": message, "kind": type(error).__name__}), _status(error)
+        )
+
+
+def _status(error: DeepCompressError) -> int:
+    """Return the exit status for an error."""
+    system_failed = (
+        isinstance(error, OutputError)
+        and getattr(error.__cause__, "errno", None) in SYSTEM_FAILURES
+    )
+    return FAILED if isinstance(error, FormatError) or system_failed else WRONG_USE
+
+
+def _print(text: str, status: int) -> int:
+    """Print to standard output; return `status` unless that fails."""
+    try:
+        try:
+            print(text, end="", flush=True)
+        except UnicodeEncodeError:  # a terminal without µ, a file's name that isn't text
+            print(text.encode("ascii", "backslashreplace").decode(), end="", flush=True)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            return UNREAD
+        print(f"{PROGRAM}: error: standard output: {error.strerror}", file=sys.stderr)
+        return FAILED
+    return status
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises our error instead of exiting, so that every error comes out in the same way."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ArgumentError(f"{message} (see {self.prog} --help)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=PROGRAM,
+        description="Deep Compression (Han, Mao, Dally 2016): prune, share, code, and run packed.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(command: Callable[..., commands.Answer], help: str) -> argparse.ArgumentParser:
+        name = command.__name__
+        subparser = subparsers.add_parser(name, help=help, description=help, allow_abbrev=False)
+        subparser.set_defaults(command=command)
+        subparser.add_argument("--json", action="store_true", help="answer in JSON")
+        return subparser
+
+    folder = "folder for the results; the same command goes on there, or shows what ended there"
+    data = "folder of MNIST's four files; default: $DEEPCOMPRESS_DATA, then a download"
+
+    demo = add(commands.demo, "compress a small network for scikit-learn's digits, within a minute")
+    demo.add_argument("--out", metavar="DIR", help=f"{folder}; default: {commands.DEMO_FOLDER}")
+
+    run = add(commands.run, "train, prune, share, code and measure a network of the paper")
+    networks = sorted({network for _, network in recipes.RECIPES})
+    run.add_argument("network", metavar=f"{{{','.join(networks)}}}")
+    run.add_argument("--data", metavar="DIR", help=data)
+    run.add_argument("--recipe", default="paper", metavar="NAME", help="default: paper")
+    run.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="default: 0")
+    default = f"{commands.RUNS_FOLDER}/NETWORK-seedN"
+    run.add_argument("--out", metavar="DIR", help=f"{folder}; default: {default}")
+    threads = "default: all processors; the result is the same"
+    run.add_argument("--threads", type=_whole(1), metavar="N", help=threads)
+    holdout = "measure on the last N training images in place of the test images"
+    run.add_argument("--holdout", type=_whole(0), default=0, metavar="N", help=holdout)
+
+    inspect = add(commands.inspect, "show a file's tensors and where its bytes go")
+    verify = add(commands.verify, "check a file: checksums, decoding, encoding again")
+    evaluate = add(commands.evaluate, "measure a file's network, with its weights packed")
+    decompress = add(commands.decompress, "write a file's tensors, dense, as an npz file")
+    for subparser in (inspect, verify, evaluate, decompress):
+        subparser.add_argument("file", metavar="FILE", help="a .dcnn file")
+    evaluate.add_argument("--data", metavar="DIR", help=f"{data}; not used for the demo's network")
+    decompress.add_argument("-o", dest="out", metavar="OUT.npz", required=True)
+
+    add(commands.info, "show the versions and the backend in use")
+    return parser
+
+
+def _whole(minimum: int) -> Callable[[str], int]:
+    """Return a parser of whole numbers from `minimum` on."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < minimum:
+            raise argparse.ArgumentTypeError(f"{text!r} isn't a whole number from {minimum} on")
+        return int(text)
+
+    return parse

@@ -1,0 +1,163 @@
+"""What to do with each tensor: a default, refined by the tensor's kind and by its name."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from .errors import ConfigError
+from .quantize import INITS
+from .tensors import MAX_BITS
+
+METHODS = ("shared", "raw", "float16")
+KINDS = ("conv", "fc", "bias")
+
+
+@dataclass(frozen=True)
+class TensorConfig:
+    """How one tensor is compressed.
+
+    Attributes
+    ----------
+    method : {"shared", "raw", "float16"}
+        Share the weights; keep the elements exactly; or round them to half precision.
+    bits : int
+        Width of a label, 1 to 8.
+    gap_bits : int or None
+        Width of a gap, 1 to 8; None takes the width with the fewest bytes.
+    init : {"linear", "density", "random", "kmeans++"}
+        Start of the centroids.
+    sensitivity, sparsity, threshold : float or None
+        Prune so before sharing (see `prune`), at most one of them. None of them
+        keeps the weights that aren't zero.
+    huffman : bool
+        Code labels and gaps where that saves bytes, or leave them at fixed width.
+    min_size : int
+        A tensor with fewer elements is kept raw: its codebook would cost more than it saves.
+    """
+
+    method: str = "shared"
+    bits: int = 5
+    gap_bits: int | None = None
+    init: str = "linear"
+    sensitivity: float | None = None
+    sparsity: float | None = None
+    threshold: float | None = None
+    huffman: bool = True
+    min_size: int = 128
+
+    def __post_init__(self) -> None:
+        _choice("method", self.method, METHODS)
+        _choice("init", self.init, tuple(INITS))
+        _range("bits", self.bits, 1, MAX_BITS)
+        if self.gap_bits is not None:
+            _range("gap_bits", self.gap_bits, 1, MAX_BITS)
+        _range("min_size", self.min_size, 0, 1 << 62)
+        if not isinstance(self.huffman, bool):
+            raise ConfigError(f"huffman must be true or false, not {self.huffman!r}")
+        rules = ("sensitivity", "sparsity", "threshold")
+        given = [rule for rule in rules if getattr(self, rule) is not None]
+        if len(given) > 1:
+            raise ConfigError(f"{' and '.join(given)} exclude each other")
+        for rule in given:
+            value = getattr(self, rule)
+            if not isinstance(value, (int, float)) or not value >= 0:
+                raise ConfigError(f"{rule} must be a number >= 0, not {value!r}")
+
+
+@dataclass(frozen=True)
+class Config:
+    """The choices for all tensors of a model.
+
+    Attributes
+    ----------
+    default : TensorConfig
+        Where nothing else is said.
+    by_kind : mapping of str to mapping
+        Fields of `TensorConfig` that replace the default's, for a kind of tensor:
+        ``"conv"`` (rank 3 and more), ``"fc"`` (rank 2) or ``"bias"`` (rank 0 and 1).
+    by_name : mapping of str to mapping
+        The same for a tensor by its name; stronger than its kind.
+
+    Raises
+    ------
+    ConfigError
+        If a kind, field or value is unknown, naming it and the choices.
+
+    Examples
+    --------
+    >>> config = Config(by_kind={"conv": {"bits": 8}}, by_name={"conv1.weight": {"method": "raw"}})
+    >>> config.of("conv2.weight", (50, 20, 5, 5)).bits
+    8
+    """
+
+    default: TensorConfig = field(default_factory=TensorConfig)
+    by_kind: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    by_name: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for kind in self.by_kind:
+            _choice("kind", kind, KINDS)
+        for where, overrides in [*self.by_kind.items(), *self.by_name.items()]:
+            try:
+                _override(self.default, overrides)
+            except ConfigError as error:
+                raise ConfigError(f"configuration of {where!r}: {error}") from None
+
+    def of(self, name: str, shape: tuple[int, ...]) -> TensorConfig:
+        """Return the configuration of one tensor."""
+        kind = kind_of(shape)
+        base = self.default
+        if kind == "bias" and "bias" not in self.by_kind:
+            base = replace(base, method="raw")
+        base = _override(base, self.by_kind.get(kind, {}))
+        return _override(base, self.by_name.get(name, {}))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the configuration as JSON's types; `from_dict` reads it back."""
+        return {
+            "default": asdict(self.default),
+            "by_kind": {kind: dict(values) for kind, values in self.by_kind.items()},
+            "by_name": {name: dict(values) for name, values in self.by_name.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Config":
+        """Build a configuration from what `to_dict` returned; raise ConfigError otherwise."""
+        for key in values:
+            _choice("configuration key", key, ("default", "by_kind", "by_name"))
+        default = _override(TensorConfig(), values.get("default", {}))
+        return cls(default, values.get("by_kind", {}), values.get("by_name", {}))
+
+
+def paper_config() -> Config:
+    """Return the paper's widths: 8-bit labels and gaps for conv, 5-bit for fc (section 4)."""
+    return Config(
+        by_kind={"conv": {"bits": 8, "gap_bits": 8}, "fc": {"bits": 5, "gap_bits": 5}},
+    )
+
+
+def kind_of(shape: tuple[int, ...]) -> str:
+    """Return ``"conv"``, ``"fc"`` or ``"bias"``, by the rank of a tensor."""
+    return KINDS[0] if len(shape) > 2 else KINDS[1] if len(shape) == 2 else KINDS[2]
+
+
+def _override(base: TensorConfig, values: Mapping[str, Any]) -> TensorConfig:
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"expected fields and their values, not {values!r}")
+    names = tuple(f.name for f in fields(TensorConfig))
+    for name in values:
+        _choice("field", name, names)
+    rules = {"sensitivity", "sparsity", "threshold"}
+    if rules & set(values):  # a rule replaces the weaker level's, whichever that was
+        base = replace(base, sensitivity=None, sparsity=None, threshold=None)
+    return replace(base, **values)
+
+
+def _choice(what: str, value: Any, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigError(f"unknown {what} {value!r}; the choices are {', '.join(choices)}")
+
+
+def _range(what: str, value: Any, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ConfigError(f"{what} must be a whole number from {low} to {high}, not {value!r}")

@@ -1,0 +1,93 @@
+"""A bounds-checked walk over bytes that nobody has vouched for."""
+
+from dataclasses import dataclass
+
+from .errors import ArgumentError, FormatError, TruncatedError
+
+MAX_VARINT_BYTES = 9  # 63 bits: every size fits a signed 64-bit integer
+
+
+@dataclass
+class Cursor:
+    """Reads forward from `offset` and never past the end of `data`.
+
+    Attributes
+    ----------
+    data : memoryview
+        Bytes, one to an element.
+    what : str
+        Whose bytes they are, for messages.
+    offset : int
+        Of the next byte, in `data`.
+    base : int
+        Offset of ``data[0]`` in the file, for messages.
+    """
+
+    data: memoryview
+    what: str
+    offset: int = 0
+    base: int = 0
+
+    @property
+    def left(self) -> int:
+        """Bytes that remain."""
+        return len(self.data) - self.offset
+
+    def take(self, size: int, field: str) -> memoryview:
+        """Return the next `size` bytes, or raise TruncatedError naming the field."""
+        if size > self.left:
+            raise TruncatedError(
+                f"{self.what}: {field} at offset {self.base + self.offset} needs {size} bytes, "
+                f"only {self.left} are left"
+            )
+        start = self.offset
+        self.offset += size
+        return self.data[start : self.offset]
+
+    def byte(self, field: str) -> int:
+        """Return the next byte as an integer."""
+        return self.take(1, field)[0]
+
+    def varint(self, field: str) -> int:
+        """Return the next varint; raise FormatError if it is too long or not the shortest."""
+        value = 0
+        for index in range(MAX_VARINT_BYTES):
+            group = self.byte(field)
+            value |= (group & 0x7F) << (7 * index)
+            if group < 0x80:
+                if group == 0 and index > 0:
+                    raise self.error(f"{field} isn't written in the fewest bytes")
+                return value
+        raise self.error(f"{field} has more than {MAX_VARINT_BYTES} bytes")
+
+    def end(self) -> None:
+        """Raise FormatError unless every byte was read."""
+        if self.left:
+            raise self.error(f"{self.left} bytes more than declared")
+
+    def error(self, problem: str) -> FormatError:
+        """Return a FormatError that says where the cursor stands."""
+        return FormatError(f"{self.what}: {problem} (offset {self.base + self.offset})")
+
+
+def varint(value: int) -> bytes:
+    """Write an unsigned integer in groups of seven bits, the lowest first.
+
+    Raises
+    ------
+    ArgumentError
+        If the value is negative or 2**63 or more.
+
+    Examples
+    --------
+    >>> varint(300).hex()
+    'ac02'
+    """
+    if not 0 <= value < 1 << (7 * MAX_VARINT_BYTES):
+        raise ArgumentError(f"a size must be 0 to 2**63 - 1, not {value}")
+    groups = bytearray()
+    while value >= 0x80:
+        groups.append(value & 0x7F | 0x80)
+        value >>= 7
+    groups.append(value)
+    return bytes(groups)

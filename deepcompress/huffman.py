@@ -1,0 +1,207 @@
+"""Stage 3b: symbols as bits, by canonical Huffman codes of limited length.
+
+Han et al. 2016, §4: "A Huffman code is an optimal prefix code commonly used for
+lossless data compression […]. It uses variable-length codewords to encode source
+symbols. […] More common symbols are represented with fewer bits."
+
+The road from symbols to bits is ``counts -> code_lengths -> canonical_codes ->
+encode``; a reader needs the lengths only. `decode` follows the decoder of
+Mark Adler's puff, which is the shortest complete description of a canonical code.
+
+Format notes
+------------
+- *Lengths* are those of an optimal code of at most ``MAX_CODE_BITS`` bits, made by
+  package-merge (Larmore & Hirschberg 1990). Deviation: the paper doesn't limit
+  the length; 12 bits let a decoder look up any code in one table of 4,096
+  entries, and cost nothing unless a symbol is rarer than 1 in 610 (Katona & Nemetz
+  1976).
+- *Ties* are decided by the symbol: among symbols of equal count, a smaller
+  symbol never has the longer code. Equal counts give equal lengths everywhere.
+- *Codes* are canonical, as in deflate (RFC 1951, §3.2.2): shorter codes come
+  first, codes of one length ascend by symbol. A code is written from its most
+  significant bit, into a bit string that fills bytes from the least significant.
+- *One symbol in use:* its code is ``0`` and each occurrence costs one bit, so that
+  the payload still tells how long it must be. It is the only incomplete code.
+- *No symbol at all:* every length is 0 and the payload is empty.
+- *Padding:* unused bits of the last byte are zero, and no byte follows.
+- *Table of lengths:* see `code_table`.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from . import native
+from .bitpack import as_uint8, check_count
+from .code_table import decode_lengths, encode_lengths
+from .errors import ArgumentError, FormatError, TruncatedError
+from .prefix_code import (
+    MAX_ALPHABET,
+    MAX_CODE_BITS,
+    canonical_codes,
+    check_counts,
+    check_lengths,
+    code_lengths,
+)
+from .tensors import UInt8Array
+
+__all__ = [
+    "MAX_ALPHABET",
+    "MAX_CODE_BITS",
+    "canonical_codes",
+    "code_lengths",
+    "decode",
+    "decode_lengths",
+    "encode",
+    "encode_lengths",
+    "encoded_bits",
+]
+
+
+def encode(symbols: npt.ArrayLike, lengths: npt.ArrayLike) -> bytes:
+    """Write symbols with the canonical code of the given lengths.
+
+    Parameters
+    ----------
+    symbols : array_like of shape (count,), dtype uint8
+    lengths : array_like of shape (A,), uint8
+        Code length of each symbol of the alphabet.
+
+    Returns
+    -------
+    bytes
+        ``ceil(encoded_bits(bincount(symbols), lengths) / 8)`` of them.
+
+    Raises
+    ------
+    ArgumentError
+        If `symbols` isn't a one-dimensional uint8 array, or a symbol that
+        occurs has no code.
+    FormatError
+        If no complete prefix code has these lengths.
+
+    Examples
+    --------
+    >>> encode(np.array([2, 0, 1], np.uint8), np.array([1, 2, 2], np.uint8)).hex()
+    '0b'
+    """
+    symbols = as_uint8(symbols, "symbols")
+    lengths = check_lengths(lengths)
+    counts = np.bincount(symbols, minlength=len(lengths))
+    bits = encoded_bits(counts, np.pad(lengths, (0, len(counts) - len(lengths))))
+    if native.active():
+        return native.huffman_encode(symbols, lengths, (bits + 7) // 8).tobytes()
+    return _encode(symbols, lengths).tobytes()
+
+
+def decode(
+    payload: bytes | memoryview | UInt8Array, lengths: npt.ArrayLike, count: int
+) -> UInt8Array:
+    """Read ``count`` symbols; the payload must end with the last of them.
+
+    Parameters
+    ----------
+    payload : bytes, memoryview or ndarray of uint8
+    lengths : array_like of shape (A,), uint8
+        Code length of each symbol of the alphabet.
+    count : int
+        Number of symbols, ``>= 0``.
+
+    Returns
+    -------
+    ndarray of shape (count,), uint8
+
+    Raises
+    ------
+    ArgumentError
+        If `count` is negative, or an array has the wrong dtype or shape.
+    TruncatedError
+        If the payload ends before the last symbol.
+    FormatError
+        If no complete prefix code has these lengths, a bit pattern has no
+        symbol, a padding bit is set, or bytes follow the last symbol.
+
+    Examples
+    --------
+    >>> decode(bytes.fromhex("0b"), np.array([1, 2, 2], np.uint8), 3).tolist()
+    [2, 0, 1]
+    """
+    data = np.frombuffer(payload, np.uint8)
+    lengths = check_lengths(lengths)
+    check_count(count)
+    if count and not lengths.any():
+        raise FormatError(f"{count} symbols are declared, but the code is empty")
+    if count > 8 * len(data):  # a symbol takes at least one bit; also bounds what we allocate
+        raise TruncatedError(f"{len(data)} bytes can't hold {count} symbols")
+    if native.active():
+        return native.huffman_decode(data, lengths, count)
+    return _decode(data, lengths, count)
+
+
+def encoded_bits(counts: npt.ArrayLike, lengths: npt.ArrayLike) -> int:
+    """Return how many bits symbols with these counts take, without padding and table.
+
+    Raises
+    ------
+    ArgumentError
+        If the shapes differ, or a symbol that occurs has no code.
+
+    Examples
+    --------
+    >>> encoded_bits([50, 0, 20, 20, 10], [1, 0, 2, 3, 3])
+    180
+    """
+    counts = check_counts(counts)
+    lengths = np.asarray(lengths)
+    if lengths.shape != counts.shape:
+        raise ArgumentError(f"{counts.shape} counts for {lengths.shape} code lengths")
+    if (missing := np.flatnonzero((counts > 0) & (lengths == 0))).size:
+        raise ArgumentError(f"symbol {missing[0]} occurs, but has no code")
+    return int(counts @ lengths.astype(np.int64))
+
+
+def _encode(symbols: UInt8Array, lengths: UInt8Array) -> UInt8Array:
+    """Write the codes bit by bit, all symbols at once; arguments validated by `encode`."""
+    codes = canonical_codes(lengths)[symbols]
+    widths = lengths[symbols]
+    ends = np.cumsum(widths, dtype=np.int64)
+    bits = np.zeros(ends[-1] if ends.size else 0, np.uint8)
+    for place in range(MAX_CODE_BITS):  # the bit of weight 2**place in its code
+        reach = widths > place
+        bits[ends[reach] - 1 - place] = (codes[reach] >> place) & 1
+    return np.packbits(bits, bitorder="little")
+
+
+def _decode(data: UInt8Array, lengths: UInt8Array, count: int) -> UInt8Array:
+    """Read symbols one bit at a time; arguments validated by `decode`.
+
+    Codes of one length are consecutive integers. ``first`` is the first code of
+    the current length, ``index`` the place of its symbol in canonical order.
+    """
+    by_length = np.bincount(lengths, minlength=MAX_CODE_BITS + 1).tolist()
+    in_code_order = np.argsort(lengths, kind="stable")[by_length[0] :].tolist()
+    longest = int(lengths.max(initial=0))
+    bits = np.unpackbits(data, bitorder="little").tolist()
+    symbols = bytearray(count)
+    place = 0
+    try:
+        for i in range(count):
+            code = first = index = 0
+            for length in range(1, longest + 1):
+                code |= bits[place]
+                place += 1
+                if code - first < by_length[length]:
+                    symbols[i] = in_code_order[index + code - first]
+                    break
+                index += by_length[length]
+                first = (first + by_length[length]) << 1
+                code <<= 1
+            else:
+                raise FormatError(f"a bit pattern has no symbol (symbol {i})")
+    except IndexError:
+        raise TruncatedError(f"the coded bits end before the last symbol (symbol {i})") from None
+    end = (place + 7) // 8
+    if end < len(data):
+        raise FormatError(f"bytes follow the last symbol (byte {end})")
+    if any(bits[place:]):
+        raise FormatError(f"padding bits after the last symbol aren't zero (byte {end - 1})")
+    return np.frombuffer(symbols, np.uint8)

@@ -1,0 +1,276 @@
+"""Resumes a long run: what its phases returned is kept in the output folder.
+
+A run is a sequence of named phases. The result of each is written to a record
+when the phase ends; the same run, started again after a kill or a power cut,
+takes finished phases from their records and goes on from there. What a phase
+returns to its caller is always what was read back, so that a resumed run works
+on the very same objects as an undisturbed one and writes the same bytes.
+
+The folder, while the run goes on::
+
+    config.json            what the run does; another run may not use the folder
+    journal/01-train.record
+    journal/02-prune.record
+    …                      the caller's results, written through `atomic`
+
+`Journal.finish` takes ``journal/`` away; only config.json and the results stay.
+
+Format notes (a record is private to one run, so it carries no version):
+
+- 64 hex digits and a newline: the SHA-256 of all that follows. A record that
+  doesn't match is recomputed, with a warning in the log;
+- one line of JSON: keys in order, seconds, and the values that are no arrays;
+- the arrays in order, each in NumPy's npy format, without pickle.
+"""
+
+import hashlib
+import io
+import json
+import logging
+import os
+import re
+import reprlib
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .atomic import TEMPORARY_SUFFIX, as_python, canonical_json, write_bytes, write_text
+from .errors import ArgumentError, OutputError
+
+try:
+    import fcntl
+except ImportError:  # not a POSIX system: two runs at once go unnoticed
+    fcntl = None  # type: ignore[assignment]
+
+CONFIG_NAME = "config.json"
+RECORDS_NAME = "journal"
+RECORD_SUFFIX = ".record"
+
+_log = logging.getLogger(__name__)
+
+
+class Journal:
+    """Record of one run in its output folder, which it locks against other runs.
+
+    The lock goes with the process, however that ends; `close` lets go of it
+    earlier (``with contextlib.closing(Journal(folder, config)) as journal:``).
+
+    Parameters
+    ----------
+    folder : path
+        Absent or empty, or left by a run with the same `config`.
+    config : dict
+        All that the results depend on, as JSON values: options, seed, versions.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+    seconds : dict of str to float
+        How long each phase took when it was computed, in the order of phases.
+
+    Raises
+    ------
+    OutputError
+        If the folder can't be used: it is another run's, or no run's and not
+        empty, or in use by a run just now, or can't be written.
+    ArgumentError
+        If `config` has no JSON form.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], config: Mapping[str, Any]) -> None:
+        self.folder = Path(folder)
+        self.seconds: dict[str, float] = {}
+        self._records = self.folder / RECORDS_NAME
+        self._lock: int | None = None
+        text = canonical_json(dict(config))
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = _lock(self.folder)
+            self._claim(text)
+        except BaseException as reason:
+            self.close()
+            if isinstance(reason, OSError) and not isinstance(reason, OutputError):
+                raise OutputError(
+                    f"{self.folder}: can't use it: {reason.strerror or reason}"
+                ) from reason
+            raise
+
+    @property
+    def finished(self) -> bool:
+        """Whether a run with this config has come to `finish` here."""
+        return not self._records.exists()
+
+    def phase(self, name: str, function: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+        """Return what `function` returns, computed now or taken from the record.
+
+        Parameters
+        ----------
+        name : str
+            Letters, digits, ``-``, ``_`` and ``.``; each name once per run, and
+            phases in the same order each time.
+        function : callable without arguments
+            Returns a dict of arrays (of any dtype but object) and JSON values.
+
+        Returns
+        -------
+        dict
+            As read back from the record: a tuple has become a list, a NumPy
+            scalar a Python one. The arrays are the caller's to change.
+
+        Raises
+        ------
+        ArgumentError
+            If the name is taken or unsuitable, or a value can't be recorded.
+        OutputError
+            If the record can't be written.
+        """
+        if not re.fullmatch(r"[A-Za-z0-9_.-]+", name) or name in self.seconds:
+            raise ArgumentError(f"phase {name!r}: the name is unsuitable or already taken")
+        path = self._records / f"{len(self.seconds) + 1:02}-{name}{RECORD_SUFFIX}"
+        record = _read_record(path)
+        if record is None:
+            _log.info("phase %s", name)
+            start = time.perf_counter()
+            result = function()
+            payload = _encode(name, result, round(time.perf_counter() - start, 3))
+            try:
+                self._records.mkdir(exist_ok=True)
+            except OSError as reason:
+                raise OutputError(f"{self._records}: {reason.strerror}") from reason
+            write_bytes(path, hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
+            record = _decode(payload)
+        else:
+            _log.info("phase %s: taken from %s", name, path)
+        values, self.seconds[name] = record
+        return values
+
+    def finish(self) -> None:
+        """Remove the records, once the results of the run are written."""
+        # In one step, so that a kill leaves all of the records or a finished run.
+        leftover = self.folder / f".{RECORDS_NAME}{TEMPORARY_SUFFIX}"
+        try:
+            if self._records.exists():
+                self._records.rename(leftover)
+                shutil.rmtree(leftover)
+        except OSError as reason:
+            raise OutputError(f"{self._records}: can't remove it: {reason.strerror}") from reason
+
+    def close(self) -> None:
+        """Let other runs use the folder."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _claim(self, text: str) -> None:
+        """Make the folder this run's, or check that it is; the lock is held."""
+        path = self.folder / CONFIG_NAME
+        if path.exists():
+            _compare(path, text)
+            _remove_stale(self.folder)
+            return
+        # A start that was killed leaves temporary files and an empty folder of records.
+        names = {e.name for e in self.folder.iterdir() if not e.name.endswith(TEMPORARY_SUFFIX)}
+        if names - {RECORDS_NAME} or (names and any(self._records.iterdir())):
+            raise OutputError(
+                f"{self.folder}: not empty, and holds no run of ours; choose another --out"
+            )
+        _remove_stale(self.folder)
+        self._records.mkdir(exist_ok=True)  # before config.json: its absence means finished
+        write_text(path, text)
+
+
+def _lock(folder: Path) -> int | None:
+    """Lock the folder itself, so that no lock file has to be kept or cleaned away."""
+    if fcntl is None:
+        return None
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise OutputError(
+            f"{folder}: another run is writing here; wait for its end or choose another --out"
+        ) from None
+    except OSError as reason:  # some network file systems can't
+        _log.warning("%s: can't be locked: %s", folder, reason.strerror)
+    return descriptor
+
+
+def _compare(path: Path, text: str) -> None:
+    """Raise OutputError unless the config at `path` says the same as `text`."""
+    advice = "choose another --out or delete it"
+    try:
+        there, here = json.loads(path.read_bytes()), json.loads(text)
+    except ValueError as reason:
+        raise OutputError(f"{path}: not the config of a run ({reason}); {advice}") from reason
+    if not isinstance(there, dict):
+        raise OutputError(f"{path}: not the config of a run; {advice}")
+    pairs = {
+        key: (there.get(key, "(absent)"), here.get(key, "(absent)"))
+        for key in sorted(there.keys() | here.keys())
+    }
+    differences = [
+        f"{key} is {reprlib.repr(old)}, not {reprlib.repr(new)}"
+        for key, (old, new) in pairs.items()
+        if repr(old) != repr(new)  # True is not 1
+    ]
+    if differences:
+        raise OutputError(
+            f"{path.parent}: holds another run; {advice}. There, {'; '.join(differences)}"
+        )
+
+
+def _remove_stale(folder: Path) -> None:
+    """Remove what killed writers and a killed `finish` left; the lock is held."""
+    for pattern in (f"*{TEMPORARY_SUFFIX}", f"{RECORDS_NAME}/*{TEMPORARY_SUFFIX}"):
+        for path in folder.glob(pattern):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def _encode(name: str, result: Mapping[str, Any], seconds: float) -> bytes:
+    """Turn a phase's result into a record's bytes, less the checksum."""
+    arrays = {key: value for key, value in result.items() if isinstance(value, np.ndarray)}
+    values = {key: value for key, value in result.items() if key not in arrays}
+    header = {"keys": list(result), "arrays": list(arrays), "values": values, "seconds": seconds}
+    stream = io.BytesIO()
+    try:
+        if not all(isinstance(key, str) for key in result):
+            raise TypeError(f"keys must be strings: {list(result)}")
+        stream.write(json.dumps(header, default=as_python).encode() + b"\n")
+        for array in arrays.values():
+            np.lib.format.write_array(stream, array, allow_pickle=False)
+    except (TypeError, ValueError) as reason:
+        raise ArgumentError(f"phase {name!r}: a value can't be recorded: {reason}") from reason
+    return stream.getvalue()
+
+
+def _decode(payload: bytes) -> tuple[dict[str, Any], float]:
+    """Inverse of `_encode`: the result and the seconds; the bytes are known to be ours."""
+    stream = io.BytesIO(payload)
+    header = json.loads(stream.readline())
+    values = header["values"]
+    for key in header["arrays"]:
+        values[key] = np.lib.format.read_array(stream, allow_pickle=False)
+    return {key: values[key] for key in header["keys"]}, header["seconds"]
+
+
+def _read_record(path: Path) -> tuple[dict[str, Any], float] | None:
+    """Read a record; None if there is none or its bytes aren't those written."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as reason:
+        raise OutputError(f"{path}: can't read it: {reason.strerror}") from reason
+    checksum, _, payload = content.partition(b"\n")
+    if checksum != hashlib.sha256(payload).hexdigest().encode():
+        _log.warning("%s: damaged; the phase is computed again", path)
+        return None
+    return _decode(payload)

@@ -1,0 +1,273 @@
+"""The gateway to the C kernels: the only module that knows cffi.
+
+``DEEPCOMPRESS_BACKEND`` chooses who computes: ``reference`` (the NumPy twins),
+``native`` (the C kernels, or an error if they aren't there) or ``auto``, the default:
+native where it is available. ``DEEPCOMPRESS_ISA`` chooses the instruction set of
+the native products: ``auto``, the default, is the best one that runs here. Both
+are read at first use. Results don't depend on the backend, except for the
+rounding of sums in products.
+
+The kernels below `use` expect arguments that the fronts of the same stems have
+validated, as contiguous arrays, and an active native backend. cffi releases the
+interpreter lock while C runs.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import BackendError, ConfigError, FormatError, TruncatedError
+from .tensors import Float32Array, Int64Array, UInt8Array
+
+if TYPE_CHECKING:
+    from .compressed import CompressedTensor
+
+BACKENDS = ("auto", "reference", "native")
+
+# What each `enum dc_status` becomes, and what its position counts.
+_ERRORS: dict[str, tuple[type[Exception], str]] = {
+    "DC_TRUNCATED": (TruncatedError, "symbol"),
+    "DC_BAD_CODE": (FormatError, "symbol"),
+    "DC_TRAILING": (FormatError, "byte"),
+    "DC_BAD_PADDING": (FormatError, "byte"),
+    "DC_BAD_POSITION": (FormatError, "entry"),
+    "DC_BAD_LABEL": (FormatError, "entry"),
+    "DC_NO_ISA": (BackendError, "instruction set"),
+}
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Who computes; `isa` is an ``enum dc_isa``, or -1 for the reference backend."""
+
+    backend: str
+    isa: int
+
+
+_chosen: _Choice | None = None  # None until first use
+
+
+def backend() -> str:
+    """Return the backend in use, ``"reference"`` or ``"native"``.
+
+    Raises
+    ------
+    ConfigError
+        If ``DEEPCOMPRESS_BACKEND`` is an unknown choice.
+    BackendError
+        If the backend or instruction set asked for isn't available.
+    """
+    return _choice().backend
+
+
+def active() -> bool:
+    """Tell whether the native backend is in use. Raises as `backend`."""
+    return _choice().backend == "native"
+
+
+def info() -> dict[str, Any]:
+    """Describe the backend in use and what else there is.
+
+    Returns
+    -------
+    dict
+        ``backend``; ``isa``, None for the reference backend; ``available_isas``;
+        ``compiler`` of the C extension, or None; ``reason`` why there is no
+        extension, or None.
+
+    Raises
+    ------
+    ConfigError, BackendError
+        As `backend`.
+    """
+    choice = _choice()
+    extension, reason = _load()
+    isas = _isas()
+    return {
+        "backend": choice.backend,
+        "isa": next((name for name, isa in isas.items() if isa == choice.isa), None),
+        "available_isas": list(isas),
+        "compiler": _text(extension.lib.dc_compiler()) if extension else None,
+        "reason": reason,
+    }
+
+
+@contextmanager
+def use(backend: str, isa: str = "auto") -> Iterator[None]:
+    """Choose a backend for the duration of a ``with`` block, in the whole process.
+
+    Meant for tests and benchmarks. Raises as `backend`.
+    """
+    global _chosen
+    before, _chosen = _chosen, _choose(backend, isa)
+    try:
+        yield
+    finally:
+        _chosen = before
+
+
+def pack(values: UInt8Array, bits: int, size: int) -> UInt8Array:
+    """Call dc_pack for `size` packed bytes."""
+    packed = np.empty(size, np.uint8)
+    _lib().dc_pack(_bytes(values), len(values), bits, _bytes(packed))
+    return packed
+
+
+def unpack(packed: UInt8Array, bits: int, count: int) -> UInt8Array:
+    """Call dc_unpack."""
+    values = np.empty(count, np.uint8)
+    _lib().dc_unpack(_bytes(packed), count, bits, _bytes(values))
+    return values
+
+
+def decode_gaps(gaps: UInt8Array, size: int) -> Int64Array:
+    """Call dc_decode_gaps; raise FormatError if an entry lies outside the tensor."""
+    positions = np.empty(len(gaps), np.int64)
+    out = _ffi().from_buffer("int64_t[]", positions)
+    at = _ffi().new("size_t *")
+    _check(_lib().dc_decode_gaps(_bytes(gaps), len(gaps), size, out, at), at[0])
+    return positions
+
+
+def huffman_encode(symbols: UInt8Array, lengths: UInt8Array, size: int) -> UInt8Array:
+    """Call dc_huffman_encode for a payload of `size` bytes."""
+    payload = np.empty(size, np.uint8)
+    _lib().dc_huffman_encode(
+        _bytes(symbols), len(symbols), _bytes(lengths), len(lengths), _bytes(payload)
+    )
+    return payload
+
+
+def huffman_decode(payload: UInt8Array, lengths: UInt8Array, count: int) -> UInt8Array:
+    """Call dc_huffman_decode; raise TruncatedError or FormatError as it finds."""
+    symbols = np.empty(count, np.uint8)
+    code = (_bytes(lengths), len(lengths))
+    at = _ffi().new("size_t *")
+    status = _lib().dc_huffman_decode(
+        _bytes(payload), len(payload), *code, _bytes(symbols), count, at
+    )
+    _check(status, at[0])
+    return symbols
+
+
+def validate(w: "CompressedTensor") -> None:
+    """Call dc_validate; raise FormatError unless labels and positions are in range."""
+    at = _ffi().new("size_t *")
+    _check(_lib().dc_validate(_tensor(w), at), at[0])
+
+
+def matvec(w: "CompressedTensor", x: Float32Array) -> Float32Array:
+    """Call dc_spmv."""
+    y = np.empty(w.rows, np.float32)
+    isa = _choice().isa
+    _check(_lib().dc_spmv(isa, _tensor(w), _floats(x), _floats(y)), isa)
+    return y
+
+
+def matmat(w: "CompressedTensor", x: Float32Array) -> Float32Array:
+    """Call dc_spmm."""
+    n = x.shape[1]
+    y = np.empty((w.rows, n), np.float32)
+    isa = _choice().isa
+    _check(_lib().dc_spmm(isa, _tensor(w), _floats(x), n, _floats(y), n, n), isa)
+    return y
+
+
+@cache
+def _load() -> tuple[Any, str | None]:
+    """Return the extension module, or None and why there isn't one."""
+    try:
+        return import_module("._native", __package__), None
+    except ImportError as error:
+        return None, f"{error}; install with a C compiler at hand to have it built"
+
+
+@cache
+def _isas() -> dict[str, int]:
+    """Return the instruction sets that run here, the best one last."""
+    extension, _ = _load()
+    if extension is None:
+        return {}
+    lib = extension.lib
+    return {
+        _text(lib.dc_isa_name(isa)): isa
+        for isa in range(lib.DC_ISA_COUNT)
+        if lib.dc_isa_available(isa)
+    }
+
+
+def _choice() -> _Choice:
+    """Return the choice in force, made from the environment at the first call."""
+    global _chosen
+    if _chosen is None:
+        _chosen = _choose(
+            os.environ.get("DEEPCOMPRESS_BACKEND", "auto"),
+            os.environ.get("DEEPCOMPRESS_ISA", "auto"),
+        )
+    return _chosen
+
+
+def _choose(backend: str, isa: str) -> _Choice:
+    """Resolve names; raise as documented at `backend`."""
+    if backend not in BACKENDS:
+        raise ConfigError(f"unknown backend {backend!r}; choices: {', '.join(BACKENDS)}")
+    extension, reason = _load()
+    if extension is None and backend == "native":
+        raise BackendError(f"the native backend isn't available: {reason}")
+    if backend == "reference" or (extension is None and isa == "auto"):
+        return _Choice("reference", -1)
+    isas = _isas()
+    if isa != "auto" and isa not in isas:
+        raise BackendError(
+            f"instruction set {isa!r} isn't available here; choices: {', '.join(['auto', *isas])}"
+        )
+    return _Choice("native", [*isas.values()][-1] if isa == "auto" else isas[isa])
+
+
+def _check(status: int, at: int) -> None:
+    """Raise the error that stands for a status, if it does."""
+    if status != _lib().DC_OK:
+        kind, unit = _ERRORS[_ffi().typeof("enum dc_status").elements[status]]
+        raise kind(f"{_text(_lib().dc_strerror(status))} ({unit} {at})")
+
+
+def _lib() -> Any:
+    return _load()[0].lib
+
+
+def _ffi() -> Any:
+    return _load()[0].ffi
+
+
+def _text(chars: Any) -> str:
+    return str(_ffi().string(chars).decode())
+
+
+def _bytes(array: UInt8Array) -> Any:
+    return _ffi().from_buffer("uint8_t[]", array)
+
+
+def _floats(array: Float32Array) -> Any:
+    return _ffi().from_buffer("float[]", array)
+
+
+def _tensor(w: "CompressedTensor") -> Any:
+    """Return a struct dc_tensor; it borrows the arrays of `w`."""
+    fields = {
+        "rows": w.rows,
+        "cols": w.cols,
+        "entries": w.count,
+        "codebook": _floats(w.codebook),
+        "labels": _bytes(w.labels_packed),
+        "gaps": _bytes(w.gaps_packed),
+        "centroids": len(w.codebook),
+        "label_bits": w.label_bits,
+        "gap_bits": w.gap_bits,
+    }
+    return _ffi().new("struct dc_tensor *", fields)

@@ -1,0 +1,5 @@
+"""NumPy networks with manual backpropagation, to train what `deepcompress` compresses.
+
+Nothing here knows about compression: `trainable` says what may change, and the compressed
+tensors only need to offer ``weight @ columns`` to run in `layers`.
+"""

@@ -1,0 +1,207 @@
+"""Layers as pure functions: forward, backward, and nothing remembered in between.
+
+A layer holds hyperparameters only. Weights live in a plain dict with full names
+(``"conv1.weight"``, ``"conv1.bias"``) and what backward needs is handed back by
+forward as an opaque ``cache``.
+
+Layout: **the batch is the last axis**. B images are ``(channels, height, width, B)``
+and B vectors ``(features, B)``, so that
+
+- every product is ``weight @ columns``, the form that a compressed weight offers too;
+- the result of a convolution is the next layer's input, without a transposition;
+- shifted slices of an image are contiguous runs of ``width * B`` numbers, which is
+  what makes im2col and pooling cheap in NumPy.
+
+`Network` turns the usual batch-first arrays into this layout and back.
+"""
+
+# ruff: noqa: D102 -- overriding methods are documented where they are declared
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ArgumentError
+
+Array = npt.NDArray[Any]  # float32 to train, float64 to check gradients
+Params = Mapping[str, Any]  # ndarrays; at inference also compressed weights
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Layer(ABC):
+    """What every layer offers.
+
+    Attributes
+    ----------
+    name : str
+        Unique in its network; the parameters are ``"<name>.weight"`` and ``"<name>.bias"``.
+    """
+
+    name: str
+
+    def param_shapes(self) -> dict[str, Shape]:
+        """Return the full name and shape of each parameter, the weight first."""
+        return {}
+
+    @abstractmethod
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return the shape of one output for one input of `shape`, both without the batch.
+
+        Raises
+        ------
+        ArgumentError
+            If the layer can't take such an input; the message names the layer.
+        """
+
+    @abstractmethod
+    def forward(
+        self, params: Params, x: Array, rng: np.random.Generator | None = None
+    ) -> tuple[Array, Any]:
+        """Return the output and the cache for `backward`.
+
+        Parameters
+        ----------
+        params : mapping of str to ndarray
+            All parameters of the network, by full name. A weight may be anything with
+            ``.shape``, ``weight @ columns`` and row slices, such as a compressed tensor.
+        x : ndarray of shape (..., B)
+        rng : numpy.random.Generator, optional
+            Given only in training: the source of dropout's noise.
+        """
+
+    @abstractmethod
+    def backward(
+        self, params: Params, cache: Any, dy: Array, need_dx: bool = True
+    ) -> tuple[Array | None, dict[str, Array]]:
+        """Return the gradients of the loss with respect to the input and each parameter.
+
+        Parameters
+        ----------
+        params : mapping of str to ndarray
+            The same as in `forward`; weights must be ndarrays here.
+        cache : object
+            What `forward` returned.
+        dy : ndarray
+            Gradient with respect to the output. The layer may overwrite it.
+        need_dx : bool
+            False in the network's first layer, which saves the work.
+        """
+
+    def _require(self, condition: bool, shape: Shape, expected: str) -> None:
+        """Raise unless an input of `shape` fits."""
+        if not condition:
+            raise ArgumentError(f"layer {self.name!r}: input of shape {shape}, expected {expected}")
+
+
+def times(weight: Any, columns: Array) -> Array:
+    """Return ``weight @ columns``, a weight of any rank seen as rows of its first axis."""
+    if isinstance(weight, np.ndarray):
+        return weight.reshape(len(weight), -1) @ columns
+    product: Array = weight @ np.ascontiguousarray(columns)
+    return product
+
+
+@dataclass(frozen=True)
+class Linear(Layer):
+    """Fully connected layer, ``y = W x + b`` with W of shape (outputs, inputs)."""
+
+    inputs: int
+    outputs: int
+
+    def param_shapes(self) -> dict[str, Shape]:
+        return {
+            f"{self.name}.weight": (self.outputs, self.inputs),
+            f"{self.name}.bias": (self.outputs,),
+        }
+
+    def output_shape(self, shape: Shape) -> Shape:
+        self._require(shape == (self.inputs,), shape, f"({self.inputs},)")
+        return (self.outputs,)
+
+    def forward(
+        self, params: Params, x: Array, rng: np.random.Generator | None = None
+    ) -> tuple[Array, Any]:
+        y = times(params[f"{self.name}.weight"], x)
+        y += params[f"{self.name}.bias"][:, None]
+        return y, x
+
+    def backward(
+        self, params: Params, cache: Any, dy: Array, need_dx: bool = True
+    ) -> tuple[Array | None, dict[str, Array]]:
+        x = cache
+        grads = {f"{self.name}.weight": dy @ x.T, f"{self.name}.bias": dy.sum(axis=1)}
+        return (params[f"{self.name}.weight"].T @ dy if need_dx else None), grads
+
+
+@dataclass(frozen=True)
+class ReLU(Layer):
+    """Rectifier, ``y = max(x, 0)``; its derivative at 0 is taken as 0."""
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return shape
+
+    def forward(
+        self, params: Params, x: Array, rng: np.random.Generator | None = None
+    ) -> tuple[Array, Any]:
+        y = np.maximum(x, 0)
+        return y, y
+
+    def backward(
+        self, params: Params, cache: Any, dy: Array, need_dx: bool = True
+    ) -> tuple[Array | None, dict[str, Array]]:
+        return np.multiply(dy, cache > 0, out=dy), {}
+
+
+@dataclass(frozen=True)
+class Dropout(Layer):
+    """Inverted dropout: in training each input is zeroed with probability `rate`.
+
+    Survivors are scaled by ``1 / (1 - rate)``, so that inference does nothing. The paper
+    lowers the rate when it retrains a pruned network (Han et al. 2015, section 3.2).
+    """
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rate < 1:
+            raise ArgumentError(f"layer {self.name!r}: dropout rate {self.rate} is not in [0, 1)")
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return shape
+
+    def forward(
+        self, params: Params, x: Array, rng: np.random.Generator | None = None
+    ) -> tuple[Array, Any]:
+        if rng is None or self.rate == 0:
+            return x, None
+        keep = rng.random(x.shape, dtype=np.float32) >= self.rate
+        scale = keep * x.dtype.type(1 / (1 - self.rate))
+        return x * scale, scale
+
+    def backward(
+        self, params: Params, cache: Any, dy: Array, need_dx: bool = True
+    ) -> tuple[Array | None, dict[str, Array]]:
+        return (dy if cache is None else np.multiply(dy, cache, out=dy)), {}
+
+
+@dataclass(frozen=True)
+class Flatten(Layer):
+    """Images to vectors, ``(C, H, W, B) -> (C*H*W, B)``, in row-major order."""
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return (int(np.prod(shape)),)
+
+    def forward(
+        self, params: Params, x: Array, rng: np.random.Generator | None = None
+    ) -> tuple[Array, Any]:
+        return x.reshape(-1, x.shape[-1]), x.shape
+
+    def backward(
+        self, params: Params, cache: Any, dy: Array, need_dx: bool = True
+    ) -> tuple[Array | None, dict[str, Array]]:
+        return dy.reshape(cache), {}

@@ -1,0 +1,154 @@
+"""Max and average pooling, with Caffe's windows that may hang over the edge."""
+
+# ruff: noqa: D102 -- overriding methods are documented where they are declared
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArgumentError
+from .layers import Array, Layer, Params, Shape
+
+
+@dataclass(frozen=True)
+class _Pool2D(Layer):
+    """Square windows over ``(C, H, W, B)``; the channels are independent.
+
+    Attributes
+    ----------
+    kernel, stride, padding : int
+        ``padding < kernel``, so that every window sees a real pixel.
+    round_up : bool
+        False: only windows inside the padded image count (PyTorch's default). True: the number
+        of windows is rounded up, as Caffe always does, and the last may hang over the edge; one
+        that would start beyond the image and its first padding is dropped.
+    """
+
+    kernel: int
+    stride: int
+    padding: int = 0
+    round_up: bool = False
+
+    def __post_init__(self) -> None:
+        if min(self.kernel, self.stride) < 1 or not 0 <= self.padding < self.kernel:
+            raise ArgumentError(
+                f"layer {self.name!r}: kernel {self.kernel}, stride {self.stride}, padding "
+                f"{self.padding}; expected positive sizes and 0 <= padding < kernel"
+            )
+
+    def output_shape(self, shape: Shape) -> Shape:
+        fits = len(shape) == 3 and min(shape[1:]) + 2 * self.padding >= self.kernel
+        smallest = max(1, self.kernel - 2 * self.padding)
+        self._require(fits, shape, f"(C, H, W) with H, W >= {smallest}")
+        return shape[0], self._windows(shape[1]), self._windows(shape[2])
+
+    def _windows(self, extent: int) -> int:
+        """Count the windows along an axis of `extent` pixels."""
+        space = extent + 2 * self.padding - self.kernel
+        if not self.round_up:
+            return space // self.stride + 1
+        count = -(-space // self.stride) + 1
+        if (count - 1) * self.stride >= extent + self.padding:
+            count -= 1
+        return count
+
+    def _padded(self, x: Array, fill: float) -> Array:
+        """Return `x` surrounded by `fill` up to the edge of the last window."""
+        channels, height, width, batch = x.shape
+        _, rows, cols = self.output_shape(x.shape[:3])
+        pad = self.padding
+        tall = max(pad + height, (rows - 1) * self.stride + self.kernel)
+        wide = max(pad + width, (cols - 1) * self.stride + self.kernel)
+        if (tall, wide) == (height, width):
+            return x
+        padded = np.full((channels, tall, wide, batch), fill, x.dtype)
+        padded[:, pad : pad + height, pad : pad + width] = x
+        return padded
+
+    def _taps(self, padded: Array, rows: int, cols: int) -> Iterator[Array]:
+        """Yield, for each place in the window in row-major order, a view of all windows' there."""
+        for i in range(self.kernel):
+            for j in range(self.kernel):
+                yield padded[
+                    :,
+                    i : i + self.stride * (rows - 1) + 1 : self.stride,
+                    j : j + self.stride * (cols - 1) + 1 : self.stride,
+                ]
+
+
+@dataclass(frozen=True)
+class MaxPool2D(_Pool2D):
+    """The largest value of each window; padding never wins.
+
+    Among equal values the first in row-major order gets the gradient, as in Caffe and PyTorch.
+    """
+
+    def forward(
+        self, params: Params, x: Array, rng: np.random.Generator | None = None
+    ) -> tuple[Array, Any]:
+        padded = self._padded(x, -np.inf)
+        taps = self._taps(padded, *self.output_shape(x.shape[:3])[1:])
+        y = next(taps).copy()
+        winner = np.zeros(y.shape, np.min_scalar_type(self.kernel**2))
+        for place, tap in enumerate(taps, start=1):
+            # A later place only wins by being larger, and then its number is the largest yet.
+            better = (tap > y) * winner.dtype.type(place)
+            np.maximum(winner, better, out=winner)
+            np.maximum(y, tap, out=y)
+        return y, (winner, x.shape, padded.shape)
+
+    def backward(
+        self, params: Params, cache: Any, dy: Array, need_dx: bool = True
+    ) -> tuple[Array | None, dict[str, Array]]:
+        winner, (_, height, width, _), padded_shape = cache
+        dpadded = np.zeros(padded_shape, dy.dtype)
+        for place, tap in enumerate(self._taps(dpadded, *dy.shape[1:3])):
+            if self.stride >= self.kernel:  # no overlap, so nothing to add to
+                np.multiply(dy, winner == place, out=tap)
+            else:
+                tap += dy * (winner == place)
+        pad = self.padding
+        return dpadded[:, pad : pad + height, pad : pad + width], {}
+
+
+@dataclass(frozen=True)
+class AvgPool2D(_Pool2D):
+    """The mean of each window.
+
+    The divisor is Caffe's (and PyTorch's default): zeros of the padding count as pixels, places
+    beyond the padding, where a window hangs over, do not.
+    """
+
+    def forward(
+        self, params: Params, x: Array, rng: np.random.Generator | None = None
+    ) -> tuple[Array, Any]:
+        padded = self._padded(x, 0)
+        taps = self._taps(padded, *self.output_shape(x.shape[:3])[1:])
+        y = next(taps).copy()
+        for tap in taps:
+            y += tap
+        y *= self._weights(x.shape).astype(x.dtype)
+        return y, (x.shape, padded.shape)
+
+    def backward(
+        self, params: Params, cache: Any, dy: Array, need_dx: bool = True
+    ) -> tuple[Array | None, dict[str, Array]]:
+        x_shape, padded_shape = cache
+        _, height, width, _ = x_shape
+        share = dy * self._weights(x_shape).astype(dy.dtype)
+        dpadded = np.zeros(padded_shape, dy.dtype)
+        for tap in self._taps(dpadded, *dy.shape[1:3]):
+            tap += share
+        pad = self.padding
+        return dpadded[:, pad : pad + height, pad : pad + width], {}
+
+    def _weights(self, x_shape: Shape) -> Array:
+        """Return 1 / pixels of each window, shape (OH, OW, 1)."""
+        counts = []
+        for extent in x_shape[1:3]:
+            first = np.arange(self._windows(extent)) * self.stride
+            last = np.minimum(first + self.kernel, extent + 2 * self.padding)
+            counts.append(last - first)
+        return 1 / np.multiply.outer(*counts)[:, :, None]

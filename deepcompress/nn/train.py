@@ -1,0 +1,177 @@
+"""The training loop: the same numbers for every number of threads.
+
+Each mini-batch is split into a fixed number of shards. A thread takes a shard through the network
+and back with a single-threaded BLAS, and the gradients are added in the order of the shards. So
+the arithmetic depends on `shards`, never on `threads`.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ArgumentError
+from .layers import Array, Dropout
+from .network import Network
+from .optim import Optimizer, Schedule, State
+from .parallel import Run, workers
+from .trainable import Trainable
+
+OnEpoch = Callable[[int, float, float], None]  # epoch, mean loss, seconds
+
+_SHUFFLE, _DROPOUT = 0, 1  # which stream of random numbers
+
+
+def fit(
+    network: Network,
+    params: dict[str, Array],
+    data: tuple[Array, npt.NDArray[np.integer]],
+    trainables: Sequence[Trainable],
+    optimizer: Optimizer,
+    schedule: Schedule,
+    *,
+    epochs: int,
+    batch_size: int,
+    seed: Sequence[int],
+    start_epoch: int = 0,
+    state: State | None = None,
+    shards: int = 2,
+    threads: int | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> State:
+    """Train by mini-batches, in place.
+
+    Parameters
+    ----------
+    network : Network
+    params : dict of str to ndarray
+        All parameters; those of `trainables` are updated in place, the others stay as they are.
+    data : (x, labels)
+        Inputs of shape (n, ...), of the parameters' dtype, and classes of shape (n,).
+    trainables : sequence of Trainable
+        What may change; their `value` is where training starts.
+    optimizer : Optimizer
+    schedule : callable
+        Epochs done (with fraction) -> learning rate.
+    epochs : int
+        Train epochs ``start_epoch … epochs - 1``.
+    batch_size : int
+        The last batch of an epoch may be smaller.
+    seed : sequence of int
+        Source of the order of images and of dropout. An epoch depends on it and on the epoch's
+        number only: a run that stops after an epoch and is started again with its parameters and
+        `state` gives the same bytes as one that didn't.
+    start_epoch : int
+    state : dict, optional
+        Of the optimizer, from `Optimizer.init` or an earlier run; updated in place.
+    shards : int
+        Parts of a mini-batch; more threads than that have nothing to do.
+    threads : int, optional
+        All available processors by default; has no influence on the result.
+    on_epoch : callable, optional
+        Called after each epoch with its number, mean loss (without L2) and seconds.
+
+    Returns
+    -------
+    dict of str to ndarray
+        The optimizer's state.
+
+    Raises
+    ------
+    ArgumentError
+        If data, parameters, trainables, state and network don't fit each other.
+    """
+    x, labels = data
+    _check(network, params, x, labels, trainables)
+    if batch_size < 1 or shards < 1:
+        raise ArgumentError(f"batch_size {batch_size} and shards {shards} must be positive")
+    fresh = optimizer.init(trainables)
+    state = fresh if state is None else state
+    if {name: a.shape for name, a in state.items()} != {n: a.shape for n, a in fresh.items()}:
+        raise ArgumentError("the optimizer's state doesn't belong to it and these trainables")
+    steps = -(-len(x) // batch_size)
+    for trainable in trainables:
+        trainable.scatter(params)
+
+    with workers(threads) as run:
+        for epoch in range(start_epoch, epochs):
+            started = time.perf_counter()
+            order = _rng(seed, epoch, _SHUFFLE).permutation(len(x))
+            total = 0.0
+            for step in range(steps):
+                batch = order[step * batch_size : (step + 1) * batch_size]
+                parts = np.array_split(batch, min(shards, len(batch)))
+                rngs = _dropout_rngs(network, len(parts), seed, epoch, step)
+                loss, grads = _gradients(run, network, params, data, parts, rngs)
+                total += loss * len(batch)
+                gathered = [t.gather(grads[t.name]) for t in trainables]
+                optimizer.update(trainables, gathered, state, schedule(epoch + step / steps))
+                for trainable in trainables:
+                    trainable.scatter(params)
+            if on_epoch is not None:
+                on_epoch(epoch, total / len(x), time.perf_counter() - started)
+    return state
+
+
+def _gradients(
+    run: Run,
+    network: Network,
+    params: dict[str, Array],
+    data: tuple[Array, npt.NDArray[np.integer]],
+    parts: Sequence[npt.NDArray[np.intp]],
+    rngs: Sequence[np.random.Generator | None],
+) -> tuple[float, dict[str, Array]]:
+    """Return the mean loss of a mini-batch, given as shards of indices, and its gradients."""
+    x, labels = data
+    count = sum(len(part) for part in parts)
+
+    def shard(index: int) -> tuple[float, dict[str, Array]]:
+        part = parts[index]
+        return network.loss_and_grads(params, x[part], labels[part], rngs[index], count)
+
+    (loss, grads), *others = run(shard, range(len(parts)))
+    for other_loss, other_grads in others:
+        loss += other_loss
+        for name, grad in other_grads.items():
+            grads[name] += grad
+    return loss, grads
+
+
+def _dropout_rngs(
+    network: Network, shards: int, seed: Sequence[int], epoch: int, step: int
+) -> list[np.random.Generator | None]:
+    """Return each shard's source of noise; None where the network draws none."""
+    if any(isinstance(layer, Dropout) and layer.rate for layer in network.layers):
+        return [_rng(seed, epoch, _DROPOUT, step, shard) for shard in range(shards)]
+    return [None] * shards
+
+
+def _rng(seed: Sequence[int], *key: int) -> np.random.Generator:
+    """Return the stream of random numbers that belongs to `key`."""
+    return np.random.default_rng(np.random.SeedSequence(tuple(seed), spawn_key=key))
+
+
+def _check(
+    network: Network,
+    params: dict[str, Array],
+    x: Array,
+    labels: npt.NDArray[np.integer],
+    trainables: Sequence[Trainable],
+) -> None:
+    """Raise `ArgumentError` unless the arguments of `fit` fit each other."""
+    network.check_params(params)
+    network.check_inputs(x)
+    classes = network.output_shape[0]
+    if len(labels) != len(x) or len(x) == 0:
+        raise ArgumentError(f"{len(x)} inputs with {len(labels)} labels")
+    if labels.min() < 0 or labels.max() >= classes:
+        raise ArgumentError(f"labels must lie in 0 … {classes - 1}")
+    for name, tensor in params.items():
+        if not isinstance(tensor, np.ndarray) or tensor.dtype != x.dtype:
+            raise ArgumentError(f"parameter {name!r} isn't an ndarray of dtype {x.dtype}")
+    for trainable in trainables:
+        if trainable.name not in params:
+            raise ArgumentError(f"network {network.name!r} has no parameter {trainable.name!r}")
+        if trainable.value.dtype != x.dtype:
+            raise ArgumentError(f"{trainable.name}: value isn't of dtype {x.dtype}")

@@ -1,0 +1,156 @@
+"""Canonical prefix codes of limited length: from counts to lengths, codes and bytes.
+
+The part of `huffman` that is about the code itself rather than the symbols
+written with it. Format notes on lengths, ties and codes are there.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from .bitpack import as_uint8
+from .errors import ArgumentError, FormatError
+from .tensors import UInt8Array
+
+MAX_CODE_BITS = 12
+MAX_ALPHABET = 256
+
+UInt16Array = npt.NDArray[np.uint16]
+
+
+def code_lengths(counts: npt.ArrayLike, max_bits: int = MAX_CODE_BITS) -> UInt8Array:
+    """Find the lengths of an optimal prefix code of limited length.
+
+    Parameters
+    ----------
+    counts : array_like of shape (A,), integer
+        How often each symbol occurs, ``A <= 256``.
+    max_bits : int, default 12
+        Longest code allowed, 1 to 12.
+
+    Returns
+    -------
+    ndarray of shape (A,), uint8
+        0 for a symbol that doesn't occur.
+
+    Raises
+    ------
+    ArgumentError
+        If `counts` isn't a one-dimensional array of at most 256 integers that
+        are not negative, or more than ``2**max_bits`` symbols occur.
+
+    Notes
+    -----
+    Package-merge takes ``O(A * max_bits)`` steps after sorting the counts.
+
+    Examples
+    --------
+    >>> code_lengths([50, 0, 20, 20, 10]).tolist()
+    [1, 0, 2, 3, 3]
+    """
+    counts = check_counts(counts)
+    if not 1 <= max_bits <= MAX_CODE_BITS:
+        raise ArgumentError(f"max_bits must be from 1 to {MAX_CODE_BITS}, got {max_bits}")
+    lengths = np.zeros(len(counts), np.uint8)
+    used = np.flatnonzero(counts)
+    if used.size > 2**max_bits:
+        raise ArgumentError(f"{used.size} symbols can't have distinct codes of {max_bits} bits")
+    if used.size == 1:
+        lengths[used] = 1
+    elif used.size:
+        rarest_first = used[np.lexsort((-used, counts[used]))]
+        lengths[rarest_first] = _package_merge(counts[rarest_first], max_bits)
+    return lengths
+
+
+def canonical_codes(lengths: npt.ArrayLike) -> UInt16Array:
+    """Assign the canonical code of each symbol, most significant bit first.
+
+    Parameters
+    ----------
+    lengths : array_like of shape (A,), uint8
+        Code lengths, 0 to 12, of a complete code (or of a single symbol, or none).
+
+    Returns
+    -------
+    ndarray of shape (A,), uint16
+        The code is the low ``lengths[symbol]`` bits; 0 for unused symbols.
+
+    Raises
+    ------
+    FormatError
+        If no complete prefix code has these lengths.
+
+    Examples
+    --------
+    >>> [f"{code:b}" for code in canonical_codes(np.array([1, 3, 2, 3], np.uint8))]
+    ['0', '110', '10', '111']
+    """
+    lengths = check_lengths(lengths)
+    codes = np.zeros(len(lengths), np.uint16)
+    code = 0
+    for length in range(1, MAX_CODE_BITS + 1):
+        symbols = np.flatnonzero(lengths == length)
+        codes[symbols] = code + np.arange(symbols.size)
+        code = (code + symbols.size) << 1
+    return codes
+
+
+def check_lengths(lengths: npt.ArrayLike) -> UInt8Array:
+    """Return code lengths as an array, or raise `FormatError` unless a code has them.
+
+    Kraft's sum of ``2**-length`` is 1 for a complete code, more for an
+    over-subscribed one.
+    """
+    lengths = as_uint8(lengths, "lengths")
+    if len(lengths) > MAX_ALPHABET:
+        raise ArgumentError(f"an alphabet has at most {MAX_ALPHABET} symbols, got {len(lengths)}")
+    if lengths.size and lengths.max() > MAX_CODE_BITS:
+        raise FormatError(
+            f"code length {lengths.max()} of symbol {lengths.argmax()} exceeds {MAX_CODE_BITS}"
+        )
+    used = lengths[lengths > 0].astype(np.int64)
+    kraft, whole = int((1 << (MAX_CODE_BITS - used)).sum()), 1 << MAX_CODE_BITS
+    if kraft > whole:
+        raise FormatError("code lengths are over-subscribed: no prefix code has them")
+    if kraft < whole and used.size and used.tolist() != [1]:
+        raise FormatError("code lengths are incomplete: some bit patterns have no symbol")
+    return lengths
+
+
+def check_counts(counts: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Return `counts` as int64, or raise `ArgumentError`."""
+    array = np.asarray(counts)
+    if array.ndim != 1 or array.size > MAX_ALPHABET:
+        raise ArgumentError(
+            f"counts must be those of at most {MAX_ALPHABET} symbols, got shape {array.shape}"
+        )
+    if array.size and (not np.issubdtype(array.dtype, np.integer) or array.min() < 0):
+        raise ArgumentError("counts must be integers that are not negative")
+    return array.astype(np.int64)
+
+
+def _package_merge(weights: npt.NDArray[np.int64], max_bits: int) -> UInt8Array:
+    """Return optimal lengths for ascending weights, two at least.
+
+    Level by level, the cheapest items are paired into packages and merged with
+    the weights themselves. Buying the ``2n - 2`` cheapest items of the last level
+    is optimal; each purchase of a weight adds a bit to its code. Of a level,
+    it is enough to remember which of its items are weights.
+    """
+    n = len(weights)
+    packages = np.zeros(0, np.int64)
+    levels = []
+    for _ in range(max_bits):
+        items = np.concatenate([weights, packages])
+        cheapest_first = np.argsort(items, kind="stable")  # a weight before an equal package
+        levels.append(cheapest_first < n)
+        items = items[cheapest_first]
+        pairs = len(items) // 2
+        packages = items[: 2 * pairs].reshape(pairs, 2).sum(axis=1)
+    lengths = np.zeros(n, np.uint8)
+    take = 2 * n - 2
+    for is_weight in reversed(levels):
+        bought = int(np.count_nonzero(is_weight[:take]))
+        lengths[:bought] += 1
+        take = 2 * (take - bought)
+    return lengths

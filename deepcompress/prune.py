@@ -1,0 +1,274 @@
+"""Stage 1: weights -> mask (Han et al. 2016, section 2; Han et al. 2015).
+
+"All connections with weights below a threshold are removed from the network."
+A mask is a bool array of the tensor's shape, True where the weight survives.
+
+Format notes
+------------
+- A weight survives when ``abs(w) > threshold``: a weight of exactly zero never does.
+- A mask that is passed in is kept: what was pruned once stays pruned.
+- Ties at a target sparsity are broken by position, lower positions survive, so
+  that the number of survivors is exact and the same on every machine.
+"""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import ArgumentError
+from .tensors import BoolArray
+
+
+def threshold_mask(
+    weights: npt.ArrayLike, threshold: float, mask: BoolArray | None = None
+) -> BoolArray:
+    """Keep the weights of magnitude above an absolute threshold.
+
+    Parameters
+    ----------
+    weights : array_like of any shape, floating
+        Dense weights, finite.
+    threshold : float
+        Non-negative, in the unit of the weights.
+    mask : ndarray of the weights' shape, bool, optional
+        Survivors of an earlier round; nothing outside it survives.
+
+    Returns
+    -------
+    ndarray of the weights' shape, bool
+
+    Raises
+    ------
+    ArgumentError
+        If the weights aren't finite floats, the threshold is negative or not
+        finite, or the mask has another shape.
+    """
+    magnitude = _survivor_magnitude(weights, mask)
+    if not (math.isfinite(threshold) and threshold >= 0):
+        raise ArgumentError(f"threshold must be finite and >= 0, not {threshold!r}")
+    return magnitude > threshold
+
+
+def sensitivity_mask(
+    weights: npt.ArrayLike, sensitivity: float, mask: BoolArray | None = None
+) -> BoolArray:
+    """Keep the weights above ``sensitivity`` times the layer's standard deviation.
+
+    "The pruning threshold is chosen as a quality parameter multiplied by the
+    standard deviation of a layer's weights" (Han et al. 2015, section 3). The
+    deviation is that of the weights which survive so far, all of them in the
+    first round; were it taken over the zeros too, it would fall with each round
+    and the same sensitivity would mean less and less.
+
+    Parameters
+    ----------
+    weights, mask
+        As for `threshold_mask`.
+    sensitivity : float
+        Threshold / standard deviation, non-negative.
+
+    Returns
+    -------
+    ndarray of the weights' shape, bool
+
+    Raises
+    ------
+    ArgumentError
+        As `threshold_mask`; or if the sensitivity is negative or not finite.
+    """
+    if not (math.isfinite(sensitivity) and sensitivity >= 0):
+        raise ArgumentError(f"sensitivity must be finite and >= 0, not {sensitivity!r}")
+    values = np.asarray(weights)
+    _survivor_magnitude(values, mask)
+    if mask is not None:
+        values = values[mask]
+    deviation = float(np.std(values, dtype=np.float64)) if values.size else 0.0
+    return threshold_mask(weights, sensitivity * deviation, mask)
+
+
+def sparsity_mask(
+    weights: npt.ArrayLike, sparsity: float, mask: BoolArray | None = None
+) -> BoolArray:
+    """Keep the largest weights so that a given fraction of the tensor is zero.
+
+    Parameters
+    ----------
+    weights, mask
+        As for `threshold_mask`.
+    sparsity : float
+        Fraction of zeros in the result, 0 to 1. ``round((1 - sparsity) * size)``
+        weights survive, fewer only where fewer are left.
+
+    Returns
+    -------
+    ndarray of the weights' shape, bool
+
+    Raises
+    ------
+    ArgumentError
+        As `threshold_mask`; or if the sparsity lies outside 0 to 1.
+    """
+    _check_sparsity(sparsity)
+    magnitude = _survivor_magnitude(weights, mask)
+    keep = round((1 - sparsity) * magnitude.size)
+    return _largest(magnitude.ravel(), keep).reshape(magnitude.shape)
+
+
+def global_masks(
+    tensors: Mapping[str, npt.ArrayLike],
+    *,
+    sparsity: float | None = None,
+    threshold: float | None = None,
+    masks: Mapping[str, BoolArray] | None = None,
+) -> dict[str, BoolArray]:
+    """Prune several tensors by one threshold for all of them.
+
+    Parameters
+    ----------
+    tensors : mapping of str to array_like
+        The tensors to prune together.
+    sparsity : float, optional
+        Fraction of zeros over all of the tensors, 0 to 1.
+    threshold : float, optional
+        Absolute threshold. Exactly one of `sparsity` and `threshold` is given.
+    masks : mapping of str to ndarray of bool, optional
+        Survivors of an earlier round, for each tensor.
+
+    Returns
+    -------
+    dict of str to ndarray of bool
+
+    Raises
+    ------
+    ArgumentError
+        As `threshold_mask` and `sparsity_mask`, naming the tensor; or if not
+        exactly one of `sparsity` and `threshold` is given.
+    """
+    if (sparsity is None) == (threshold is None):
+        raise ArgumentError("give exactly one of sparsity and threshold")
+    magnitudes = {}
+    for name, weights in tensors.items():
+        try:
+            magnitudes[name] = _survivor_magnitude(weights, masks[name] if masks else None)
+        except ArgumentError as error:
+            raise ArgumentError(f"tensor {name!r}: {error}") from None
+    if threshold is not None:
+        return {name: threshold_mask(m, threshold) for name, m in magnitudes.items()}
+    assert sparsity is not None
+    _check_sparsity(sparsity)
+    if not magnitudes:
+        return {}
+    together = np.concatenate([m.ravel() for m in magnitudes.values()])
+    survivors = _largest(together, round((1 - sparsity) * together.size))
+    ends = np.cumsum([m.size for m in magnitudes.values()])[:-1]
+    return {
+        name: part.reshape(m.shape)
+        for (name, m), part in zip(magnitudes.items(), np.split(survivors, ends), strict=True)
+    }
+
+
+def cubic_sparsity(step: int, steps: int, final: float, initial: float = 0.0) -> float:
+    """Return the sparsity of a gradual schedule after ``step`` of ``steps`` prunings.
+
+    ``final + (initial - final) * (1 - step / steps) ** 3``: prune fast while there
+    is redundancy, slowly towards the end (Zhu & Gupta 2017, eq. 1).
+
+    Parameters
+    ----------
+    step, steps : int
+        ``0 <= step <= steps`` and ``steps >= 1``.
+    final, initial : float
+        Sparsities at the end and at the start, 0 to 1.
+
+    Returns
+    -------
+    float
+        The target sparsity.
+
+    Raises
+    ------
+    ArgumentError
+        If a step or a sparsity is out of range.
+
+    Examples
+    --------
+    >>> [round(cubic_sparsity(step, 4, 0.9), 3) for step in range(5)]
+    [0.0, 0.52, 0.787, 0.886, 0.9]
+    """
+    if steps < 1 or not 0 <= step <= steps:
+        raise ArgumentError(f"step must be 0 to steps and steps >= 1, not {step} of {steps}")
+    _check_sparsity(final)
+    _check_sparsity(initial)
+    return final + (initial - final) * (1 - step / steps) ** 3
+
+
+def scaled_dropout(rate: float, connections: int, original: int) -> float:
+    """Scale a dropout rate to a layer that has lost connections.
+
+    ``D_r = D_o * sqrt(C_r / C_o)`` (Han et al. 2015, eq. 2): pruning already
+    reduces the model's capacity, so retraining needs less dropout.
+
+    Parameters
+    ----------
+    rate : float
+        Dropout rate of the original training, ``0 <= rate < 1``.
+    connections, original : int
+        Connections of the layer now and before pruning, ``0 <= connections <= original``.
+
+    Returns
+    -------
+    float
+        The dropout rate for retraining.
+
+    Raises
+    ------
+    ArgumentError
+        If the rate or the counts are out of range.
+
+    Examples
+    --------
+    >>> scaled_dropout(0.5, 4, 100)
+    0.1
+    """
+    if not 0 <= rate < 1:
+        raise ArgumentError(f"dropout rate must be in [0, 1), not {rate!r}")
+    if not 0 <= connections <= original or original < 1:
+        raise ArgumentError(f"{connections} of {original} connections can't be")
+    return rate * math.sqrt(connections / original)
+
+
+def _survivor_magnitude(weights: npt.ArrayLike, mask: BoolArray | None) -> npt.NDArray[np.floating]:
+    """Return abs(weights), zero outside the mask, after checking both."""
+    values = np.asarray(weights)
+    if values.dtype.kind != "f":
+        raise ArgumentError(f"weights must be floating, not {values.dtype}")
+    if not np.isfinite(values).all():
+        raise ArgumentError("weights must be finite: they hold NaN or infinity")
+    magnitude: npt.NDArray[np.floating] = np.abs(values)
+    if mask is None:
+        return magnitude
+    if mask.shape != values.shape or mask.dtype != np.bool_:
+        raise ArgumentError(
+            f"mask must be bool of shape {values.shape}, not {mask.dtype} of {mask.shape}"
+        )
+    survivors: npt.NDArray[np.floating] = magnitude * mask
+    return survivors
+
+
+def _largest(magnitude: npt.NDArray[np.floating], keep: int) -> BoolArray:
+    """Mark the `keep` largest non-zero magnitudes (1-D, finite); lower positions win ties."""
+    if keep == 0:
+        return np.zeros(magnitude.shape, np.bool_)
+    threshold = np.partition(magnitude, magnitude.size - keep)[magnitude.size - keep]
+    survivors: BoolArray = magnitude > threshold
+    if threshold > 0:
+        tied = np.flatnonzero(magnitude == threshold)
+        survivors[tied[: keep - np.count_nonzero(survivors)]] = True
+    return survivors
+
+
+def _check_sparsity(sparsity: float) -> None:
+    if not 0 <= sparsity <= 1:
+        raise ArgumentError(f"sparsity must be in [0, 1], not {sparsity!r}")

@@ -1,0 +1,266 @@
+"""Stage 2: surviving weights -> codebook + labels (Han et al. 2016, section 3).
+
+"We partition n original weights W into k clusters C so as to minimize the
+within-cluster sum of squares" (eq. 2), tensor by tensor. Scalars can be sorted,
+and then a cluster is an interval: one Lloyd iteration is ``k`` binary searches
+for the borders between centroids and ``k`` differences of prefix sums, so it
+costs O(k log n) where the textbook's costs O(n k).
+
+Format notes
+------------
+- A width of ``bits`` gives ``2**bits`` codes. Code 0 is the zero weight, so that
+  ``2**bits - 1`` centroids are left for the survivors.
+  Deviation: the paper's text doesn't mention the zero, but its authors' files
+  keep code 0 for it in the same way.
+- Weights with no more distinct values than that are stored exactly: their values
+  are the codebook. So sharing twice changes nothing.
+- A value half-way between two centroids belongs to the lower one.
+- A cluster that loses all members moves to the value that lies farthest from its
+  own centroid (the lowest such value), several of them to the farthest, the
+  second-farthest, …; each such value is an end of a cluster. Where there aren't
+  enough, a cluster stays empty and is dropped at the end.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import ArgumentError, ConfigError
+from .tensors import MAX_BITS, BoolArray, SharedWeights, UInt8Array
+
+Float64Array = npt.NDArray[np.float64]
+
+MAX_ITERATIONS = 1000  # Lloyd on scalars ends far earlier, but with no useful bound
+
+
+def share_weights(
+    weights: npt.ArrayLike,
+    mask: BoolArray,
+    bits: int,
+    init: str = "linear",
+    *,
+    max_iterations: int = MAX_ITERATIONS,
+    rng: np.random.Generator | None = None,
+) -> SharedWeights:
+    """Cluster the surviving weights of one tensor with k-means.
+
+    Parameters
+    ----------
+    weights : array_like of any shape, floating
+        Dense weights; the survivors are finite in float32.
+    mask : ndarray of the weights' shape, bool
+        True where a weight survives.
+    bits : int
+        Width of a label, 1 to 8; at most ``2**bits - 1`` centroids.
+    init : {"linear", "density", "random", "kmeans++"}
+        Where the centroids start (section 3.2): spaced evenly over the range of
+        the values (the paper's best), over their distribution function, at
+        random values, or by k-means++.
+    max_iterations : int
+        Bound on Lloyd's iterations, which stop by themselves when no value changes
+        its cluster. 0 assigns the values to the initial centroids as they are.
+    rng : numpy.random.Generator, optional
+        Needed by the inits ``"random"`` and ``"kmeans++"``.
+
+    Returns
+    -------
+    SharedWeights
+        With an ascending codebook and a label per survivor in row-major order.
+
+    Raises
+    ------
+    ArgumentError
+        If weights, mask, bits or `max_iterations` are out of range, or a generator is missing.
+    ConfigError
+        If `init` is unknown.
+
+    Notes
+    -----
+    O(n log n) to sort, O(k log n) per iteration. All sums are float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> w = np.array([2.0, 0.0, 1.5, -1.0, -1.1], np.float32)
+    >>> shared = share_weights(w, w != 0, bits=2)
+    >>> shared.labels, shared.codebook
+    (array([3, 2, 1, 1], dtype=uint8), array([ 0.  , -1.05,  1.5 ,  2.  ], dtype=float32))
+    """
+    dense = np.asarray(weights)
+    if dense.dtype.kind != "f":
+        raise ArgumentError(f"weights must be floating, not {dense.dtype}")
+    if mask.shape != dense.shape or mask.dtype != np.bool_:
+        raise ArgumentError(
+            f"mask must be bool of shape {dense.shape}, not {mask.dtype} of {mask.shape}"
+        )
+    if not 1 <= bits <= MAX_BITS:
+        raise ArgumentError(f"bits must be 1 to {MAX_BITS}, not {bits!r}")
+    if init not in INITS:
+        raise ConfigError(f"unknown init {init!r}; the choices are {', '.join(INITS)}")
+    if max_iterations < 0:
+        raise ArgumentError(f"max_iterations must be >= 0, not {max_iterations!r}")
+    with np.errstate(over="ignore"):  # an overflow shows as an infinity just below
+        values = dense[mask].astype(np.float32)
+    if not np.isfinite(values).all():
+        raise ArgumentError("surviving weights must be finite in float32")
+    if rng is None:
+        if init in ("random", "kmeans++"):
+            raise ArgumentError(f"init {init!r} needs rng, a numpy.random.Generator")
+        rng = np.random.default_rng(0)  # never drawn from
+
+    distinct = np.unique(values)
+    k = 2**bits - 1
+    if distinct.size > k:
+        ordered = np.sort(values).astype(np.float64)
+        start = INITS[init](ordered, k, rng)
+        distinct = np.unique(_lloyd(ordered, start, max_iterations).astype(np.float32))
+    return SharedWeights(
+        codebook=np.concatenate([np.zeros(1, np.float32), distinct]),
+        labels=assign(values, distinct) + np.uint8(1),
+        bits=bits,
+    )
+
+
+def assign(values: npt.NDArray[np.floating], centroids: npt.NDArray[np.floating]) -> UInt8Array:
+    """Return for each value the index of its nearest centroid, the lower one of two.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,), floating
+        Finite values in any order.
+    centroids : ndarray of shape (k,), floating
+        Ascending, ``k <= 256``; none is needed where there is no value.
+
+    Returns
+    -------
+    ndarray of shape (n,), uint8
+        Each ``< k``.
+    """
+    return np.searchsorted(_midpoints(centroids), values, side="left").astype(np.uint8)
+
+
+def sum_of_squares(values: npt.ArrayLike, shared: SharedWeights) -> float:
+    """Return the within-cluster sum of squares of eq. (2).
+
+    Parameters
+    ----------
+    values : array_like of shape (N,), floating
+        The surviving weights, in the order of the labels.
+    shared : SharedWeights
+        Their codebook and labels.
+
+    Returns
+    -------
+    float
+        ``sum((w - codebook[label]) ** 2)``, in float64.
+    """
+    centroids = shared.codebook.astype(np.float64)[shared.labels]
+    return float(np.sum((np.asarray(values, np.float64) - centroids) ** 2))
+
+
+def sharing_ratio(n: int, k: int, weight_bits: int = 32) -> float:
+    """Return the compression rate of weight sharing alone, eq. (1).
+
+    ``r = n b / (n log2(k) + k b)`` for ``n`` weights of ``b`` bits that share ``k``
+    centroids; the label's width is rounded up to whole bits.
+
+    Raises
+    ------
+    ArgumentError
+        If `n`, `k` or `weight_bits` is below 1.
+
+    Examples
+    --------
+    The 16 weights of the paper's figure 3 with 4 centroids:
+
+    >>> sharing_ratio(16, 4)
+    3.2
+    """
+    if min(n, k, weight_bits) < 1:
+        raise ArgumentError(f"n, k and weight_bits must be >= 1, not {n}, {k}, {weight_bits}")
+    return n * weight_bits / (n * (k - 1).bit_length() + k * weight_bits)
+
+
+def _lloyd(ordered: Float64Array, centroids: Float64Array, max_iterations: int) -> Float64Array:
+    """Run Lloyd's algorithm on sorted values (checked by `share_weights`); n > k > 0."""
+    prefix = np.concatenate([np.zeros(1), np.cumsum(ordered)])
+    previous = np.empty(0, np.int64)
+    for _ in range(max_iterations):
+        centroids, borders = _fill_empty(ordered, np.sort(centroids))
+        if np.array_equal(borders, previous):
+            break
+        members = np.diff(borders)
+        sums = np.diff(prefix[borders])
+        # Prefix sums cancel: keep the mean within its members' range all the same.
+        first = ordered[borders[:-1][members > 0]]
+        last = ordered[borders[1:][members > 0] - 1]
+        means = np.clip(sums[members > 0] / members[members > 0], first, last)
+        centroids = np.concatenate([means, centroids[members == 0]])
+        previous = borders
+    borders = _borders(ordered, np.sort(centroids))
+    return np.sort(centroids)[np.diff(borders) > 0]
+
+
+def _fill_empty(
+    ordered: Float64Array, centroids: Float64Array
+) -> tuple[Float64Array, npt.NDArray[np.int64]]:
+    """Move empty clusters to the values farthest from their centroids; return borders too."""
+    borders = _borders(ordered, centroids)
+    empty = np.flatnonzero(np.diff(borders) == 0)
+    if empty.size == 0:
+        return centroids, borders
+    full = np.flatnonzero(np.diff(borders) > 0)
+    ends = np.unique(np.concatenate([borders[full], borders[full + 1] - 1]))
+    owner = np.searchsorted(borders[full], ends, side="right") - 1
+    distance = np.abs(ordered[ends] - centroids[full][owner])
+    farthest = np.argsort(-distance, kind="stable")[: empty.size]
+    farthest = farthest[distance[farthest] > 0]
+    moved = centroids.copy()
+    moved[empty[: farthest.size]] = ordered[ends[farthest]]
+    moved.sort()
+    return moved, _borders(ordered, moved)
+
+
+def _borders(ordered: Float64Array, centroids: Float64Array) -> npt.NDArray[np.int64]:
+    """Return k + 1 positions: cluster i holds ordered[borders[i]:borders[i + 1]]."""
+    inner = np.searchsorted(ordered, _midpoints(centroids), side="right")
+    return np.concatenate([[0], inner, [ordered.size]]).astype(np.int64)
+
+
+def _midpoints(centroids: npt.NDArray[np.floating]) -> Float64Array:
+    wide = centroids.astype(np.float64)
+    return (wide[:-1] + wide[1:]) / 2
+
+
+def _linear(ordered: Float64Array, k: int, rng: np.random.Generator) -> Float64Array:
+    return np.linspace(ordered[0], ordered[-1], k)
+
+
+def _density(ordered: Float64Array, k: int, rng: np.random.Generator) -> Float64Array:
+    """Place the centroids where the distribution function reaches (i + 1/2) / k."""
+    return ordered[(np.arange(k) * 2 + 1) * ordered.size // (2 * k)]
+
+
+def _random(ordered: Float64Array, k: int, rng: np.random.Generator) -> Float64Array:
+    return ordered[rng.choice(ordered.size, k, replace=False)]
+
+
+def _kmeans_plus_plus(ordered: Float64Array, k: int, rng: np.random.Generator) -> Float64Array:
+    """Draw each centroid with probability ~ squared distance (Arthur & Vassilvitskii 2007)."""
+    centroids = [ordered[rng.integers(ordered.size)]]
+    squared = np.full(ordered.size, np.inf)
+    for _ in range(k - 1):
+        squared = np.minimum(squared, (ordered - centroids[-1]) ** 2)
+        cumulative = np.cumsum(squared)
+        drawn = np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right")
+        centroids.append(ordered[min(drawn, ordered.size - 1)])
+    return np.array(centroids)
+
+
+INITS: dict[str, Callable[[Float64Array, int, np.random.Generator], Float64Array]] = {
+    "linear": _linear,
+    "density": _density,
+    "random": _random,
+    "kmeans++": _kmeans_plus_plus,
+}

@@ -1,0 +1,244 @@
+"""How a network is trained, pruned, shared: all the numbers of a run in one record."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from .errors import ConfigError
+from .prune import cubic_sparsity
+
+
+@dataclass(frozen=True)
+class Training:
+    """One stretch of training by SGD with momentum 0.9.
+
+    Attributes
+    ----------
+    epochs : int
+    rate : float
+        Learning rate at the start; it falls to `final_rate` along half a cosine.
+    final_rate : float
+    l2 : float
+        L2 regularization of the weights.
+    """
+
+    epochs: int
+    rate: float
+    final_rate: float = 0.0
+    l2: float = 0.0
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round of pruning and of training what is left.
+
+    Attributes
+    ----------
+    sensitivity : dict of str to float
+        For a weight tensor, threshold / standard deviation of its surviving weights.
+    retrain : Training
+    sparsity : dict of str to float
+        For a weight tensor that isn't in `sensitivity`, its fraction of zeros.
+    """
+
+    sensitivity: Mapping[str, float]
+    retrain: Training
+    sparsity: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What `experiment.run` does with one network.
+
+    Attributes
+    ----------
+    name, network, data : str
+        `data` is ``"mnist"`` or ``"digits"``.
+    initializer : str
+        ``"he"`` or ``"xavier"``.
+    batch_size : int
+    dropout : dict of str to float
+        Rate of each dropout layer while the dense network trains; 0 where not named.
+    dropout_of : dict of str to str
+        The weight tensor before each dropout layer: its lost connections lower the rate.
+    train : Training
+        Of the dense network.
+    rounds : tuple of Round
+    bits : dict of str to int
+        Width of the labels of each weight tensor.
+    init : str
+        Start of the centroids.
+    fine_tune : Training
+        Of the centroids and biases.
+    """
+
+    name: str
+    network: str
+    data: str
+    initializer: str
+    batch_size: int
+    dropout: Mapping[str, float]
+    dropout_of: Mapping[str, str]
+    train: Training
+    rounds: tuple[Round, ...]
+    bits: Mapping[str, int]
+    fine_tune: Training
+    init: str = "linear"
+    momentum: float = 0.9
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the recipe as JSON's types."""
+        return asdict(self)
+
+
+def _rounds(
+    sensitivities: Mapping[str, tuple[float, ...]], retrain: Training, last: Training
+) -> tuple[Round, ...]:
+    """Pair the n-th sensitivity of each tensor; retrain by `retrain`, at last by `last`."""
+    count = len(next(iter(sensitivities.values())))
+    return tuple(
+        Round(
+            {name: values[index] for name, values in sensitivities.items()},
+            last if index == count - 1 else retrain,
+        )
+        for index in range(count)
+    )
+
+
+def gradual_rounds(
+    sparsity: Mapping[str, float], count: int, retrain: Training, last: Training
+) -> tuple[Round, ...]:
+    """Return rounds that approach a sparsity per tensor along the cubic schedule.
+
+    Parameters
+    ----------
+    sparsity : mapping of str to float
+        Fraction of zeros of each weight tensor after the last round.
+    count : int
+        Number of rounds, at least 1; one round prunes at one shot.
+    retrain, last : Training
+        After each round but the last, and after the last.
+
+    Returns
+    -------
+    tuple of Round
+
+    Raises
+    ------
+    ArgumentError
+        If a sparsity lies outside 0 to 1.
+    """
+    return tuple(
+        Round(
+            {},
+            last if step == count else retrain,
+            {name: cubic_sparsity(step, count, final) for name, final in sparsity.items()},
+        )
+        for step in range(1, count + 1)
+    )
+
+
+DEMO = Recipe(
+    name="demo",
+    network="digits",
+    data="digits",
+    initializer="he",
+    batch_size=64,
+    dropout={"drop1": 0.3, "drop2": 0.3},
+    dropout_of={"drop1": "ip1.weight", "drop2": "ip2.weight"},
+    train=Training(epochs=20, rate=0.05, l2=1e-4),
+    rounds=_rounds(
+        {"ip1.weight": (0.6, 0.75), "ip2.weight": (0.8, 1.1), "ip3.weight": (0.3, 0.4)},
+        Training(epochs=4, rate=0.05, final_rate=0.05, l2=1e-4),
+        Training(epochs=60, rate=0.05, l2=1e-4),
+    ),
+    bits={"ip1.weight": 5, "ip2.weight": 5, "ip3.weight": 5},
+    fine_tune=Training(epochs=3, rate=1e-4),
+)
+
+PAPER_RECIPES = {
+    "lenet-300-100": Recipe(
+        name="paper",
+        network="lenet-300-100",
+        data="mnist",
+        initializer="he",
+        batch_size=64,
+        dropout={"drop1": 0.4, "drop2": 0.4},
+        dropout_of={"drop1": "ip1.weight", "drop2": "ip2.weight"},
+        train=Training(epochs=20, rate=0.05, l2=1e-4),
+        rounds=_rounds(
+            {
+                "ip1.weight": (0.5, 0.72, 0.84, 0.84, 0.7),
+                "ip2.weight": (0.58, 0.8, 0.89, 0.86, 0.74),
+                "ip3.weight": (0.66, 0.81, 0.83, 0.79, 0.71),
+            },
+            Training(epochs=3, rate=0.02, final_rate=0.02, l2=1e-5),
+            Training(epochs=25, rate=0.02, l2=1e-5),
+        ),
+        bits={"ip1.weight": 6, "ip2.weight": 6, "ip3.weight": 6},
+        fine_tune=Training(epochs=3, rate=2e-5),
+    ),
+    "lenet-5": Recipe(
+        name="paper",
+        network="lenet-5",
+        data="mnist",
+        initializer="xavier",
+        batch_size=64,
+        dropout={"drop_pool2": 0.375, "drop1": 0.75},
+        dropout_of={"drop_pool2": "conv2.weight", "drop1": "ip1.weight"},
+        train=Training(epochs=15, rate=0.02, l2=5e-4),
+        rounds=_rounds(
+            {
+                "conv1.weight": (0.23, 0.19),
+                "conv2.weight": (1.02, 0.76),
+                "ip1.weight": (1.37, 1.08),
+                "ip2.weight": (1.12, 0.85),
+            },
+            Training(epochs=2, rate=0.02, final_rate=0.02, l2=1e-4),
+            Training(epochs=30, rate=0.02, l2=1e-4),
+        ),
+        bits={"conv1.weight": 6, "conv2.weight": 5, "ip1.weight": 5, "ip2.weight": 5},
+        fine_tune=Training(epochs=2, rate=2e-5),
+    ),
+}
+
+# The densities of tables 2 and 3, approached by the cubic schedule.
+PAPER_SPARSITY = {
+    "lenet-300-100": {"ip1.weight": 0.92, "ip2.weight": 0.91, "ip3.weight": 0.74},
+    "lenet-5": {
+        "conv1.weight": 0.34,
+        "conv2.weight": 0.88,
+        "ip1.weight": 0.92,
+        "ip2.weight": 0.81,
+    },
+}
+
+RECIPES = {("paper", network): recipe for network, recipe in PAPER_RECIPES.items()} | {
+    ("gradual", network): replace(
+        recipe,
+        name="gradual",
+        rounds=gradual_rounds(
+            PAPER_SPARSITY[network], 4, recipe.rounds[0].retrain, recipe.rounds[-1].retrain
+        ),
+    )
+    for network, recipe in PAPER_RECIPES.items()
+}
+
+
+def find_recipe(network: str, name: str = "paper") -> Recipe:
+    """Return a recipe by the network's and its own name.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, naming the choices.
+    """
+    networks = sorted({known for _, known in RECIPES})
+    if network not in networks:
+        raise ConfigError(f"unknown network {network!r}; the choices are {', '.join(networks)}")
+    names = sorted({known for known, of in RECIPES if of == network})
+    if name not in names:
+        raise ConfigError(
+            f"unknown recipe {name!r} for {network}; the choices are {', '.join(names)}"
+        )
+    return RECIPES[name, network]

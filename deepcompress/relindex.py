@@ -1,0 +1,185 @@
+"""Stage 3a: positions of the stored entries as small gaps, with filler zeros.
+
+Han et al. 2016, §2: "To compress further, we store the index difference instead
+of the absolute position, and encode this difference in 8 bits for conv layer and
+5 bits for fc layer. When we need an index difference larger than the bound, we
+[use] the zero padding solution shown in Figure 2."
+
+Here the width of a gap is any of 1 to 8 bits, and `gap_histogram` prices a
+width without building its stream.
+
+Format notes
+------------
+- *What is stored.* The number of zeros skipped, i.e. the index difference minus
+  one, as in the authors' own files: a difference of 0 can't occur, so storing
+  it would waste a code. Largest gap: ``2**gap_bits - 1``.
+- *Figure 2* in this convention: entries at 1, 4 and 15 and 3 bits give the gaps
+  1, 2, **7**, 2. The paper's drawing shows the differences 1, 3, 8, 3, the first
+  from position 0; its filler is where ours is, at position 12.
+- *First gap.* Counted from position -1: an entry at position 0 has gap 0.
+- *Decoding.* ``positions = cumsum(gaps + 1) - 1``.
+- *Runs of zeros* at width ``b``: a run of ``2**b - 1`` is the longest that needs no
+  filler; a run of ``2**b`` needs one, followed by a gap of 0; a run of ``2**b + 1``
+  one, followed by a gap of 1. In general ``run >> b`` fillers, each with the gap
+  ``2**b - 1`` and thus covering ``2**b`` positions, and then ``run % 2**b``.
+  Fillers are placed nowhere else: equal positions have exactly one stream.
+- *Rows.* The tensor is flattened in row-major order and a gap may cross rows.
+- *Trailing zeros* aren't stored: the stream ends at the last survivor.
+- *Empty tensor, or nothing survives:* no entries at all.
+- *Full tensor:* a gap of 0 for each element.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from . import native
+from .bitpack import as_uint8, check_bits
+from .errors import ArgumentError, FormatError
+from .tensors import GapStream, Int64Array, UInt8Array
+
+
+def encode(positions: npt.ArrayLike, size: int, gap_bits: int) -> GapStream:
+    """Turn ascending positions into gaps, inserting fillers where a gap is too wide.
+
+    Parameters
+    ----------
+    positions : array_like of shape (N,), integer
+        Strictly ascending, ``0 <= position < size``.
+    size : int
+        Number of elements of the flattened tensor.
+    gap_bits : int
+        Width of a gap, 1 to 8.
+
+    Returns
+    -------
+    GapStream
+        With ``S = N + filler_count(positions, gap_bits)`` entries.
+
+    Raises
+    ------
+    ArgumentError
+        If `gap_bits` is out of range, or `positions` isn't a one-dimensional
+        array of ascending integers below `size`.
+
+    Examples
+    --------
+    >>> stream = encode([1, 4, 15], 16, 3)
+    >>> stream.gaps.tolist(), stream.fillers.tolist()
+    ([1, 2, 7, 2], [False, False, True, False])
+    """
+    gap_bits = check_bits(gap_bits, "gap_bits")
+    runs = _zero_runs(positions)
+    if runs.size and (last := int(runs.sum()) + runs.size - 1) >= size:
+        raise ArgumentError(f"position {last} lies outside a tensor of {size} elements")
+    ends = np.cumsum((runs >> gap_bits) + 1)  # one past each survivor's place in the stream
+    entries = int(ends[-1]) if ends.size else 0
+    largest = 2**gap_bits - 1
+    gaps = np.full(entries, largest, np.uint8)
+    gaps[ends - 1] = runs & largest
+    fillers = np.ones(entries, np.bool_)
+    fillers[ends - 1] = False
+    return GapStream(gaps, fillers, gap_bits)
+
+
+def decode(gaps: npt.ArrayLike, size: int) -> Int64Array:
+    """Turn gaps back into the positions of all stored entries, fillers included.
+
+    Parameters
+    ----------
+    gaps : array_like of shape (S,), dtype uint8
+    size : int
+        Number of elements of the flattened tensor.
+
+    Returns
+    -------
+    ndarray of shape (S,), int64
+        Strictly ascending, each ``< size``.
+
+    Raises
+    ------
+    ArgumentError
+        If `gaps` isn't a one-dimensional uint8 array.
+    FormatError
+        If an entry lies outside the tensor.
+
+    Examples
+    --------
+    >>> decode(np.array([1, 2, 7, 2], np.uint8), 16).tolist()
+    [1, 4, 12, 15]
+    """
+    gaps = as_uint8(gaps, "gaps")
+    return native.decode_gaps(gaps, size) if native.active() else _decode(gaps, size)
+
+
+def gap_histogram(positions: npt.ArrayLike, gap_bits: int) -> Int64Array:
+    """Count how often each gap would occur in ``encode(positions, size, gap_bits)``.
+
+    It has all that is needed to price a width exactly: the stored entries are
+    its sum, and a Huffman code of the gaps follows from the counts.
+
+    Parameters
+    ----------
+    positions : array_like of shape (N,), integer
+        Strictly ascending, not negative.
+    gap_bits : int
+        Width of a gap, 1 to 8.
+
+    Returns
+    -------
+    ndarray of shape (2**gap_bits,), int64
+
+    Raises
+    ------
+    ArgumentError
+        As `encode`.
+
+    Examples
+    --------
+    >>> gap_histogram([1, 4, 15], 3).tolist()
+    [0, 1, 2, 0, 0, 0, 0, 1]
+    """
+    gap_bits = check_bits(gap_bits, "gap_bits")
+    runs = _zero_runs(positions)
+    counts = np.bincount(runs & (2**gap_bits - 1), minlength=2**gap_bits)
+    counts[-1] += (runs >> gap_bits).sum()
+    return counts
+
+
+def filler_count(positions: npt.ArrayLike, gap_bits: int) -> int:
+    """Return the number of fillers that `encode` would insert.
+
+    Raises
+    ------
+    ArgumentError
+        As `encode`.
+
+    Examples
+    --------
+    >>> filler_count([1, 4, 15], 3)
+    1
+    """
+    return int((_zero_runs(positions) >> check_bits(gap_bits, "gap_bits")).sum())
+
+
+def _zero_runs(positions: npt.ArrayLike) -> Int64Array:
+    """Return the number of zeros before each position, or raise unless they ascend."""
+    array = np.asarray(positions)
+    if array.ndim != 1 or not (array.size == 0 or np.issubdtype(array.dtype, np.integer)):
+        raise ArgumentError(
+            f"positions must be a one-dimensional integer array, "
+            f"got {array.dtype} of shape {array.shape}"
+        )
+    runs = array.astype(np.int64)
+    runs[1:] -= runs[:-1] + 1
+    if runs.size and runs.min() < 0:
+        raise ArgumentError(f"positions must ascend from 0, but don't at index {runs.argmin()}")
+    return runs
+
+
+def _decode(gaps: UInt8Array, size: int) -> Int64Array:
+    """Accumulate gaps and check where they end; arguments validated by `decode`."""
+    positions = np.cumsum(gaps.astype(np.int64) + 1) - 1
+    if positions.size and positions[-1] >= size:
+        entry = int(np.searchsorted(positions, size))
+        raise FormatError(f"an entry lies outside its tensor (entry {entry})")
+    return positions

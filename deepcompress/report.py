@@ -1,0 +1,127 @@
+"""The tables of a run as text, in the paper's columns and beside the paper's figures."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from .errors import OutputError
+from .paper import PAPER
+
+LAYER_COLUMNS = (
+    ("layer", "layer", "{}"),
+    ("weights", "weights", "{:,}"),
+    ("kept_percent", "kept %", "{:.1f}"),
+    ("weight_bits_PQ", "weight bits P+Q", "{:.1f}"),
+    ("weight_bits_PQH", "P+Q+H", "{:.1f}"),
+    ("gap_bits_PQ", "gap bits P+Q", "{:.1f}"),
+    ("gap_bits_PQH", "P+Q+H", "{:.1f}"),
+    ("rate_PQ_percent", "rate % P+Q", "{:.2f}"),
+    ("rate_PQH_percent", "P+Q+H", "{:.2f}"),
+)
+
+SIZES = {
+    "fp32 bytes": ("reference_bytes", "{:,}"),
+    "file bytes": ("file_bytes", "{:,}"),
+    "ratio": ("ratio", "{:.1f}x"),
+}
+
+
+def format_tables(report: Mapping[str, Any]) -> str:
+    """Return the paper-style tables of a run.
+
+    Parameters
+    ----------
+    report : mapping
+        What ``report.json`` holds.
+
+    Returns
+    -------
+    str
+        Table 1's line, the bytes per stage, and the layers' table, each beside the
+        paper's where the paper has it. Bytes are those of files, everything included;
+        the paper's leave out biases, code tables and headers.
+    """
+    paper = PAPER.get(report["network"])
+    blocks = [_summary(report), _stages(report), format_layers(report["layers"])]
+    if paper is not None:
+        rows = [asdict(row) for row in paper.rows]
+        blocks.append("The paper's table:\n" + format_layers(rows))
+    return "\n\n".join(blocks) + "\n"
+
+
+def read_report(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a ``report.json``; raise OutputError if it isn't one."""
+    try:
+        report = json.loads(Path(path).read_bytes())
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{os.fspath(path)}: can't be read as a report: {error}") from error
+    if not isinstance(report, dict):
+        raise OutputError(f"{os.fspath(path)}: not a report")
+    return report
+
+
+def format_layers(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows with the fields of `ledger.LayerRow` in the columns of tables 2 and 3."""
+    cells = [[header for _, header, _ in LAYER_COLUMNS]]
+    for row in rows:
+        cells.append(
+            ["-" if row[key] is None else form.format(row[key]) for key, _, form in LAYER_COLUMNS]
+        )
+    return align(cells)
+
+
+def align(cells: Sequence[Sequence[str]]) -> str:
+    """Return a table as text: a header row, the first column to the left, others to the right."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = []
+    for row in cells:
+        first, *others = [
+            cell.ljust(width) if index == 0 else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join([first, *others]).rstrip())
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(lines)
+
+
+def _summary(report: Mapping[str, Any]) -> str:
+    stages = ("reference", "pruned", "quantized", "compressed")
+    cells = [["network", *(f"{stage} error" for stage in stages), *SIZES]]
+    cells.append(
+        [
+            report["network"],
+            *(f"{report[f'{stage}_error']:.2f} %" for stage in stages),
+            *(form.format(report[key]) for key, form in SIZES.values()),
+        ]
+    )
+    paper = PAPER.get(report["network"])
+    if paper is not None:
+        errors = asdict(paper) | {"pruned_error": None, "quantized_error": None}
+        cells.append(
+            [
+                "the paper",
+                *(
+                    "-" if errors[f"{stage}_error"] is None else f"{errors[f'{stage}_error']:.2f} %"
+                    for stage in stages
+                ),
+                *(form.format(errors[key]) for key, form in SIZES.values()),
+            ]
+        )
+    return align(cells)
+
+
+def _stages(report: Mapping[str, Any]) -> str:
+    cells = [["stage", "bytes", "ratio"]]
+    sizes = {"dense fp32": report["reference_bytes"]}
+    plain = [row for row in report["layers"] if row["csr_bytes"] is None]
+    for form in ("csr", "csc"):
+        sizes[f"pruned, plain {form.upper()}"] = sum(row["bytes_P"] for row in plain) + sum(
+            row[f"{form}_bytes"] for row in report["layers"] if row not in plain
+        )
+    sizes |= report["stages"]
+    for stage, size in sizes.items():
+        cells.append([stage, f"{size:,}", f"{report['reference_bytes'] / size:.1f}x"])
+    return align(cells)

@@ -1,0 +1,21 @@
+"""Build the C kernels; everything else about the package is in pyproject.toml.
+
+In place, for work on a checkout::
+
+    python setup.py build_ext --inplace
+
+With sanitizers, apart from the checkout, and the tests on it::
+
+    export DEEPCOMPRESS_SANITIZE=1 BUILD=/tmp/deepcompress-sanitize
+    python setup.py -q build --build-base $BUILD --build-lib $BUILD/lib
+    LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" \
+        ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc DEEPCOMPRESS_BACKEND=native \
+        python -m pytest --capture=sys -o pythonpath=$BUILD/lib tests/
+
+A finding ends the run with a report (which pytest would swallow but for ``--capture=sys``)
+and exit code 1.
+"""
+
+from setuptools import setup
+
+setup(cffi_modules=["deepcompress/native_build.py:ffibuilder"])

@@ -1,0 +1,76 @@
+"""The written rule of who may import whom."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import deepcompress
+
+PACKAGE = Path(deepcompress.__file__).parent
+BASE = {"errors", "tensors", "bitpack", "native"}
+STAGES = {
+    "prune": BASE,
+    "quantize": BASE,
+    "relindex": BASE,
+    "prefix_code": BASE,
+    "code_table": BASE | {"prefix_code"},
+    "huffman": BASE | {"prefix_code", "code_table"},
+    "container": BASE | {"cursor"},
+    "spmv": BASE,
+    "bitpack": {"errors", "tensors", "native"},
+    "native": {"errors", "tensors", "_native"},
+    "tensors": {"errors"},
+    "errors": set(),
+    "compressed": BASE | {"relindex", "spmv"},  # unites what stages made, for use
+}
+
+
+def is_for_types_only(node):
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+def imports(path):
+    """Absolute dotted names of the modules that run when this one does, at any depth of it."""
+    package = ["deepcompress", *path.relative_to(PACKAGE).parts[:-1]]
+    pending = [ast.parse(path.read_text(encoding="utf-8"))]
+    while pending:
+        node = pending.pop()
+        if is_for_types_only(node):
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] if node.level else []
+            module = ".".join([*base, *filter(None, [node.module])])
+            # `from . import x` imports modules, `from .x import y` names of one.
+            plain = module in ("deepcompress", "deepcompress.nn")
+            yield from ([f"{module}.{a.name}" for a in node.names] if plain else [module])
+        pending.extend(ast.iter_child_nodes(node))
+
+
+def own(path):
+    """Names within the package of the modules that this one imports."""
+    prefix = "deepcompress."
+    return {name.removeprefix(prefix) for name in imports(path) if name.startswith(prefix)}
+
+
+MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stages_import_only_what_they_may(stage):
+    assert own(PACKAGE / f"{stage}.py") - STAGES[stage] == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_native_alone_touches_cffi(path):
+    if path.name not in ("native.py", "native_build.py"):
+        names = {name.split(".")[0] for name in imports(path)} | own(path)
+        assert names & {"cffi", "_native"} == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_networks_know_nothing_of_compression(path):
+    if path.parent.name == "nn":
+        assert {name for name in own(path) if not name.startswith("nn.")} <= {"errors", "tensors"}

@@ -1,0 +1,223 @@
+"""The compressed tensor: what it refuses to be, and what can be done with it."""
+
+from dataclasses import FrozenInstanceError, replace
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given
+from strategies import compressed
+
+from deepcompress import bitpack, relindex
+from deepcompress.compressed import CompressedTensor
+from deepcompress.errors import ArgumentError, FormatError, TruncatedError
+from deepcompress.tensors import SharedWeights
+
+
+def u8(*values):
+    return np.array(values, np.uint8)
+
+
+def f32(*values):
+    return np.array(values, np.float32)
+
+
+# Entries at 1 (label 2), 4 (label 0: a filler) and 5 (label 1).
+VALID = {
+    "shape": (2, 3),
+    "codebook": f32(0, -2, 1.5),
+    "label_bits": 2,
+    "gap_bits": 2,
+    "count": 3,
+    "labels_packed": u8(0b01_00_10),
+    "gaps_packed": u8(0b00_10_01),
+}
+
+
+def test_a_worked_example():
+    w = CompressedTensor(**VALID)
+    assert w.to_dense().tolist() == [[0, 1.5, 0], [0, 0, -2]]
+    assert w.labels().tolist() == [2, 0, 1]
+    assert w.gaps().tolist() == [1, 2, 0]
+    assert w.positions().tolist() == [1, 4, 5]
+    assert (w.size, w.rows, w.cols, w.count) == (6, 2, 3, 3)
+    assert w.density == 2 / 6
+    assert w.nbytes == 1 + 1 + 12
+    assert "shape=(2, 3)" in repr(w)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"labels_packed": u8(0b01_11_10)}, FormatError, r"label has no centroid \(entry 1\)"),
+        ({"codebook": f32(0, 1)}, FormatError, r"label has no centroid \(entry 0\)"),
+        ({"gaps_packed": u8(0b01_10_01)}, FormatError, r"outside its tensor \(entry 2\)"),
+        ({"shape": (2, 2)}, FormatError, r"outside its tensor \(entry 1\)"),
+        ({"shape": (2, 0)}, FormatError, r"outside its tensor \(entry 0\)"),
+        ({"labels_packed": u8()}, TruncatedError, "need 1 packed bytes, got 0"),
+        ({"gaps_packed": u8(9, 0)}, FormatError, "need 1 packed bytes, got 2"),
+        ({"labels_packed": u8(0x92)}, FormatError, "padding bits .* 0x92 aren't zero"),
+        ({"gaps_packed": u8(0x49)}, FormatError, "padding bits .* 0x49 aren't zero"),
+        ({"codebook": f32(0, np.nan, 1)}, FormatError, "centroid 1 isn't finite"),
+        ({"codebook": f32(0, 1, -np.inf)}, FormatError, "centroid 2 isn't finite"),
+        ({"codebook": f32(1, 2, 3)}, FormatError, r"codebook\[0\] must be 0.0, got 1.0"),
+        ({"codebook": f32(-0.0, 2, 3)}, FormatError, r"codebook\[0\] must be 0.0, got -0.0"),
+        ({"codebook": f32()}, ArgumentError, r"float32 array of 1 to 4 centroids, .* \(0,\)"),
+        ({"codebook": f32(0, 1, 2, 3, 4)}, ArgumentError, r"1 to 4 centroids, .* \(5,\)"),
+        ({"codebook": np.zeros(3)}, ArgumentError, "1 to 4 centroids, got float64"),
+        ({"label_bits": 0}, ArgumentError, "label_bits must be an integer from 1 to 8, got 0"),
+        ({"gap_bits": 9}, ArgumentError, "gap_bits must be an integer from 1 to 8, got 9"),
+        ({"count": -1}, ArgumentError, "count must be an integer from 0, got -1"),
+        ({"count": 3.0}, ArgumentError, "count must be an integer from 0, got 3.0"),
+        ({"count": 2**62}, TruncatedError, "packed bytes, got 1"),
+        ({"labels_packed": np.zeros(1)}, ArgumentError, "labels_packed must be a one-dim.* uint8"),
+        ({"gaps_packed": b"\x09"}, ArgumentError, "gaps_packed must be a one-dimensional uint8"),
+        ({"shape": (2, -3)}, ArgumentError, r"shape \(2, -3\) has a negative axis"),
+        ({"shape": (2**32, 2**31, 0)}, ArgumentError, "too many elements"),
+        ({"shape": (2.0, 3)}, ArgumentError, r"tuple of integers, got \(2.0, 3\)"),
+        ({"shape": 6}, ArgumentError, "tuple of integers, got 6"),
+    ],
+)
+def test_whatever_breaks_a_rule_is_not_constructed(change, error, message):
+    with pytest.raises(error, match=message) as caught:
+        CompressedTensor(**{**VALID, **change})
+    assert caught.type is error
+
+
+@given(compressed())
+def test_to_dense(w):
+    np.testing.assert_array_equal(w.packed.to_dense(), w.dense, strict=True)
+    survivors = np.count_nonzero(w.dense)
+    assert w.packed.density == (survivors / w.dense.size if w.dense.size else 0)
+
+
+@given(compressed(min_rank=1), st.data())
+def test_rows_are_tensors_of_their_own(w, data):
+    bound = st.none() | st.integers(-15, 15)
+    rows = slice(data.draw(bound), data.draw(bound), data.draw(st.sampled_from([None, 1])))
+    part = w.packed[rows]
+    np.testing.assert_array_equal(part.to_dense(), w.dense[rows], strict=True)
+    assert part.shape == w.dense[rows].shape
+    again = relindex.encode(np.flatnonzero(w.dense[rows]), part.size, part.gap_bits)
+    np.testing.assert_array_equal(part.gaps(), again.gaps)  # no fillers but where needed
+
+
+def test_fillers_at_the_ends_of_a_slice_are_dropped():
+    weights = SharedWeights(f32(0, 1), u8(1, 1, 1), 1)
+    w = CompressedTensor.from_parts((6, 2), weights, relindex.encode([0, 5, 11], 12, 1))
+    assert w.positions().tolist() == [0, 2, 4, 5, 7, 9, 11]
+    assert w[1:5].positions().tolist() == [1, 3]
+    assert w[1:5].gaps().tolist() == [1, 1]
+    assert w[3:5].count == 0
+
+
+@given(compressed(min_rank=2))
+def test_to_scipy_csr(w):
+    csr = w.packed.to_scipy_csr()
+    np.testing.assert_array_equal(csr.toarray(), w.dense.reshape(csr.shape), strict=True)
+    assert csr.shape == (w.packed.rows, w.packed.cols)
+    assert csr.nnz == np.count_nonzero(w.dense)
+    assert csr.has_canonical_format
+
+
+def test_nothing_in_it_can_be_changed():
+    arrays = {name: value for name, value in VALID.items() if isinstance(value, np.ndarray)}
+    mutable = {name: array.copy() for name, array in arrays.items()}
+    w = CompressedTensor(**{**VALID, **mutable})
+    for name, array in mutable.items():
+        array[:] = 1  # the caller's, not ours
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(w, name)[0] = 1
+    assert w.to_dense().tolist() == [[0, 1.5, 0], [0, 0, -2]]
+    with pytest.raises(FrozenInstanceError):
+        w.count = 2
+    with pytest.raises(FormatError):
+        replace(w, shape=(2, 2))
+
+
+def test_from_parts_wants_a_label_for_each_survivor():
+    weights = SharedWeights(f32(0, 1), u8(1, 1), 1)
+    with pytest.raises(ArgumentError, match="2 labels for 3 positions"):
+        CompressedTensor.from_parts((3, 9), weights, relindex.encode([0, 8, 26], 27, 3))
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        [1, 10, 100],
+        np.array([1, 10, 100], np.int8),
+        np.array([1, 10, 100], np.float16),
+        np.array([1, 10, 100], ">f8"),
+        np.array([100, 0, 10, 0, 1], np.float32)[::-2],
+    ],
+)
+def test_operands_of_any_real_type_and_stride(x):
+    w = CompressedTensor(**VALID)
+    assert (w @ x).tolist() == [15, -200]
+    columns = np.repeat(np.asarray(x)[:, np.newaxis], 4, axis=1)
+    assert (w @ columns).tolist() == [[15] * 4, [-200] * 4]
+    assert (w @ columns[:, ::2]).tolist() == [[15] * 2, [-200] * 2]
+    assert (w @ np.asfortranarray(columns)).tolist() == [[15] * 4, [-200] * 4]
+
+
+def test_bool_operands():
+    assert (CompressedTensor(**VALID) @ [True, True, False]).tolist() == [1.5, 0]
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.ones(2), r"x must have shape \(3,\) or \(3, n\), got \(2,\)"),
+        (np.ones((1, 3)), r"x must have shape \(3,\) or \(3, n\), got \(1, 3\)"),
+        (np.ones((3, 1, 1)), r"got \(3, 1, 1\)"),
+        (1.0, r"got \(\)"),
+        (np.ones(3, complex), "x must be of real numbers, got complex128"),
+        (["a", "b", "c"], "x must be of real numbers, got <U1"),
+    ],
+)
+def test_other_operands_are_rejected(x, message):
+    with pytest.raises(ArgumentError, match=message):
+        CompressedTensor(**VALID) @ x
+
+
+def test_a_tensor_is_no_right_operand():
+    with pytest.raises(TypeError):
+        np.ones((2, 2)) @ CompressedTensor(**VALID)
+
+
+@pytest.mark.parametrize("shape", [(), (6,)])
+def test_only_matrices_multiply(shape):
+    weights = SharedWeights(f32(0), u8(), 1)
+    w = CompressedTensor.from_parts(shape, weights, relindex.encode([], 6, 1))
+    assert w.to_dense().shape == shape
+    with pytest.raises(ArgumentError, match="isn't a matrix"):
+        w @ np.ones(6)
+    with pytest.raises(ArgumentError, match="isn't a matrix"):
+        w.to_scipy_csr()
+
+
+@pytest.mark.parametrize("rows", [0, slice(None, None, 2), slice(None, None, -1), (0, 0), None])
+def test_only_slices_of_consecutive_rows_can_be_taken(rows):
+    with pytest.raises(ArgumentError, match="only slices of consecutive rows"):
+        CompressedTensor(**VALID)[rows]
+
+
+def test_a_scalar_has_no_rows():
+    w = CompressedTensor((), f32(0, 3), 1, 1, 1, u8(1), u8(0))
+    assert w.to_dense() == 3
+    with pytest.raises(ArgumentError, match="only slices of consecutive rows"):
+        w[:]
+
+
+def test_packed_arrays_that_are_views():
+    packed = bitpack.pack(u8(2, 0, 1), 2)
+    w = CompressedTensor(**{**VALID, "labels_packed": np.stack([packed, packed], axis=1)[:, 0]})
+    assert w.labels().tolist() == [2, 0, 1]
+
+
+@pytest.mark.parametrize("shape", [(1 << 31, 1 << 31), (1 << 60, 4)])
+def test_a_huge_shape_is_held_packed_but_not_densely(shape):
+    w = CompressedTensor(**VALID | {"shape": shape})
+    assert w.size == 1 << 62
+    with pytest.raises(ArgumentError, match="densely"):
+        w.to_dense()

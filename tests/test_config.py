@@ -1,0 +1,74 @@
+"""Configuration: default, then kind, then name; every unknown word is named."""
+
+import json
+
+import pytest
+
+from deepcompress.config import Config, TensorConfig, kind_of, paper_config
+from deepcompress.errors import ConfigError
+
+
+def test_name_beats_kind_beats_default() -> None:
+    config = Config(
+        TensorConfig(bits=3, init="density"),
+        by_kind={"conv": {"bits": 8}},
+        by_name={"conv1.weight": {"gap_bits": 4}, "conv2.weight": {"bits": 2}},
+    )
+    assert config.of("fc.weight", (3, 4)) == TensorConfig(bits=3, init="density")
+    assert config.of("conv1.weight", (1, 1, 1, 1)).bits == 8
+    assert config.of("conv1.weight", (1, 1, 1, 1)).gap_bits == 4
+    assert config.of("conv2.weight", (1, 1, 1, 1)).bits == 2
+    assert config.of("conv2.weight", (1, 1, 1, 1)).init == "density"
+
+
+def test_biases_are_raw_unless_said_otherwise() -> None:
+    assert Config().of("b", (4,)).method == "raw"
+    assert Config(by_kind={"bias": {"bits": 4}}).of("b", (4,)).method == "shared"
+    assert Config(by_name={"b": {"method": "float16"}}).of("b", (4,)).method == "float16"
+
+
+def test_a_pruning_rule_replaces_the_weaker_levels() -> None:
+    config = Config(TensorConfig(sparsity=0.9), by_kind={"fc": {"sensitivity": 1.0}})
+    assert config.of("w", (2, 2)).sparsity is None
+    assert config.of("w", (2, 2)).sensitivity == 1.0
+
+
+def test_kinds_go_by_rank() -> None:
+    ranks = [(), (3,), (3, 3), (3, 3, 3), (3, 3, 3, 3)]
+    assert [kind_of(shape) for shape in ranks] == ["bias", "bias", "fc", "conv", "conv"]
+
+
+def test_the_paper_widths() -> None:
+    conv, fc = (paper_config().of("w", shape) for shape in ((1, 1, 1, 1), (1, 1)))
+    assert (conv.bits, conv.gap_bits, fc.bits, fc.gap_bits) == (8, 8, 5, 5)
+
+
+def test_json_round_trip() -> None:
+    config = Config(TensorConfig(bits=3), {"fc": {"bits": 4}}, {"w": {"sparsity": 0.5}})
+    assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert Config.from_dict({}) == Config()
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"default": {"bits": 9}}, "bits must be a whole number from 1 to 8, not 9"),
+        ({"default": {"bits": True}}, "bits"),
+        ({"default": {"gap_bits": 0}}, "gap_bits"),
+        ({"default": {"min_size": -1}}, "min_size"),
+        ({"default": {"huffman": 1}}, "huffman must be true or false"),
+        ({"default": {"method": "prune"}}, "method 'prune'; the choices are shared, raw"),
+        ({"default": {"init": "forgy"}}, "init 'forgy'; the choices are linear"),
+        ({"default": {"bit": 4}}, "unknown field 'bit'"),
+        ({"default": {"sparsity": 0.5, "threshold": 1}}, "sparsity and threshold exclude"),
+        ({"default": {"sparsity": "high"}}, "sparsity must be a number"),
+        ({"default": 3}, "expected fields"),
+        ({"by_kind": {"rnn": {}}}, "unknown kind 'rnn'; the choices are conv, fc, bias"),
+        ({"by_kind": {"fc": {"bits": 0}}}, "configuration of 'fc': bits"),
+        ({"by_name": {"w": {"x": 1}}}, "configuration of 'w': unknown field 'x'"),
+        ({"other": {}}, "unknown configuration key 'other'"),
+    ],
+)
+def test_unknown_words_and_values_are_named(values: dict, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        Config.from_dict(values)

@@ -1,0 +1,21 @@
+"""The examples in the docstrings of the package that is imported, installed or not."""
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import deepcompress
+
+NOT_IMPORTED = {"deepcompress._native", "deepcompress.native_build", "deepcompress.__main__"}
+MODULES = {module.name for module in pkgutil.walk_packages(deepcompress.__path__, "deepcompress.")}
+
+
+@pytest.mark.parametrize("name", ["deepcompress", *sorted(MODULES - NOT_IMPORTED)])
+def test_examples(name: str) -> None:
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+def test_there_are_examples() -> None:
+    assert doctest.testmod(importlib.import_module("deepcompress.atomic")).attempted > 0

@@ -1,0 +1,116 @@
+"""The C kernels give the bits of their NumPy twins, on buffers of exactly the size they need.
+
+Reads past the end show up in a build with AddressSanitizer (see ``setup.py``).
+"""
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given
+from strategies import compressed, packable, sparse, symbols, widths
+
+from deepcompress import bitpack, huffman, native, relindex
+from deepcompress.compressed import CompressedTensor
+from deepcompress.errors import FormatError
+
+EXTENSION, REASON = native._load()
+pytestmark = pytest.mark.skipif(EXTENSION is None, reason=f"no C extension: {REASON}")
+
+
+def exact(array):
+    """A copy in an allocation of its own, of exactly its size."""
+    return np.array(array, copy=True)
+
+
+def outcomes(function, *arguments):
+    """What both backends return or raise; arrays as bytes."""
+    results = []
+    for backend in ("reference", "native"):
+        with native.use(backend):
+            try:
+                result = function(*map(exact, arguments[:2]), *arguments[2:])
+            except FormatError as error:
+                result = (type(error), str(error))
+            results.append(result.tobytes() if isinstance(result, np.ndarray) else result)
+    return results
+
+
+@given(packable())
+def test_bitpack(case):
+    bits, values = case
+    reference, c = outcomes(lambda values, bits: bitpack.pack(values, int(bits)), values, bits)
+    assert c == reference
+    packed = np.frombuffer(c, np.uint8)
+    reference, c = outcomes(lambda packed, _: bitpack.unpack(packed, bits, len(values)), packed, 0)
+    assert c == reference == values.tobytes()
+
+
+@given(sparse(), widths, st.integers(-3, 3))
+def test_relindex(tensor, gap_bits, more):
+    gaps = relindex.encode(tensor.positions, tensor.size, gap_bits).gaps
+    end = int(tensor.positions[-1]) + 1 if tensor.positions.size else 0
+    reference, c = outcomes(lambda gaps, size: relindex.decode(gaps, int(size)), gaps, end + more)
+    assert c == reference
+
+
+@given(symbols())
+def test_huffman(symbols):
+    lengths = huffman.code_lengths(np.bincount(symbols, minlength=1))
+    reference, c = outcomes(huffman.encode, symbols, lengths)
+    assert c == reference
+    payload = np.frombuffer(c, np.uint8)
+    reference, c = outcomes(huffman.decode, payload, lengths, len(symbols))
+    assert c == reference == symbols.tobytes()
+
+
+@given(st.binary(max_size=40), symbols(max_symbol=9), st.integers(0, 80))
+def test_huffman_on_any_payload(payload, sample, count):
+    lengths = huffman.code_lengths(np.bincount(sample, minlength=1))
+    payload = np.frombuffer(payload, np.uint8)
+    reference, c = outcomes(huffman.decode, payload, lengths, count)
+    assert c == reference
+
+
+@given(symbols(3, 40), symbols(3, 40), st.integers(1, 4), st.integers(0, 100))
+def test_validate(labels, gaps, centroids, size):
+    count = min(len(labels), len(gaps))
+    codebook = np.arange(centroids, dtype=np.float32)
+
+    def construct(labels, gaps):
+        return bool(CompressedTensor((size,), codebook, 2, 2, count, labels, gaps))
+
+    packed = bitpack.pack(labels[:count], 2), bitpack.pack(gaps[:count], 2)
+    reference, c = outcomes(construct, *packed)
+    assert c == reference
+
+
+@given(compressed(min_rank=2), st.integers(0, 9), st.integers(1, 5), st.integers(0, 3))
+def test_spmm_leaves_what_lies_between_rows_alone(w, seed, n, more):
+    ffi, lib = EXTENSION.ffi, EXTENSION.lib
+    x = np.random.default_rng(seed).normal(size=(w.packed.cols, n + more)).astype(np.float32)
+    y = np.full((w.packed.rows, n + 2 * more), 7, np.float32)
+    with native.use("native"):
+        expected = w.packed @ x[:, :n]
+        status = lib.dc_spmm(
+            *(native._choice().isa, native._tensor(w.packed)),
+            *(ffi.from_buffer("float[]", x), n + more),
+            *(ffi.from_buffer("float[]", y), n + 2 * more, n),
+        )
+    assert status == lib.DC_OK
+    np.testing.assert_array_equal(y[:, :n], expected)
+    assert (y[:, n:] == 7).all()
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_nothing_is_written_past_the_end(bits):
+    ffi, lib = EXTENSION.ffi, EXTENSION.lib
+    for count in range(40):
+        values = np.random.default_rng(count).integers(0, 2**bits, count).astype(np.uint8)
+        size = bitpack.packed_size(bits, count)
+        packed, unpacked = np.full(size + 16, 0xA5, np.uint8), np.full(count + 16, 0xA5, np.uint8)
+        buffers = [ffi.from_buffer("uint8_t[]", array) for array in (values, packed, unpacked)]
+        lib.dc_pack(buffers[0], count, bits, buffers[1])
+        lib.dc_unpack(buffers[1], count, bits, buffers[2])
+        np.testing.assert_array_equal(unpacked[:count], values)
+        assert (packed[size:] == 0xA5).all()
+        assert (unpacked[count:] == 0xA5).all()

@@ -1,0 +1,166 @@
+"""The stages in order: what is compressed comes back, from memory and from a file."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import deepcompress as dc
+from deepcompress.coding import cheapest_gap_bits
+from deepcompress.pipeline import at_fixed_width, from_bytes
+
+
+@st.composite
+def sparse_tensors(draw: st.DrawFn) -> np.ndarray:
+    """Draw tensors of rank 2 to 4 with long and short runs of zeros and few distinct values."""
+    shape = draw(hnp.array_shapes(min_dims=2, max_dims=4, min_side=0, max_side=12))
+    size = int(np.prod(shape))
+    count = draw(st.integers(0, min(size, 30)))
+    positions = draw(
+        st.lists(st.integers(0, max(size - 1, 0)), min_size=count, max_size=count, unique=True)
+    )
+    levels = draw(st.lists(st.floats(-2, 2, width=32), min_size=1, max_size=5))
+    dense = np.zeros(size, np.float32)
+    for index, position in enumerate(positions):
+        dense[position] = levels[index % len(levels)]
+    return dense.reshape(shape)
+
+
+configs = st.builds(
+    lambda bits, gap_bits, huffman: dc.Config(
+        dc.TensorConfig(bits=bits, gap_bits=gap_bits, huffman=huffman, min_size=0)
+    ),
+    st.integers(3, 8),
+    st.none() | st.integers(1, 8),
+    st.booleans(),
+)
+
+
+@given(st.dictionaries(st.sampled_from("abc"), sparse_tensors(), max_size=3), configs)
+def test_shared_weights_survive_the_file_exactly(tensors: dict, config: dc.Config) -> None:
+    model = dc.compress(tensors, config, metadata={"x": [1]})
+    data = model.to_bytes()
+    back = from_bytes(data)
+    assert list(back) == list(tensors)
+    assert back.metadata == {"x": [1]}
+    for name, tensor in tensors.items():
+        np.testing.assert_array_equal(back[name].to_dense(), tensor)
+        assert back[name].shape == tensor.shape
+    assert back.to_bytes() == data
+    assert dc.compress(tensors, config, metadata={"x": [1]}).to_bytes() == data
+
+
+@given(sparse_tensors())
+def test_fixed_width_keeps_the_tensor(tensor: np.ndarray) -> None:
+    model = dc.compress({"w": tensor}, dc.Config(dc.TensorConfig(min_size=0)))
+    fixed = at_fixed_width(model)
+    np.testing.assert_array_equal(fixed["w"].to_dense(), tensor)
+    data = fixed.to_bytes()
+    assert from_bytes(data).to_bytes() == data
+
+
+@given(sparse_tensors(), st.booleans())
+def test_the_gap_width_is_the_cheapest(tensor: np.ndarray, huffman: bool) -> None:
+    def size(gap_bits: int | None) -> int:
+        choice = dc.TensorConfig(min_size=0, gap_bits=gap_bits, huffman=huffman)
+        return len(dc.compress({"w": tensor}, dc.Config(choice)).to_bytes())
+
+    assert size(None) == min(map(size, range(1, 9)))
+
+
+def test_no_more_than_two_to_the_bits_values_and_zeros_stay() -> None:
+    rng = np.random.default_rng(0)
+    w = rng.normal(size=(60, 50)).astype(np.float32) * (rng.random((60, 50)) < 0.3)
+    loss = np.inf
+    for bits in range(1, 9):
+        dense = dc.compress({"w": w}, dc.Config(dc.TensorConfig(bits=bits)))["w"].to_dense()
+        assert ((dense == 0) == (w == 0)).all()
+        assert len(np.unique(dense[dense != 0])) <= 2**bits
+        assert ((dense - w) ** 2).sum() < loss
+        loss = ((dense - w) ** 2).sum()
+
+
+def test_pruning_rules_of_the_configuration() -> None:
+    w = np.random.default_rng(1).normal(size=(40, 40)).astype(np.float32)
+    by_rule = {
+        "sparsity": (0.9, 160),
+        "threshold": (1.0, np.count_nonzero(np.abs(w) > 1)),
+        "sensitivity": (1.0, np.count_nonzero(np.abs(w) > w.std(dtype=np.float64))),
+    }
+    for rule, (value, survivors) in by_rule.items():
+        model = dc.compress({"w": w}, dc.Config(dc.TensorConfig(**{rule: value})))
+        assert np.count_nonzero(model["w"].to_dense()) == survivors
+
+
+def test_what_is_kept_exactly() -> None:
+    nan = np.array([np.nan, np.inf, -0.0], np.float32)
+    tensors = {
+        "bias": nan,
+        "few": np.ones((3, 3), np.float32),
+        "steps": np.arange(400).reshape(20, 20),
+        "half": np.linspace(0, 1, 5, dtype=np.float32),
+    }
+    config = dc.Config(by_name={"half": {"method": "float16"}})
+    model = from_bytes(dc.compress(tensors, config).to_bytes())
+    for name in ("bias", "few", "steps"):
+        assert model[name].dtype == tensors[name].dtype
+        assert model[name].tobytes() == tensors[name].tobytes()
+    assert model["half"].dtype == np.float16
+    assert model["half"].tolist() == tensors["half"].astype(np.float16).tolist()
+
+
+def test_biases_are_shared_only_if_the_config_says_so() -> None:
+    bias = np.linspace(-1, 1, 300, dtype=np.float32)
+    shared = dc.Config(by_kind={"bias": {"bits": 3}})
+    assert isinstance(dc.compress({"b": bias})["b"], np.ndarray)
+    assert len(np.unique(dc.compress({"b": bias}, shared)["b"].to_dense())) == 7
+
+
+def test_drawn_starts_dont_depend_on_the_other_tensors() -> None:
+    w = np.random.default_rng(0).normal(size=(30, 30)).astype(np.float32)
+    config = dc.Config(dc.TensorConfig(init="kmeans++", bits=3))
+    alone = dc.compress({"w": w}, config, seed=3)["w"].to_dense()
+    among = dc.compress({"a": w[:20], "w": w}, config, seed=3)["w"].to_dense()
+    other = dc.compress({"w": w}, config, seed=4)["w"].to_dense()
+    assert (alone == among).all()
+    assert (alone != other).any()
+
+
+@pytest.mark.parametrize(
+    ("tensor", "fields", "words"),
+    [
+        (np.full((20, 20), np.nan, np.float32), {}, "tensor 'w': weights must be finite"),
+        (np.full((20, 20), 1e300), {}, "tensor 'w'.*finite"),
+        (np.full((20, 20), 1e6), {"method": "float16"}, "tensor 'w': .*float16"),
+        (np.full((20, 20), 1.0), {"sparsity": 2}, "tensor 'w': sparsity"),
+    ],
+)
+def test_tensors_that_cant_be_compressed_are_named(
+    tensor: np.ndarray, fields: dict, words: str
+) -> None:
+    with pytest.raises(dc.ArgumentError, match=words), np.errstate(over="ignore"):
+        dc.compress({"w": tensor}, dc.Config(dc.TensorConfig(**fields)))
+
+
+def test_load_and_save(tmp_path: Path) -> None:
+    path = tmp_path / "model.dcnn"
+    model = dc.compress({"w": np.eye(30, dtype=np.float32)})
+    assert model.save(path) == path.stat().st_size
+    assert (dc.load(path)["w"].to_dense() == np.eye(30)).all()
+    with pytest.raises(dc.DataError, match="No such file"):
+        dc.load(tmp_path / "absent.dcnn")
+    with pytest.raises(dc.DataError, match="directory"):
+        dc.load(tmp_path)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(dc.TruncatedError, match=r"model\.dcnn"):
+        dc.load(path)
+
+
+def test_price_of_a_width_counts_fillers() -> None:
+    """One far entry: a narrow gap needs a filler per 2**b positions, a wide one doesn't."""
+    counts = np.array([0, 1])
+    assert cheapest_gap_bits(np.array([200]), counts, 4, huffman_coded=False) == 8
+    assert cheapest_gap_bits(np.array([0]), counts, 4, huffman_coded=False) == 1

@@ -1,0 +1,104 @@
+"""Stage 1: which weights survive."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from deepcompress import prune
+from deepcompress.errors import ArgumentError
+
+weights = hnp.arrays(
+    np.float32,
+    hnp.array_shapes(max_dims=4, max_side=6),
+    elements=st.floats(-4, 4, width=16),  # half precision, so that ties are frequent
+)
+masks = hnp.arrays(np.bool_, st.integers(1, 40))
+
+
+def test_threshold_is_exclusive_and_zero_never_survives() -> None:
+    w = np.array([-0.5, 0.5, 0.25, 0.0, 1.0])
+    assert prune.threshold_mask(w, 0.5).tolist() == [False, False, False, False, True]
+    assert prune.threshold_mask(w, 0.0).tolist() == [True, True, True, False, True]
+
+
+def test_sensitivity_is_in_units_of_the_survivors_deviation() -> None:
+    w = np.array([1.0, -1.0, 3.0, -3.0])  # standard deviation sqrt(5)
+    assert prune.sensitivity_mask(w, 0.45).tolist() == [False, False, True, True]
+    assert prune.sensitivity_mask(w, 0.44).all()
+    padded = np.concatenate([w, np.zeros(96)])
+    again = prune.sensitivity_mask(padded, 0.45, padded != 0)
+    assert again[:4].tolist() == [False, False, True, True]
+    assert prune.sensitivity_mask(np.zeros((0, 3)), 1.0).shape == (0, 3)
+
+
+@given(weights, st.floats(0, 1))
+def test_sparsity_is_exact_and_keeps_the_largest(w: np.ndarray, sparsity: float) -> None:
+    mask = prune.sparsity_mask(w, sparsity)
+    keep = min(round((1 - sparsity) * w.size), np.count_nonzero(w))
+    assert np.count_nonzero(mask) == keep
+    if 0 < keep < w.size:
+        assert np.abs(w[mask]).min() >= np.abs(w[~mask]).max()
+    assert w[mask].all()
+
+
+def test_lower_positions_win_ties() -> None:
+    w = np.array([1.0, -1.0, 2.0, 1.0])
+    assert prune.sparsity_mask(w, 0.5).tolist() == [True, False, True, False]
+
+
+@given(masks, st.data())
+def test_what_is_pruned_stays_pruned(mask: np.ndarray, data: st.DataObject) -> None:
+    w = data.draw(hnp.arrays(np.float64, mask.shape, elements=st.floats(-2, 2)))
+    level = data.draw(st.floats(0, 1))
+    for rule in (prune.threshold_mask, prune.sensitivity_mask, prune.sparsity_mask):
+        assert not (rule(w, level, mask) & ~mask).any()
+    assert not (prune.global_masks({"w": w}, sparsity=level, masks={"w": mask})["w"] & ~mask).any()
+
+
+def test_one_global_threshold_prunes_the_small_layer_more() -> None:
+    tensors = {"a": np.array([[0.1, 0.2], [0.3, 5.0]]), "b": np.array([1.0, 2.0, 3.0, 4.0])}
+    masks = prune.global_masks(tensors, sparsity=0.5)
+    assert masks["a"].tolist() == [[False, False], [False, True]]
+    assert masks["b"].tolist() == [False, True, True, True]
+    by_threshold = prune.global_masks(tensors, threshold=1.5)
+    assert all((by_threshold[name] == masks[name]).all() for name in tensors)
+    assert prune.global_masks({}, sparsity=0.5) == {}
+
+
+def test_cubic_schedule_runs_from_initial_to_final() -> None:
+    levels = [prune.cubic_sparsity(step, 10, 0.95, 0.2) for step in range(11)]
+    assert levels[0] == pytest.approx(0.2)
+    assert levels[-1] == 0.95
+    assert all(np.diff(levels) > 0)
+    assert all(np.diff(levels, 2) < 0)  # fast first, slow last
+
+
+def test_dropout_scales_with_the_root_of_the_connections() -> None:
+    assert prune.scaled_dropout(0.5, 9, 100) == pytest.approx(0.15)
+    assert prune.scaled_dropout(0.5, 100, 100) == 0.5
+    assert prune.scaled_dropout(0.5, 0, 100) == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: prune.threshold_mask(np.arange(3), 1), "floating, not int64"),
+        (lambda: prune.threshold_mask(np.array([np.nan]), 1), "finite"),
+        (lambda: prune.threshold_mask(np.ones(3), -1), "threshold must be finite and >= 0"),
+        (lambda: prune.threshold_mask(np.ones(3), np.nan), "threshold"),
+        (lambda: prune.threshold_mask(np.ones(3), 1, np.ones(2, bool)), r"shape \(3,\)"),
+        (lambda: prune.threshold_mask(np.ones(3), 1, np.ones(3)), "mask must be bool"),
+        (lambda: prune.sensitivity_mask(np.ones(3), np.inf), "sensitivity"),
+        (lambda: prune.sparsity_mask(np.ones(3), 1.1), r"sparsity must be in \[0, 1\]"),
+        (lambda: prune.global_masks({"a": np.ones(3)}), "exactly one"),
+        (lambda: prune.global_masks({"a": np.arange(3)}, sparsity=0), "tensor 'a'"),
+        (lambda: prune.cubic_sparsity(3, 2, 0.5), "3 of 2"),
+        (lambda: prune.scaled_dropout(1.0, 1, 1), "dropout rate"),
+        (lambda: prune.scaled_dropout(0.5, 2, 1), "2 of 1 connections"),
+    ],
+)
+def test_bad_arguments_are_named(call, words: str) -> None:
+    with pytest.raises(ArgumentError, match=words):
+        call()

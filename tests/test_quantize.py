@@ -1,0 +1,145 @@
+"""Stage 2: codebooks and labels, with scikit-learn's KMeans as the oracle."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from sklearn.cluster import KMeans
+
+from deepcompress import quantize
+from deepcompress.errors import ArgumentError, ConfigError
+from deepcompress.quantize import INITS, share_weights, sum_of_squares
+
+values = hnp.arrays(np.float32, st.integers(0, 200), elements=st.floats(-2, 2, width=16))
+
+
+def everything(w: np.ndarray) -> np.ndarray:
+    return np.ones(w.shape, np.bool_)
+
+
+@given(values, st.integers(1, 4), st.sampled_from(sorted(INITS)), st.integers(0, 3))
+def test_labels_point_to_the_nearest_of_few_centroids(
+    w: np.ndarray, bits: int, init: str, seed: int
+) -> None:
+    mask = w != 0
+    shared = share_weights(w, mask, bits, init, rng=np.random.default_rng(seed))
+    k = len(shared.codebook)
+    assert k <= 2**bits
+    assert shared.codebook[0] == 0
+    assert shared.codebook.dtype == np.float32
+    assert (np.diff(shared.codebook[1:]) > 0).all()
+    assert shared.labels.dtype == np.uint8
+    assert shared.labels.shape == (np.count_nonzero(mask),)
+    distances = np.abs(w[mask].astype(np.float64)[:, None] - shared.codebook[1:].astype(np.float64))
+    if k > 1:
+        assert (shared.labels - 1 == distances.argmin(axis=1)).all()
+
+
+@given(values, st.integers(1, 4))
+def test_sharing_twice_changes_nothing(w: np.ndarray, bits: int) -> None:
+    mask = w != 0
+    once = share_weights(w, mask, bits)
+    dense = np.zeros_like(w)
+    dense[mask] = once.codebook[once.labels]
+    again = share_weights(dense, mask, bits)
+    # A centroid without members isn't kept, a value is never moved.
+    assert (again.codebook[again.labels] == dense[mask]).all()
+
+
+def two_bumps(rng: np.random.Generator) -> np.ndarray:
+    w = np.concatenate([rng.normal(-0.1, 0.03, 900), rng.normal(0.12, 0.05, 1100)])
+    return w.astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("init", "bits"),
+    [("linear", 2), ("linear", 4), ("density", 2), ("density", 4), ("density", 6)],
+)
+def test_agrees_with_scikit_learn_from_the_same_start(init: str, bits: int) -> None:
+    """No cluster is ever empty here: there the two rules differ, see the next test."""
+    rng = np.random.default_rng(bits)
+    w = two_bumps(rng)
+    start = INITS[init](np.sort(w).astype(np.float64), 2**bits - 1, rng)
+    oracle = KMeans(
+        2**bits - 1, init=start[:, None], n_init=1, tol=0, max_iter=1000, algorithm="lloyd"
+    ).fit(w[:, None].astype(np.float64))
+    shared = share_weights(w, everything(w), bits, init)
+    np.testing.assert_allclose(
+        shared.codebook[1:], np.sort(oracle.cluster_centers_.ravel()), rtol=1e-5
+    )
+    assert sum_of_squares(w, shared) == pytest.approx(oracle.inertia_, rel=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_empty_clusters_cost_no_more_than_with_scikit_learn(seed: int) -> None:
+    w = two_bumps(np.random.default_rng(seed))
+    w[:3] = [-1, 1, 1.5]  # far outliers: most of the evenly spaced start is empty
+    start = np.linspace(w.min(), w.max(), 63)
+    oracle = KMeans(63, init=start[:, None], n_init=1, tol=0, max_iter=1000, algorithm="lloyd")
+    oracle.fit(w[:, None].astype(np.float64))
+    shared = share_weights(w, everything(w), 6)
+    assert len(shared.codebook) == 64
+    assert sum_of_squares(w, shared) < 1.1 * oracle.inertia_
+
+
+def test_drawn_starts_follow_their_distribution() -> None:
+    """k-means++ spreads over far clusters where random values mostly don't."""
+    w = np.concatenate([np.linspace(0, 1e-3, 97), [10.0, 20.0, 30.0]])
+    rng = np.random.default_rng(0)
+    spread = [set(INITS["kmeans++"](w, 4, rng)) >= {10.0, 20.0, 30.0} for _ in range(50)]
+    lucky = [set(INITS["random"](w, 4, rng)) >= {10.0, 20.0, 30.0} for _ in range(50)]
+    assert all(spread)
+    assert not any(lucky)
+    assert all(len(set(INITS["random"](w, 50, rng))) == 50 for _ in range(5))
+
+
+def test_linear_and_density_starts() -> None:
+    ordered = np.array([0.0, 1, 1, 1, 1, 1, 2, 8])
+    rng = np.random.default_rng(0)
+    assert INITS["linear"](ordered, 3, rng).tolist() == [0, 4, 8]
+    assert INITS["density"](ordered, 2, rng).tolist() == [1, 2]
+
+
+def test_an_empty_cluster_moves_to_the_farthest_value() -> None:
+    """Linear starts 0, 5, 10 leave the middle empty; 4 lies farthest from its centroid (0)."""
+    w = np.array([1, 2, 3, 4, 9.0, 9.5, 10, 10.5], np.float32)
+    ordered = w.astype(np.float64)
+    centroids = np.array([1.0, 6.0, 10.0])
+    moved, borders = quantize._fill_empty(ordered[[0, 1, 2, 4, 5, 6, 7]], centroids)
+    assert moved.tolist() == [1, 3, 10]
+    assert borders.tolist() == [0, 2, 3, 7]
+
+
+def test_an_empty_cluster_without_a_value_to_move_to_is_dropped() -> None:
+    ordered = np.array([1.0, 1.0, 2.0, 2.0])
+    assert quantize._lloyd(ordered, np.array([1.0, 1.5, 2.0]), 10).tolist() == [1, 2]
+
+
+def test_zero_iterations_keep_the_start() -> None:
+    w = np.array([0, 1, 2, 3, 10], np.float32)
+    shared = share_weights(w, everything(w), 2, max_iterations=0)
+    assert shared.codebook.tolist() == [0, 0, 5, 10]
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "arguments"),
+    [
+        (ArgumentError, "floating", (np.arange(3), np.ones(3, bool), 2)),
+        (ArgumentError, "mask must be bool", (np.ones(3), np.ones(2, bool), 2)),
+        (ArgumentError, "bits must be 1 to 8, not 9", (np.ones(3), np.ones(3, bool), 9)),
+        (ArgumentError, "bits must be 1 to 8, not 0", (np.ones(3), np.ones(3, bool), 0)),
+        (ArgumentError, "finite in float32", (np.array([1e300]), np.ones(1, bool), 2)),
+        (ArgumentError, "finite", (np.array([np.nan]), np.ones(1, bool), 2)),
+        (ArgumentError, "needs rng", (np.ones(3), np.ones(3, bool), 2, "random")),
+        (ConfigError, "linear, density", (np.ones(3), np.ones(3, bool), 2, "forgy")),
+    ],
+)
+def test_bad_arguments_are_named(error: type[Exception], words: str, arguments: tuple) -> None:
+    with pytest.raises(error, match=words):
+        share_weights(*arguments)
+
+
+def test_sharing_ratio_refuses_nonsense() -> None:
+    with pytest.raises(ArgumentError, match="n, k and weight_bits"):
+        quantize.sharing_ratio(0, 4)
