@@ -24,6 +24,7 @@ from .errors import (
     TruncatedError,
     VersionError,
 )
+from .modelfile import ModelFile, open_file
 from .native import backend
 from .pipeline import CompressedModel, compress, load
 
@@ -40,6 +41,7 @@ __all__ = [
     "DataError",
     "DeepCompressError",
     "FormatError",
+    "ModelFile",
     "OutputError",
     "TensorConfig",
     "TruncatedError",
@@ -47,5 +49,6 @@ __all__ = [
     "backend",
     "compress",
     "load",
+    "open_file",
     "paper_config",
 ]

@@ -1,133 +1,259 @@
 """One compressed tensor <-> its record in a file: the last stages, entropy coding included."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 
-from . import bitpack, huffman, relindex
+from . import coders, relindex
+from .coders import Code
 from .compressed import CompressedTensor
-from .container import SharedRecord
-from .cursor import varint
-from .errors import FormatError
-from .tensors import FIXED_WIDTH, HUFFMAN, MAX_BITS, CodedStream, Int64Array, UInt8Array
+from .container import (
+    BITMASK,
+    DENSE,
+    RELATIVE,
+    Block,
+    Coding,
+    SharedRecord,
+    block_count,
+    block_size,
+    fixed_width,
+    stream_bits,
+    stream_symbols,
+)
+from .errors import ArgumentError, FormatError
+from .tensors import MAX_BITS, Int64Array, SharedWeights, UInt8Array
 
 
-def encode(tensor: CompressedTensor, huffman_coded: bool) -> SharedRecord:
-    """Encode the streams of a tensor.
+@dataclass(frozen=True)
+class BlockSymbols:
+    """What is to be coded of one block: S entries, their labels, and their positions."""
+
+    count: int
+    labels: UInt8Array
+    positions: UInt8Array
+
+
+def encode(tensor: CompressedTensor, coding: Coding) -> SharedRecord:
+    """Encode a tensor.
 
     Parameters
     ----------
     tensor : CompressedTensor
-    huffman_coded : bool
-        Whether each stream may have a Huffman code where that is smaller.
+    coding : Coding
+        With blocks of a size that leaves only one, a relative tensor whose gaps have the
+        same width keeps its fillers as they are; otherwise they are placed anew.
 
     Returns
     -------
     SharedRecord
     """
-
-    def coded(symbols: UInt8Array, packed: UInt8Array, alphabet: int) -> CodedStream:
-        lengths = huffman.code_lengths(np.bincount(symbols, minlength=alphabet))
-        table = huffman.encode_lengths(lengths)
-        payload = huffman.encode(symbols, lengths)
-        if huffman_coded and _huffman_bytes(len(table), len(payload)) < packed.nbytes:
-            return CodedStream(HUFFMAN, table, payload)
-        return CodedStream(FIXED_WIDTH, b"", packed.tobytes())
-
+    blocks = list(block_symbols(tensor, coding))
+    codes = make_codes(coding, len(tensor.codebook) - 1, blocks)
     return SharedRecord(
         tensor.shape,
         tensor.codebook,
-        tensor.label_bits,
-        tensor.gap_bits,
-        tensor.count,
-        coded(tensor.labels(), tensor.labels_packed, len(tensor.codebook)),
-        coded(tensor.gaps(), tensor.gaps_packed, 1 << tensor.gap_bits),
+        coding,
+        codes[0].table(),
+        codes[1].table(),
+        tuple(
+            Block(block.count, codes[0].encode(block.labels), codes[1].encode(block.positions))
+            for block in blocks
+        ),
     )
 
 
-def decode_streams(record: SharedRecord) -> tuple[UInt8Array, UInt8Array]:
-    """Return the labels and gaps of a record as arrays of shape (S,), uint8.
+def make_codes(coding: Coding, k: int, blocks: list[BlockSymbols]) -> tuple[Code, Code]:
+    """Return the best codes for the labels and positions of all blocks."""
+    sizes, widths = alphabets(coding, k), stream_bits(coding, k)
+    labels = [np.bincount(block.labels, minlength=sizes[0]) for block in blocks]
+    positions = [np.bincount(block.positions, minlength=sizes[1]) for block in blocks]
+    return (
+        coders.make(coding.label_coder, np.sum(labels, axis=0), widths[0]),
+        coders.make(coding.position_coder, np.sum(positions, axis=0), max(widths[1], 1)),
+    )
+
+
+def alphabets(coding: Coding, k: int) -> tuple[int, int]:
+    """Return the sizes of the alphabets of labels and positions."""
+    return k if coding.encoding == BITMASK else k + 1, {
+        RELATIVE: 1 << coding.gap_bits,
+        DENSE: 0,
+        BITMASK: 256,
+    }[coding.encoding]
+
+
+def survivors(tensor: CompressedTensor) -> tuple[Int64Array, UInt8Array]:
+    """Return positions and labels of the weights that aren't 0."""
+    labels = tensor.labels()
+    return tensor.positions()[labels != 0], labels[labels != 0]
+
+
+def block_symbols(
+    tensor: CompressedTensor,
+    coding: Coding,
+    known_survivors: tuple[Int64Array, UInt8Array] | None = None,
+) -> Iterator[BlockSymbols]:
+    """Cut a tensor into blocks and express each by symbols."""
+    count = block_count(tensor.size, coding.block_bits)
+    if coding.encoding == RELATIVE and count == 1 and tensor.gap_bits == coding.gap_bits:
+        yield BlockSymbols(tensor.count, tensor.labels(), tensor.gaps())
+        return
+    positions, labels = known_survivors or survivors(tensor)
+    starts = np.arange(1, count, dtype=np.int64) << coding.block_bits
+    cuts = [0, *np.searchsorted(positions, starts).tolist(), len(positions)]
+    for block in range(count):
+        part = slice(cuts[block], cuts[block + 1])
+        elements = block_size(tensor.size, coding.block_bits, block)
+        local = positions[part] - (block << coding.block_bits)
+        yield _express(local, labels[part], elements, coding)
+
+
+def _express(
+    positions: Int64Array, labels: UInt8Array, elements: int, coding: Coding
+) -> BlockSymbols:
+    """Return the symbols of one block, whose positions begin at 0."""
+    if coding.encoding == RELATIVE:
+        stream = relindex.encode(positions, elements, coding.gap_bits)
+        with_fillers = np.zeros(len(stream.gaps), np.uint8)
+        with_fillers[~stream.fillers] = labels
+        return BlockSymbols(len(with_fillers), with_fillers, stream.gaps)
+    try:
+        expanded = np.zeros(elements, np.uint8)
+    except (MemoryError, ValueError) as error:  # ValueError beyond NumPy's largest size
+        raise ArgumentError(f"{elements} elements can't be written one by one: {error}") from None
+    if coding.encoding == DENSE:
+        expanded[positions] = labels
+        return BlockSymbols(elements, expanded, np.zeros(0, np.uint8))
+    expanded[positions] = 1
+    mask = np.packbits(expanded, bitorder="little")
+    return BlockSymbols(len(labels), labels - np.uint8(1), mask)
+
+
+def read_codes(record: SharedRecord) -> tuple[Code, Code]:
+    """Return the codes of a record's streams.
 
     Raises
     ------
     FormatError
-        If a table or stream isn't valid.
+        If a table isn't valid.
     """
-
-    def symbols(stream: CodedStream, alphabet: int, width: int) -> UInt8Array:
-        if stream.coder == FIXED_WIDTH:
-            return bitpack.unpack(np.frombuffer(stream.payload, np.uint8), width, record.count)
-        lengths, size = huffman.decode_lengths(stream.table, alphabet)
-        if size != len(stream.table):
-            raise FormatError(f"{len(stream.table) - size} bytes too many in a code table")
-        return huffman.decode(stream.payload, lengths, record.count)
-
+    coding, k = record.coding, len(record.codebook) - 1
+    sizes, widths = alphabets(coding, k), stream_bits(coding, k)
     return (
-        symbols(record.labels, len(record.codebook), record.label_bits),
-        symbols(record.gaps, 1 << record.gap_bits, record.gap_bits),
+        coders.read(coding.label_coder, record.label_table, sizes[0], widths[0]),
+        coders.read(coding.position_coder, record.position_table, sizes[1], max(widths[1], 1)),
     )
 
 
-def decode(record: SharedRecord) -> CompressedTensor:
-    """Turn a record into the packed form that the kernels run.
+def decode_symbols(record: SharedRecord, first: int = 0) -> Iterator[BlockSymbols]:
+    """Decode the blocks of a record, of which the first is the tensor's block `first`.
+
+    Raises
+    ------
+    FormatError
+        If a table, a stream, or what is in it isn't valid. Positions of a relative
+        tensor aren't checked.
+    """
+    codes, coding, k = read_codes(record), record.coding, len(record.codebook) - 1
+    size = int(np.prod(record.shape, dtype=object))
+    for index, block in enumerate(record.blocks, start=first):
+        elements = block_size(size, coding.block_bits, index)
+        label_count, position_count = stream_symbols(coding, block.count, elements)
+        labels = codes[0].decode(block.labels, label_count)
+        positions = codes[1].decode(block.positions, position_count)
+        limit = alphabets(coding, k)[0]
+        if labels.size and labels.max() >= limit:
+            entry = int((labels >= limit).argmax())
+            raise FormatError(f"a label has no centroid (entry {entry} of block {index})")
+        if coding.encoding == BITMASK:
+            _check_mask(positions, block.count, elements, index)
+        yield BlockSymbols(block.count, labels, positions)
+
+
+def _check_mask(mask: UInt8Array, count: int, elements: int, block: int) -> None:
+    ones = int(np.unpackbits(mask).sum(dtype=np.int64))
+    if ones != count:
+        raise FormatError(f"a mask of {ones} bits for {count} entries (block {block})")
+    if elements % 8 and mask.size and mask[-1] >> elements % 8:
+        raise FormatError(f"a mask has a bit beyond its elements (block {block})")
+
+
+def decode_survivors(record: SharedRecord, first: int = 0) -> tuple[Int64Array, UInt8Array]:
+    """Return positions in the tensor, and labels, of the weights that aren't 0.
+
+    Parameters
+    ----------
+    record : SharedRecord
+    first : int
+        Which of the tensor's blocks the record's first one is.
 
     Raises
     ------
     FormatError
         If a table, a stream, or what is in it isn't valid.
     """
-    labels, gaps = decode_streams(record)
-    return CompressedTensor(
-        record.shape,
-        record.codebook,
-        record.label_bits,
-        record.gap_bits,
-        record.count,
-        bitpack.pack(labels, record.label_bits),
-        bitpack.pack(gaps, record.gap_bits),
-    )
+    coding = record.coding
+    size = int(np.prod(record.shape, dtype=object))
+    all_positions, all_labels = [np.zeros(0, np.int64)], [np.zeros(0, np.uint8)]
+    for index, block in enumerate(decode_symbols(record, first), start=first):
+        labels = block.labels
+        elements = block_size(size, coding.block_bits, index)
+        if coding.encoding == RELATIVE:
+            positions = relindex.decode(block.positions, elements)[labels != 0]
+            labels = labels[labels != 0]
+        elif coding.encoding == DENSE:
+            positions = np.flatnonzero(labels)
+            labels = labels[positions]
+        else:
+            bits = np.unpackbits(block.positions, count=elements, bitorder="little")
+            positions = np.flatnonzero(bits)
+            labels = labels + np.uint8(1)
+        all_positions.append(positions + (index << coding.block_bits))
+        all_labels.append(labels)
+    return np.concatenate(all_positions), np.concatenate(all_labels)
 
 
-def cheapest_gap_bits(
-    positions: Int64Array, label_counts: Int64Array, label_bits: int, huffman_coded: bool
-) -> int:
-    """Return the gap width with the fewest bytes of labels, gaps and tables together.
+def decode(record: SharedRecord) -> CompressedTensor:
+    """Turn a record with all its blocks into the packed form that the kernels run.
 
-    Parameters
-    ----------
-    positions : ndarray of shape (N,), int64
-        Of the survivors, ascending.
-    label_counts : ndarray of shape (K,), int64
-        How often each label occurs; fillers will add to label 0.
-    label_bits : int
-        Width of a label, 1 to 8.
-    huffman_coded : bool
-        Whether each stream may have a Huffman code where that is smaller.
-
-    Returns
-    -------
-    int
-        1 to 8, the smaller one of two that cost the same.
+    Raises
+    ------
+    FormatError
+        If a table, a stream, or what is in it isn't valid.
     """
-
-    def cost(gap_bits: int) -> int:
-        gap_counts = relindex.gap_histogram(positions, gap_bits)
-        labels = label_counts.copy()
-        labels[0] += gap_counts.sum() - positions.size
-        streams = (labels, label_bits), (gap_counts, gap_bits)
-        return sum(_stream_bytes(counts, width, huffman_coded) for counts, width in streams)
-
-    return min(range(1, MAX_BITS + 1), key=cost)
-
-
-def _stream_bytes(counts: Int64Array, width: int, huffman_coded: bool) -> int:
-    """Return what `encode` makes of a stream with these counts."""
-    fixed = (int(counts.sum()) * width + 7) // 8
-    if not huffman_coded:
-        return fixed
-    lengths = huffman.code_lengths(counts)
-    payload = (huffman.encoded_bits(counts, lengths) + 7) // 8
-    return min(fixed, _huffman_bytes(len(huffman.encode_lengths(lengths)), payload))
+    k = len(record.codebook) - 1
+    if record.coding.encoding == RELATIVE and len(record.blocks) == 1:
+        (block,) = decode_symbols(record)
+        return CompressedTensor.from_entries(
+            record.shape,
+            record.codebook,
+            (block.labels, fixed_width(k)),
+            (block.positions, record.coding.gap_bits),
+        )
+    positions, labels = decode_survivors(record)
+    gap_bits = record.coding.gap_bits or narrowest_gap_bits(positions, fixed_width(k))
+    return from_survivors(record.shape, record.codebook, positions, labels, gap_bits)
 
 
-def _huffman_bytes(table: int, payload: int) -> int:
-    """Return what a Huffman-coded stream costs, its two sizes included."""
-    return len(varint(table)) + len(varint(payload)) + table + payload
+def from_survivors(
+    shape: tuple[int, ...],
+    codebook: np.ndarray[tuple[int], np.dtype[np.float32]],
+    positions: Int64Array,
+    labels: UInt8Array,
+    gap_bits: int,
+) -> CompressedTensor:
+    """Pack the weights that aren't 0, with fillers where they are needed."""
+    size = int(np.prod(shape, dtype=object))
+    weights = SharedWeights(codebook, labels, fixed_width(len(codebook) - 1))
+    return CompressedTensor.from_parts(shape, weights, relindex.encode(positions, size, gap_bits))
+
+
+def narrowest_gap_bits(positions: Int64Array, label_bits: int) -> int:
+    """Return the gap width with the fewest bits in memory, labels of fillers included."""
+
+    def bits(gap_bits: int) -> int:
+        entries = len(positions) + relindex.filler_count(positions, gap_bits)
+        return entries * (label_bits + gap_bits)
+
+    return min(range(1, MAX_BITS + 1), key=bits)

@@ -99,14 +99,34 @@ class CompressedTensor:
             )
         labels = np.zeros(len(gaps.gaps), np.uint8)
         labels[~gaps.fillers] = weights.labels
+        return cls.from_entries(
+            shape, weights.codebook, (labels, weights.bits), (gaps.gaps, gaps.gap_bits)
+        )
+
+    @classmethod
+    def from_entries(
+        cls,
+        shape: tuple[int, ...],
+        codebook: Float32Array,
+        labels: tuple[UInt8Array, int],
+        gaps: tuple[UInt8Array, int],
+    ) -> "CompressedTensor":
+        """Pack the labels and gaps of all entries, each given with its width in bits.
+
+        Raises
+        ------
+        ArgumentError, FormatError
+            As the class.
+        """
+        (label_values, label_bits), (gap_values, gap_bits) = labels, gaps
         return cls(
             shape,
-            weights.codebook,
-            weights.bits,
-            gaps.gap_bits,
-            len(gaps.gaps),
-            bitpack.pack(labels, weights.bits),
-            bitpack.pack(gaps.gaps, gaps.gap_bits),
+            codebook,
+            label_bits,
+            gap_bits,
+            len(gap_values),
+            bitpack.pack(label_values, label_bits),
+            bitpack.pack(gap_values, gap_bits),
         )
 
     @property

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from .container import CODERS, ENCODINGS
 from .errors import ConfigError
 from .quantize import INITS
 from .tensors import MAX_BITS
@@ -23,14 +24,18 @@ class TensorConfig:
     bits : int
         Width of a label, 1 to 8.
     gap_bits : int or None
-        Width of a gap, 1 to 8; None takes the width with the fewest bytes.
+        Width of a gap, 1 to 8; None takes what has the fewest bytes.
     init : {"linear", "density", "random", "kmeans++"}
         Start of the centroids.
     sensitivity, sparsity, threshold : float or None
         Prune so before sharing (see `prune`), at most one of them. None of them
         keeps the weights that aren't zero.
-    huffman : bool
-        Code labels and gaps where that saves bytes, or leave them at fixed width.
+    encoding : {"relative", "dense", "bitmask"} or None
+        How a file says where the weights are (see `container`); None takes the one with
+        the fewest bytes. With `gap_bits` it is ``"relative"``.
+    coder : {"fixed", "huffman", "rans"}
+        The strongest coder of labels and positions; each stream takes the one with the
+        fewest bytes up to it.
     min_size : int
         A tensor with fewer elements is kept raw: its codebook would cost more than it saves.
     """
@@ -42,7 +47,8 @@ class TensorConfig:
     sensitivity: float | None = None
     sparsity: float | None = None
     threshold: float | None = None
-    huffman: bool = True
+    encoding: str | None = None
+    coder: str = "huffman"
     min_size: int = 128
 
     def __post_init__(self) -> None:
@@ -52,8 +58,11 @@ class TensorConfig:
         if self.gap_bits is not None:
             _range("gap_bits", self.gap_bits, 1, MAX_BITS)
         _range("min_size", self.min_size, 0, 1 << 62)
-        if not isinstance(self.huffman, bool):
-            raise ConfigError(f"huffman must be true or false, not {self.huffman!r}")
+        _choice("coder", self.coder, CODERS)
+        if self.encoding is not None:
+            _choice("encoding", self.encoding, ENCODINGS[1:])
+            if self.gap_bits is not None and self.encoding != "relative":
+                raise ConfigError(f"encoding {self.encoding!r} has no gaps, gap_bits are given")
         rules = ("sensitivity", "sparsity", "threshold")
         given = [rule for rule in rules if getattr(self, rule) is not None]
         if len(given) > 1:

@@ -17,22 +17,167 @@ import numpy.typing as npt
 from .container import (
     CRC,
     DTYPES,
+    ENCODINGS,
     FLOAT32,
     MAGIC,
     MAX_NAME_BYTES,
     MAX_RANK,
     PREFIX,
     RAW,
-    SHARED,
+    RAW_CHUNK_BYTES,
     VERSION,
     Contents,
-    Record,
     Section,
     SharedRecord,
+    block_count,
 )
-from .cursor import Cursor
+from .container_shared import SharedHead, parse_block, parse_head
+from .container_writer import chunk_crc_start
+from .cursor import Cursor, common_bytes
 from .errors import ChecksumError, FormatError, TruncatedError, VersionError
-from .tensors import HUFFMAN, CodedStream
+
+
+@dataclass(frozen=True)
+class TensorEntry:
+    """What the header says of a tensor, and where its data is.
+
+    Attributes
+    ----------
+    name : str
+    encoding : int
+        Index into `container.ENCODINGS`.
+    dtype : dtype
+    shape : tuple of int
+    data_bytes : int
+        Of its chunks and their CRCs.
+    offset : int
+        Of its data in the file.
+    record : bytes
+        The record itself.
+    """
+
+    name: str
+    encoding: int
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    data_bytes: int
+    offset: int
+    record: bytes
+
+
+class Reader:
+    """Gives the tensors of a file one by one, and parts of them, touching nothing else.
+
+    Parameters
+    ----------
+    data : bytes-like
+        A whole file; may be a memory map. The header is read and checked at once.
+    what : str
+        The file's name, for messages.
+
+    Attributes
+    ----------
+    metadata : dict
+    entries : dict of str to TensorEntry
+        In the order of the file.
+
+    Raises
+    ------
+    TruncatedError
+        If the file is shorter than it declares; the message says by how much and
+        which tensors are whole.
+    ChecksumError
+        If a checksum doesn't match, naming the tensor.
+    VersionError
+        If the file was written by a newer version.
+    FormatError
+        If any other rule of the format is broken.
+    """
+
+    def __init__(self, data: bytes | memoryview, what: str = "file") -> None:
+        self.view = memoryview(data).cast("B")
+        self.what = what
+        start = Cursor(self.view, what)
+        _check_prefix(start)
+        self.entries, self.metadata, self._sections = _parse_header(start)
+        _check_length(self.view, start.offset, list(self.entries.values()), what)
+
+    def shared_head(self, entry: TensorEntry) -> SharedHead:
+        """Return the checked head of a tensor of shared weights."""
+        head = parse_head(self._cursor(entry), entry.shape, entry.encoding)
+        end = head.spans[-1][1] + CRC.size
+        if end != entry.data_bytes:
+            raise self._error(entry, f"data of {entry.data_bytes} bytes, its chunks take {end}")
+        self._chunk(entry, 0, 0, head.bytes if len(head.spans) > 1 else head.spans[0][1])
+        return head
+
+    def shared(self, name: str, first: int = 0, stop: int | None = None) -> SharedRecord:
+        """Return a tensor of shared weights, with its blocks from `first` up to `stop`."""
+        entry = self.entries[name]
+        head = self.shared_head(entry)
+        blocks = []
+        for index in range(first, len(head.spans) if stop is None else stop):
+            begin, end = head.spans[index]
+            if len(head.spans) > 1:
+                self._chunk(entry, index + 1, begin, end)
+            blocks.append(parse_block(self._data(entry)[begin:end], head, index))
+        return head.record(entry.shape, tuple(blocks))
+
+    def raw(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
+        """Return the elements `start` up to `stop` of a raw tensor, flat, in native byte order."""
+        entry = self.entries[name]
+        size = math.prod(entry.shape)
+        item = entry.dtype.itemsize
+        count = max(1, -(-size * item // RAW_CHUNK_BYTES))
+        if entry.data_bytes != size * item + CRC.size * count:
+            raise self._error(entry, f"data of {entry.data_bytes} bytes for {size} x {entry.dtype}")
+        begin, end = start * item, (size if stop is None else stop) * item
+        first, last = begin // RAW_CHUNK_BYTES, max(begin, end - 1) // RAW_CHUNK_BYTES
+        chunks = []
+        for index in range(first, min(last, count - 1) + 1):
+            at = index * (RAW_CHUNK_BYTES + CRC.size)
+            length = min(RAW_CHUNK_BYTES, size * item - index * RAW_CHUNK_BYTES)
+            chunks.append(self._chunk(entry, index, at, at + length))
+        data = b"".join(chunks)[begin - first * RAW_CHUNK_BYTES :][: end - begin]
+        if entry.dtype == np.bool_ and np.frombuffer(data, np.uint8).max(initial=0) > 1:
+            raise self._error(entry, "an element of a bool tensor is neither 0 nor 1")
+        return np.frombuffer(data, entry.dtype).astype(entry.dtype.newbyteorder("="))
+
+    def contents(self) -> Contents:
+        """Return everything, and what each byte is for."""
+        contents = Contents({}, self.metadata, list(self._sections))
+        for name, entry in self.entries.items():
+            if entry.encoding == RAW:
+                contents.records[name] = self.raw(name).reshape(entry.shape)
+                chunks = block_count(math.prod(entry.shape) * entry.dtype.itemsize, 20)
+                part = "biases" if len(entry.shape) <= 1 else "raw"
+                parts = [(part, entry.data_bytes - CRC.size * chunks)]
+                parts += [("checksums", CRC.size * chunks)]
+            else:
+                contents.records[name] = self.shared(name)
+                parts = self.shared_head(entry).parts(entry.encoding)
+            contents.sections.extend(Section(name, *part) for part in parts)
+        return contents
+
+    def _data(self, entry: TensorEntry) -> memoryview:
+        return self.view[entry.offset : entry.offset + entry.data_bytes]
+
+    def _cursor(self, entry: TensorEntry) -> Cursor:
+        return Cursor(self._data(entry), f"{self.what}: tensor {entry.name!r}", base=entry.offset)
+
+    def _error(self, entry: TensorEntry, problem: str) -> FormatError:
+        return self._cursor(entry).error(problem)
+
+    def _chunk(self, entry: TensorEntry, index: int, begin: int, end: int) -> memoryview:
+        """Return the bytes of a chunk, after a look at its checksum."""
+        data = self._data(entry)
+        (stored,) = CRC.unpack(data[end : end + CRC.size])
+        if zlib.crc32(data[begin:end], chunk_crc_start(entry.record, index)) != stored:
+            raise ChecksumError(
+                f"{self.what}: checksum of tensor {entry.name!r} doesn't match (chunk {index} "
+                f"at offset {entry.offset + begin})"
+            )
+        return data[begin:end]
 
 
 def parse(data: bytes | memoryview, what: str = "file") -> Contents:
@@ -52,50 +197,10 @@ def parse(data: bytes | memoryview, what: str = "file") -> Contents:
 
     Raises
     ------
-    TruncatedError
-        If the file is shorter than it declares; the message says by how much and
-        which tensors are whole.
-    ChecksumError
-        If a checksum doesn't match, naming the tensor.
-    VersionError
-        If the file was written by a newer version.
     FormatError
-        If any other rule of the format is broken.
+        As `Reader`.
     """
-    view = memoryview(data).cast("B")
-    start = Cursor(view, what)
-    _check_prefix(start)
-    heads, metadata, sections = _parse_header(start)
-    _check_length(view, start.offset, heads, what)
-    records: dict[str, Record] = {}
-    for head in heads:
-        payload = start.take(head.payload_bytes, f"tensor {head.name!r}")
-        (stored,) = CRC.unpack(start.take(CRC.size, f"checksum of tensor {head.name!r}"))
-        if zlib.crc32(payload, zlib.crc32(head.record)) != stored:
-            raise ChecksumError(f"{what}: checksum of tensor {head.name!r} doesn't match")
-        here = f"{what}: tensor {head.name!r}"
-        cursor = Cursor(payload, here, base=start.offset - CRC.size - head.payload_bytes)
-        if head.encoding == RAW:
-            records[head.name] = _parse_raw(cursor, head)
-            part = "biases" if len(head.shape) <= 1 else "raw"
-            sections.append(Section(head.name, part, len(payload)))
-        else:
-            records[head.name] = _parse_shared(cursor, head, sections)
-        sections.append(Section(head.name, "checksums", CRC.size))
-    start.end()
-    return Contents(records, metadata, sections)
-
-
-@dataclass(frozen=True)
-class _Head:
-    """A record of the header; `record` are its bytes."""
-
-    name: str
-    encoding: int
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-    payload_bytes: int
-    record: bytes
+    return Reader(data, what).contents()
 
 
 def _check_prefix(cursor: Cursor) -> None:
@@ -113,8 +218,8 @@ def _check_prefix(cursor: Cursor) -> None:
         raise FormatError(f"{cursor.what}: there is no format version 0")
 
 
-def _parse_header(start: Cursor) -> tuple[list[_Head], dict[str, Any], list[Section]]:
-    """Check and read all before the first payload; leave `start` there."""
+def _parse_header(start: Cursor) -> tuple[dict[str, TensorEntry], dict[str, Any], list[Section]]:
+    """Check and read all before the first tensor's data; leave `start` there."""
     _, _, header_bytes = PREFIX.unpack(start.take(PREFIX.size, "prefix"))
     cursor = Cursor(start.take(header_bytes, "header"), start.what, base=PREFIX.size)
     (stored,) = CRC.unpack(start.take(CRC.size, "checksum of the header"))
@@ -131,16 +236,18 @@ def _parse_header(start: Cursor) -> tuple[list[_Head], dict[str, Any], list[Sect
     count = cursor.varint("number of tensors")
     sections.append(Section("", "header", PREFIX.size + cursor.offset - sections[0].size_bytes))
     sections.append(Section("", "checksums", CRC.size))
-    heads: list[_Head] = []
-    names: set[str] = set()
+    entries: dict[str, TensorEntry] = {}
+    previous = b""
+    offset = start.offset
     for _ in range(count):  # ends by itself where the header does
-        heads.append(_parse_head(cursor))
-        if heads[-1].name in names:
-            raise cursor.error(f"two tensors are named {heads[-1].name!r}")
-        names.add(heads[-1].name)
-        sections.append(Section(heads[-1].name, "header", len(heads[-1].record)))
+        entry, previous = _parse_record(cursor, previous, offset)
+        if entry.name in entries:
+            raise cursor.error(f"two tensors are named {entry.name!r}")
+        entries[entry.name] = entry
+        sections.append(Section(entry.name, "header", len(entry.record)))
+        offset += entry.data_bytes
     cursor.end()
-    return heads, metadata, sections
+    return entries, metadata, sections
 
 
 def _no_json(constant: str) -> None:
@@ -148,98 +255,45 @@ def _no_json(constant: str) -> None:
     raise ValueError(f"{constant} has no JSON form")
 
 
-def _parse_head(cursor: Cursor) -> _Head:
+def _parse_record(cursor: Cursor, previous: bytes, offset: int) -> tuple[TensorEntry, bytes]:
+    """Return an entry and its name's bytes."""
     start = cursor.offset
+    common = cursor.varint("common bytes of a name")
     size = cursor.varint("size of a name")
-    if not 0 < size <= MAX_NAME_BYTES:
-        raise cursor.error(f"a name can't have {size} bytes")
+    if common > len(previous) or not 0 < common + size <= MAX_NAME_BYTES:
+        raise cursor.error(f"a name can't have {common} bytes of the one before and {size} others")
+    encoded = previous[:common] + bytes(cursor.take(size, "name"))
+    if common_bytes(previous, encoded) != common:
+        raise cursor.error("a name has more in common with the one before than is said")
     try:
-        name = str(cursor.take(size, "name"), "utf-8")
+        name = str(encoded, "utf-8")
     except UnicodeDecodeError:
         raise cursor.error("a name isn't UTF-8") from None
-    encoding, dtype, rank = cursor.take(3, f"record of tensor {name!r}")
-    if encoding not in (RAW, SHARED):
+    form, rank = cursor.take(2, f"record of tensor {name!r}")
+    encoding, dtype = form >> 4, form & 15
+    if encoding >= len(ENCODINGS):
         raise cursor.error(f"tensor {name!r}: unknown encoding {encoding}")
-    if dtype >= len(DTYPES) or (encoding == SHARED and dtype != FLOAT32):
-        raise cursor.error(f"tensor {name!r}: dtype {dtype} can't have encoding {encoding}")
+    if dtype >= len(DTYPES) or (encoding != RAW and dtype != FLOAT32):
+        raise cursor.error(f"tensor {name!r}: dtype {dtype} can't be {ENCODINGS[encoding]}")
     if rank > MAX_RANK:
         raise cursor.error(f"tensor {name!r}: rank {rank} is above {MAX_RANK}")
     shape = tuple(cursor.varint(f"shape of tensor {name!r}") for _ in range(rank))
     if math.prod(axis for axis in shape if axis) >= 1 << 63:
         raise cursor.error(f"tensor {name!r}: shape {shape} has 2**63 elements or more")
-    payload_bytes = cursor.varint(f"payload size of tensor {name!r}")
+    data_bytes = cursor.varint(f"data size of tensor {name!r}")
     record = bytes(cursor.data[start : cursor.offset])
-    return _Head(name, encoding, DTYPES[dtype], shape, payload_bytes, record)
+    return TensorEntry(name, encoding, DTYPES[dtype], shape, data_bytes, offset, record), encoded
 
 
-def _check_length(view: memoryview, offset: int, heads: list[_Head], what: str) -> None:
-    """Compare the file's length with the payloads declared, before any is touched."""
-    ends = []
-    end = offset
-    for head in heads:
-        end += head.payload_bytes + CRC.size
-        ends.append(end)
+def _check_length(view: memoryview, end: int, entries: list[TensorEntry], what: str) -> None:
+    """Compare the file's length with the data declared, before any is touched."""
+    end = entries[-1].offset + entries[-1].data_bytes if entries else end
     if len(view) < end:
-        whole = [head.name for head, end in zip(heads, ends, strict=True) if end <= len(view)]
+        whole = [entry.name for entry in entries if entry.offset + entry.data_bytes <= len(view)]
         raise TruncatedError(
             f"{what}: {end - len(view)} of {end} bytes are missing; "
-            f"{len(whole)} of {len(heads)} tensors are whole"
+            f"{len(whole)} of {len(entries)} tensors are whole"
             + (f": {', '.join(whole)}" if 0 < len(whole) <= 20 else "")
         )
     if len(view) > end:
         raise FormatError(f"{what}: {len(view) - end} bytes follow the last tensor (offset {end})")
-
-
-def _parse_raw(cursor: Cursor, head: _Head) -> npt.NDArray[Any]:
-    size_bytes = math.prod(head.shape) * head.dtype.itemsize
-    if head.payload_bytes != size_bytes:
-        raise cursor.error(f"{head.payload_bytes} bytes for a raw tensor of {size_bytes}")
-    data = cursor.take(size_bytes, "elements")
-    if head.dtype == np.bool_ and np.frombuffer(data, np.uint8).max(initial=0) > 1:
-        raise cursor.error("an element of a bool tensor is neither 0 nor 1")
-    array = np.frombuffer(data, head.dtype).reshape(head.shape)
-    return array.astype(head.dtype.newbyteorder("="))
-
-
-def _parse_shared(cursor: Cursor, head: _Head, sections: list[Section]) -> SharedRecord:
-    widths, coders = cursor.take(2, "widths and coders")
-    if widths & 0x88:
-        raise cursor.error(f"reserved bits of the widths are set: {widths:#04x}")
-    bits = (widths & 7) + 1, (widths >> 4) + 1
-    if coders & 0x0F > HUFFMAN or coders >> 4 > HUFFMAN:
-        raise cursor.error(f"unknown coder in {coders:#04x}")
-    k = cursor.varint("number of centroids")
-    if k >= 1 << bits[0]:
-        raise cursor.error(f"{k} centroids don't fit labels of {bits[0]} bits")
-    count = cursor.varint("number of stored entries")
-    if count > math.prod(head.shape):
-        raise cursor.error(f"{count} stored entries in a tensor of {math.prod(head.shape)}")
-    sizes = []
-    for coder, width in zip((coders & 0x0F, coders >> 4), bits, strict=True):
-        if coder == HUFFMAN:
-            sizes.append((cursor.varint("size of a table"), cursor.varint("size of a stream")))
-            if count > 8 * sizes[-1][1]:
-                raise cursor.error(f"{count} symbols in a stream of {sizes[-1][1]} bytes")
-        else:
-            sizes.append((0, (count * width + 7) // 8))
-    sections.append(Section(head.name, "header", cursor.offset))
-    codebook = np.zeros(k + 1, np.float32)
-    codebook[1:] = np.frombuffer(cursor.take(4 * k, "codebook"), "<f4")
-    if not np.isfinite(codebook).all():
-        raise cursor.error("a centroid isn't finite")
-    sections.append(Section(head.name, "codebooks", 4 * k))
-    streams = []
-    for coder, part, (table, stream) in zip(
-        (coders & 0x0F, coders >> 4), ("labels", "gaps"), sizes, strict=True
-    ):
-        coded = CodedStream(
-            coder,
-            bytes(cursor.take(table, f"code table of the {part}")),
-            bytes(cursor.take(stream, part)),
-        )
-        streams.append(coded)
-        if table:
-            sections.append(Section(head.name, "code tables", table))
-        sections.append(Section(head.name, part, stream))
-    cursor.end()
-    return SharedRecord(head.shape, codebook, *bits, count, *streams)

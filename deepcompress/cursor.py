@@ -91,3 +91,17 @@ def varint(value: int) -> bytes:
         value >>= 7
     groups.append(value)
     return bytes(groups)
+
+
+def common_bytes(a: bytes, b: bytes) -> int:
+    """Return how many bytes two names have in common at their start.
+
+    Examples
+    --------
+    >>> common_bytes(b"conv1.weight", b"conv1.bias")
+    6
+    """
+    for index, (left, right) in enumerate(zip(a, b, strict=False)):
+        if left != right:
+            return index
+    return min(len(a), len(b))

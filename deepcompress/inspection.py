@@ -3,11 +3,10 @@
 import json
 from typing import Any
 
-from . import container_reader
-from .container import MAGIC, Record, SharedRecord
+from .container import CODERS, ENCODINGS, MAGIC, Record, SharedRecord, stream_bits
+from .container_reader import parse
 from .ledger import FP32_BYTES, PARTS, LayerRow, account, ledger
 from .report import align
-from .tensors import HUFFMAN, CodedStream
 
 TENSOR_COLUMNS = (
     ("name", "tensor", "{}"),
@@ -52,7 +51,7 @@ def describe(data: bytes, what: str = "file") -> dict[str, Any]:
         As `pipeline.load`.
     """
     books = account(data, what)
-    contents = container_reader.parse(data, what)
+    contents = parse(data, what)
     rows = ledger(data, what)
     parts = dict.fromkeys(PARTS, 0)
     for row in rows:
@@ -110,20 +109,17 @@ def _tensor(row: LayerRow, record: Record) -> dict[str, Any]:
         only_shared = ("K", "label_bits", "gap_bits", "coders", "entries", "fillers")
         raw = {"dtype": record.dtype.name, "encoding": "raw"}
         return raw | dict.fromkeys(only_shared) | values
+    coding = record.coding
     return {
         "dtype": record.codebook.dtype.name,
-        "encoding": "shared",
+        "encoding": ENCODINGS[coding.encoding],
         "K": len(record.codebook),
-        "label_bits": record.label_bits,
-        "gap_bits": record.gap_bits,
-        "coders": f"{_coder(record.labels)}/{_coder(record.gaps)}",
-        "entries": record.count,
+        "label_bits": stream_bits(coding, len(record.codebook) - 1)[0],
+        "gap_bits": coding.gap_bits or None,
+        "coders": f"{CODERS[coding.label_coder]}/{CODERS[coding.position_coder]}",
+        "entries": sum(block.count for block in record.blocks),
         "fillers": row.fillers,
     } | values
-
-
-def _coder(stream: CodedStream) -> str:
-    return "huffman" if stream.coder == HUFFMAN else "fixed"
 
 
 def _printable(name: str) -> str:

@@ -6,17 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from . import container_reader, huffman
-from .coding import decode_streams
+from .coding import decode_symbols, read_codes
 from .compressed import CompressedTensor
-from .container import Section, SharedRecord
+from .container import RELATIVE, Contents, Section, SharedRecord, stream_bits
+from .container_reader import parse
 from .errors import FormatError
 from .pipeline import at_fixed_width, from_bytes
 from .quantize import sharing_ratio
-from .tensors import FIXED_WIDTH, CodedStream, UInt8Array
 
 PARTS = (
-    *("header", "metadata", "code tables", "codebooks", "labels", "gaps", "fillers"),
+    *("header", "metadata", "code tables", "codebooks", "labels", "gaps", "mask", "fillers"),
     *("biases", "raw", "checksums", "padding"),
 )
 FP32_BYTES = 4
@@ -46,17 +45,20 @@ def ledger(data: bytes, what: str = "file") -> list[Section]:
     Notes
     -----
     The bits of fillers, both label and gap, are taken out of ``labels`` and ``gaps``,
-    each of which is rounded up to whole bytes; ``fillers`` is what they leave. A
-    stream's padding of at most 7 bits is counted with its last byte: version 1 of the
+    each of which is rounded up to whole bytes per block; ``fillers`` is what they leave.
+    A stream's padding of at most 7 bits is counted with its last byte: version 1 of the
     format has no other padding.
     """
-    contents = container_reader.parse(data, what)
+    return _sections(parse(data, what), what)
+
+
+def _sections(contents: Contents, what: str) -> list[Section]:
     sizes: dict[tuple[str, str], int] = {}
     for section in contents.sections:
         key = section.tensor, section.part
         sizes[key] = sizes.get(key, 0) + section.size_bytes
     for name, record in contents.records.items():
-        if isinstance(record, SharedRecord):
+        if isinstance(record, SharedRecord) and record.coding.encoding == RELATIVE:
             try:
                 _take_out_fillers(sizes, name, record)
             except FormatError as error:
@@ -65,25 +67,15 @@ def ledger(data: bytes, what: str = "file") -> list[Section]:
 
 
 def _take_out_fillers(sizes: dict[tuple[str, str], int], name: str, record: SharedRecord) -> None:
-    labels, gaps = decode_streams(record)
-    survivors = labels != 0
-    fillers = 0
-    for part, stream, width, symbols in (
-        ("labels", record.labels, record.label_bits, labels),
-        ("gaps", record.gaps, record.gap_bits, gaps),
-    ):
-        alphabet = len(record.codebook) if part == "labels" else 1 << width
-        bits = int(_widths(stream, width, alphabet)[symbols[survivors]].sum(dtype=np.int64))
-        fillers += sizes[name, part] - (bits + 7) // 8
-        sizes[name, part] = (bits + 7) // 8
-    sizes[name, "fillers"] = fillers
-
-
-def _widths(stream: CodedStream, width: int, alphabet: int) -> UInt8Array:
-    """Return how many bits each symbol takes in a stream."""
-    if stream.coder == FIXED_WIDTH:
-        return np.full(1 << width, width, np.uint8)
-    return huffman.decode_lengths(stream.table, alphabet)[0]
+    codes = read_codes(record)
+    whole = sum(len(block.labels) + len(block.positions) for block in record.blocks)
+    labels = gaps = 0
+    for block in decode_symbols(record):
+        survives = block.labels != 0
+        labels += codes[0].size_bytes(block.labels[survives])
+        gaps += codes[1].size_bytes(block.positions[survives])
+    sizes[name, "labels"], sizes[name, "gaps"] = labels, gaps
+    sizes[name, "fillers"] = whole - labels - gaps
 
 
 @dataclass(frozen=True)
@@ -102,8 +94,9 @@ class LayerRow:
     weight_bits_PQ, weight_bits_PQH : float
         Bits per stored weight: width of a label, and mean length of its code.
     gap_bits_PQ, gap_bits_PQH : float
-        The same for gaps; None for a tensor kept raw. At fixed width and under
-        Huffman the cheapest gap width may differ; each stage has its own.
+        The same for gaps, or for a bitmask, or 0 for a dense tensor; None for one kept raw.
+        P+Q is the paper's, relative at fixed width; the file's encoding and gap width are
+        those with the fewest bytes.
     fillers : int
         In the file, that is after P+Q+H.
     bytes_P, bytes_PQ, bytes_PQH : int
@@ -174,15 +167,17 @@ def account(data: bytes, what: str = "file") -> Account:
         As `pipeline.load`.
     """
     model = from_bytes(data, what)
-    fixed = at_fixed_width(model)
-    fixed_data = fixed.to_bytes()
-    own, own_fixed = _by_tensor(ledger(data)), _by_tensor(ledger(fixed_data))
+    contents = parse(data, what)
+    fixed_data = at_fixed_width(model).to_bytes()
+    fixed = parse(fixed_data)
+    own, own_fixed = (_by_tensor(_sections(each, what)) for each in (contents, fixed))
     rows = []
     for name, tensor in model.items():
         if isinstance(tensor, CompressedTensor):
-            fixed_tensor = fixed[name]
-            assert isinstance(fixed_tensor, CompressedTensor)
-            rows.append(_shared_row(name, tensor, fixed_tensor, own[name], own_fixed[name]))
+            record, at_width = contents.records[name], fixed.records[name]
+            assert isinstance(record, SharedRecord)
+            assert isinstance(at_width, SharedRecord)
+            rows.append(_shared_row(name, tensor, record, at_width, own[name], own_fixed[name]))
         else:
             rows.append(_raw_row(name, tensor, sum(own[name].values())))
     overhead = sum(own_fixed[""].values())
@@ -205,14 +200,18 @@ def _by_tensor(rows: Iterable[Section]) -> dict[str, dict[str, int]]:
 def _shared_row(
     name: str,
     tensor: CompressedTensor,
-    fixed: CompressedTensor,
+    record: SharedRecord,
+    fixed: SharedRecord,
     own: dict[str, int],
     own_fixed: dict[str, int],
 ) -> LayerRow:
     survivors = int(np.count_nonzero(tensor.labels()))
     dense_bytes = FP32_BYTES * tensor.size
     bytes_pq, bytes_pqh = sum(own_fixed.values()), sum(own.values())
-    weights_as_fp32 = FP32_BYTES * fixed.count - fixed.labels_packed.nbytes
+    labels_bytes = sum(len(block.labels) for block in fixed.blocks)
+    weights_as_fp32 = FP32_BYTES * sum(block.count for block in fixed.blocks) - labels_bytes
+    has_fillers = record.coding.encoding == RELATIVE
+    entries = sum(block.count for block in record.blocks)
     rows = tensor.shape[0] if tensor.shape else 1
     numbers = 2 * survivors + 1
     return LayerRow(
@@ -220,11 +219,11 @@ def _shared_row(
         shape=list(tensor.shape),
         weights=tensor.size,
         kept_percent=100 * survivors / max(tensor.size, 1),
-        weight_bits_PQ=fixed.label_bits,
+        weight_bits_PQ=stream_bits(fixed.coding, len(fixed.codebook) - 1)[0],
         weight_bits_PQH=8 * own.get("labels", 0) / max(survivors, 1),
-        gap_bits_PQ=fixed.gap_bits,
-        gap_bits_PQH=8 * own.get("gaps", 0) / max(survivors, 1),
-        fillers=tensor.count - survivors,
+        gap_bits_PQ=fixed.coding.gap_bits,
+        gap_bits_PQH=8 * (own.get("gaps", 0) + own.get("mask", 0)) / max(survivors, 1),
+        fillers=entries - survivors if has_fillers else 0,
         bytes_P=bytes_pq - own_fixed.get("codebooks", 0) + weights_as_fp32,
         bytes_PQ=bytes_pq,
         bytes_PQH=bytes_pqh,

@@ -3,7 +3,6 @@
 This module alone knows the order; each stage stands in a module of its own.
 """
 
-import math
 import os
 import zlib
 from collections.abc import Iterator, Mapping
@@ -14,15 +13,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import coding, container, container_reader, prune, quantize, relindex
+from . import choice, coding, container, container_writer, prune, quantize
 from .atomic import write_bytes
+from .choice import Choice
 from .compressed import CompressedTensor
 from .config import Config, TensorConfig
-from .container import SharedRecord
-from .errors import ArgumentError, DataError, FormatError
-from .tensors import FIXED_WIDTH, BoolArray, Int64Array, SharedWeights
-
-Tensor = CompressedTensor | npt.NDArray[Any]
+from .container import Coding, Record
+from .errors import ArgumentError, DataError
+from .modelfile import ModelFile, Tensor, open_file
+from .tensors import BoolArray
 
 
 @dataclass(frozen=True)
@@ -34,13 +33,14 @@ class CompressedModel(Mapping[str, Tensor]):
     tensors : dict of str to CompressedTensor or ndarray
     metadata : dict
         JSON's types; ``"network"`` names the network of `nn.zoo` that the tensors belong to.
-    fixed_width : frozenset of str
-        Compressed tensors that are stored without Huffman coding.
+    storage : dict of str to Coding or Choice
+        How compressed tensors are written: as they were read, or by a choice for the
+        fewest bytes, which is also what becomes of those that aren't named.
     """
 
     tensors: dict[str, Tensor]
     metadata: dict[str, Any] = field(default_factory=dict)
-    fixed_width: frozenset[str] = frozenset()
+    storage: dict[str, Coding | Choice] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Tensor:
         return self.tensors[name]
@@ -60,15 +60,15 @@ class CompressedModel(Mapping[str, Tensor]):
 
     def to_bytes(self) -> bytes:
         """Return the bytes of the ``.dcnn`` file, the same for the same tensors."""
-        return container.pack(
-            {
-                name: coding.encode(tensor, name not in self.fixed_width)
-                if isinstance(tensor, CompressedTensor)
-                else tensor
-                for name, tensor in self.tensors.items()
-            },
-            self.metadata,
-        )
+        records: dict[str, Record] = {}
+        for name, tensor in self.tensors.items():
+            if isinstance(tensor, CompressedTensor):
+                how = self.storage.get(name, Choice())
+                how = choice.choose(tensor, how).coding if isinstance(how, Choice) else how
+                records[name] = coding.encode(tensor, how)
+            else:
+                records[name] = tensor
+        return container_writer.pack(records, self.metadata)
 
     def save(self, path: str | os.PathLike[str]) -> int:
         """Write the ``.dcnn`` file, whole or not at all; return its size in bytes.
@@ -97,8 +97,9 @@ def compress(
     tensors : mapping of str to array_like
         Dense tensors of any rank and of any dtype that `container` lists.
     config : Config, optional
-        By default, weights that aren't zero are shared at 5 bits, the gap's width
-        is chosen for the fewest bytes, and biases are kept exactly.
+        By default, weights that aren't zero are shared at 5 bits, what says where they
+        are is chosen for the fewest bytes, and biases are kept exactly. A tensor that
+        sharing would make larger is kept as it is, pruned.
     metadata : mapping, optional
         To be stored with the tensors.
     seed : int
@@ -120,29 +121,31 @@ def compress(
     >>> w[3, 7], w[99, 49] = 1.5, -2
     >>> model = compress({"w": w})
     >>> bool((model["w"].to_dense() == w).all()), len(model.to_bytes())
-    (True, 62)
+    (True, 63)
     """
     config = config or Config()
     compressed: dict[str, Tensor] = {}
-    fixed_width = []
+    storage: dict[str, Coding | Choice] = {}
     for name, values in tensors.items():
-        choice = config.of(name, np.shape(values))
+        wanted = config.of(name, np.shape(values))
         rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
         try:
-            compressed[name] = _compress_tensor(np.asarray(values), choice, rng)
+            compressed[name], how = _compress_tensor(np.asarray(values), wanted, rng)
         except ArgumentError as error:
             raise ArgumentError(f"tensor {name!r}: {error}") from None
-        if not choice.huffman:
-            fixed_width.append(name)
-    return CompressedModel(compressed, dict(metadata or {}), frozenset(fixed_width))
+        if how is not None:
+            storage[name] = how
+    return CompressedModel(compressed, dict(metadata or {}), storage)
 
 
-def load(path: str | os.PathLike[str]) -> CompressedModel:
+def load(path: str | os.PathLike[str], *, max_bytes: int | None = None) -> CompressedModel:
     """Read a ``.dcnn`` file; its tensors stay packed.
 
     Parameters
     ----------
     path : path-like
+    max_bytes : int, optional
+        The most memory that decoding a tensor may take (see `open_file`).
 
     Returns
     -------
@@ -154,44 +157,32 @@ def load(path: str | os.PathLike[str]) -> CompressedModel:
         If the file can't be read.
     FormatError
         If it isn't a valid file: `TruncatedError`, `ChecksumError` and `VersionError` say how.
+    ArgumentError
+        If a tensor needs more memory than `max_bytes`.
     """
-    return from_bytes(read_file(path), os.fspath(path))
+    with open_file(path, max_bytes=max_bytes) as file:
+        return _model(file)
 
 
-def from_bytes(data: bytes, what: str = "file") -> CompressedModel:
+def from_bytes(data: bytes, what: str = "file", *, max_bytes: int | None = None) -> CompressedModel:
     """Read the bytes of a ``.dcnn`` file, as `load` does; `what` names them in messages."""
-    contents = container_reader.parse(data, what)
-    tensors: dict[str, Tensor] = {}
-    fixed_width = []
-    for name, record in contents.records.items():
-        if isinstance(record, SharedRecord):
-            try:
-                tensors[name] = coding.decode(record)
-            except (FormatError, ArgumentError) as error:
-                kind = type(error) if isinstance(error, FormatError) else FormatError
-                raise kind(f"{what}: tensor {name!r}: {error}") from None
-            if record.labels.coder == record.gaps.coder == FIXED_WIDTH:
-                fixed_width.append(name)
-        else:
-            tensors[name] = record
-    return CompressedModel(tensors, contents.metadata, frozenset(fixed_width))
+    return _model(ModelFile(data, what, max_bytes))
+
+
+def _model(file: ModelFile) -> CompressedModel:
+    tensors = dict(file.items())
+    codings = {name: file.coding(name) for name in file}
+    storage: dict[str, Coding | Choice] = {name: how for name, how in codings.items() if how}
+    return CompressedModel(tensors, file.metadata, storage)
 
 
 def at_fixed_width(model: CompressedModel) -> CompressedModel:
-    """Return the same tensors for a file without Huffman codes, the paper's stage P+Q.
+    """Return the same tensors for a file without entropy coding, the paper's stage P+Q.
 
-    The gap width of each tensor is chosen anew: without Huffman codes a narrower one
-    is cheapest.
+    Positions are relative, and the gap width of each tensor is chosen anew: without
+    Huffman codes a narrower one is cheapest.
     """
-    tensors = {}
-    for name, tensor in model.items():
-        if isinstance(tensor, CompressedTensor):
-            labels = tensor.labels()
-            positions, labels = tensor.positions()[labels != 0], labels[labels != 0]
-            shared = SharedWeights(tensor.codebook, labels, tensor.label_bits)
-            tensor = _index(tensor.shape, shared, positions, None, huffman_coded=False)
-        tensors[name] = tensor
-    return replace(model, tensors=tensors, fixed_width=frozenset(tensors))
+    return replace(model, storage=dict.fromkeys(model, Choice("fixed", "relative")))
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
@@ -203,42 +194,35 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
 
 
 def _compress_tensor(
-    values: npt.NDArray[Any], choice: TensorConfig, rng: np.random.Generator
-) -> Tensor:
-    if choice.method == "float16":
+    values: npt.NDArray[Any], wanted: TensorConfig, rng: np.random.Generator
+) -> tuple[Tensor, Coding | None]:
+    if wanted.method == "float16":
         with np.errstate(over="ignore"):
             half = values.astype(np.float16)
         if not np.array_equal(np.isfinite(half), np.isfinite(values)):
             raise ArgumentError("a value is too large for float16")
-        return half
-    if choice.method == "raw" or values.size < choice.min_size or values.dtype.kind != "f":
-        return values.copy()
+        return half, None
+    if wanted.method == "raw" or values.size < wanted.min_size or values.dtype.kind != "f":
+        return values.copy(), None
     with np.errstate(over="ignore"):  # an overflow becomes an infinity, which is refused
         values = values.astype(np.float32)
-    mask = _mask(values, choice)
-    shared = quantize.share_weights(values, mask, choice.bits, choice.init, rng=rng)
-    # A codebook shorter than allowed needs fewer bits to point into.
-    shared = replace(shared, bits=max(1, (len(shared.codebook) - 1).bit_length()))
-    return _index(values.shape, shared, np.flatnonzero(mask), choice.gap_bits, choice.huffman)
+    mask = _mask(values, wanted)
+    shared = quantize.share_weights(values, mask, wanted.bits, wanted.init, rng=rng)
+    positions = np.flatnonzero(mask)
+    label_bits = container.fixed_width(len(shared.codebook) - 1)
+    gap_bits = wanted.gap_bits or coding.narrowest_gap_bits(positions, label_bits)
+    tensor = coding.from_survivors(
+        values.shape, shared.codebook, positions, shared.labels, gap_bits
+    )
+    price = choice.choose(tensor, Choice(wanted.coder, wanted.encoding, wanted.gap_bits))
+    if price.size_bytes > container_writer.raw_size(values.nbytes):
+        return np.where(mask, values, np.float32(0)), None
+    return tensor, price.coding
 
 
-def _index(
-    shape: tuple[int, ...],
-    shared: SharedWeights,
-    positions: Int64Array,
-    gap_bits: int | None,
-    huffman_coded: bool,
-) -> CompressedTensor:
-    if gap_bits is None:
-        counts = np.bincount(shared.labels, minlength=len(shared.codebook))
-        gap_bits = coding.cheapest_gap_bits(positions, counts, shared.bits, huffman_coded)
-    gaps = relindex.encode(positions, math.prod(shape), gap_bits)
-    return CompressedTensor.from_parts(shape, shared, gaps)
-
-
-def _mask(values: npt.NDArray[Any], choice: TensorConfig) -> BoolArray:
-    if choice.sensitivity is not None:
-        return prune.sensitivity_mask(values, choice.sensitivity)
-    if choice.sparsity is not None:
-        return prune.sparsity_mask(values, choice.sparsity)
-    return prune.threshold_mask(values, choice.threshold or 0.0)
+def _mask(values: npt.NDArray[Any], wanted: TensorConfig) -> BoolArray:
+    if wanted.sensitivity is not None:
+        return prune.sensitivity_mask(values, wanted.sensitivity)
+    if wanted.sparsity is not None:
+        return prune.sparsity_mask(values, wanted.sparsity)
+    return prune.threshold_mask(values, wanted.threshold or 0.0)

@@ -60,7 +60,8 @@ class Recipe:
     dropout : dict of str to float
         Rate of each dropout layer while the dense network trains; 0 where not named.
     dropout_of : dict of str to str
-        The weight tensor before each dropout layer: its lost connections lower the rate.
+        The weight tensor whose lost connections lower a layer's rate: the one before it,
+        or after it where it is the first.
     train : Training
         Of the dense network.
     rounds : tuple of Round
@@ -163,8 +164,8 @@ PAPER_RECIPES = {
         data="mnist",
         initializer="he",
         batch_size=64,
-        dropout={"drop1": 0.4, "drop2": 0.4},
-        dropout_of={"drop1": "ip1.weight", "drop2": "ip2.weight"},
+        dropout={"drop0": 0.1, "drop1": 0.2, "drop2": 0.2},
+        dropout_of={"drop0": "ip1.weight", "drop1": "ip1.weight", "drop2": "ip2.weight"},
         train=Training(epochs=20, rate=0.05, l2=1e-4),
         rounds=_rounds(
             {

@@ -74,7 +74,10 @@ def encode(positions: npt.ArrayLike, size: int, gap_bits: int) -> GapStream:
     ends = np.cumsum((runs >> gap_bits) + 1)  # one past each survivor's place in the stream
     entries = int(ends[-1]) if ends.size else 0
     largest = 2**gap_bits - 1
-    gaps = np.full(entries, largest, np.uint8)
+    try:
+        gaps = np.full(entries, largest, np.uint8)
+    except (MemoryError, ValueError) as error:  # ValueError beyond NumPy's largest size
+        raise ArgumentError(f"{entries} entries of {gap_bits}-bit gaps: {error}") from None
     gaps[ends - 1] = runs & largest
     fillers = np.ones(entries, np.bool_)
     fillers[ends - 1] = False

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 MAX_BITS = 8  # labels and gaps are at most one byte wide
 
-FIXED_WIDTH, HUFFMAN = 0, 1  # coders of a `CodedStream`, as numbered in files
+FIXED_WIDTH, HUFFMAN, RANS = 0, 1, 2  # coders of a stream, as numbered in files
 
 Float32Array = npt.NDArray[np.float32]
 UInt8Array = npt.NDArray[np.uint8]
@@ -67,23 +67,3 @@ class GapStream:
     gaps: UInt8Array
     fillers: BoolArray
     gap_bits: int
-
-
-@dataclass(frozen=True)
-class CodedStream:
-    """A sequence of labels or gaps as the bytes that a file stores.
-
-    Attributes
-    ----------
-    coder : int
-        How the symbols became bits: `FIXED_WIDTH` or `HUFFMAN`.
-    table : bytes
-        The code lengths of a Huffman code, delta coded; empty for fixed width.
-    payload : bytes
-        The bits, least significant bit of each byte first; unused bits of the
-        last byte are zero.
-    """
-
-    coder: int
-    table: bytes
-    payload: bytes

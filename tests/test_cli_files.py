@@ -9,9 +9,10 @@ from command import call, fails
 
 import deepcompress
 from deepcompress import cli, datasets, native, relindex, tensors
-from deepcompress.container import MAGIC, VERSION, SharedRecord, pack
+from deepcompress.coding import survivors as survivors_of
+from deepcompress.container import DENSE, MAGIC, VERSION, Block, Coding, SharedRecord
+from deepcompress.container_writer import pack
 from deepcompress.nn import zoo
-from deepcompress.tensors import FIXED_WIDTH, CodedStream
 
 ON_FILES = ("inspect", "verify", "evaluate", "decompress")
 
@@ -51,7 +52,7 @@ def test_inspect(file: Path, model: deepcompress.CompressedModel) -> None:
     assert (status, error) == (0, "")
     assert text.startswith(f"{file}: format version 1, {file.stat().st_size:,} bytes, ")
     cells = next(line.split() for line in text.splitlines() if line.startswith("ip1.weight "))
-    assert cells[:6] == ["ip1.weight", "500x64", "float32", "shared", "10.0", "16"]
+    assert cells[:6] == ["ip1.weight", "500x64", "float32", "relative", "10.0", "16"]
     assert "huffman/huffman" in cells
     assert "P+Q+H" in text
     assert "codebooks" in text
@@ -65,11 +66,13 @@ def test_inspect(file: Path, model: deepcompress.CompressedModel) -> None:
     assert values["reference_bytes"] == 4 * sum(sizes)
     rows = {row["name"]: row for row in values["tensors"]}
     for name in ("ip1.weight", "ip3.weight"):
-        row, weight = rows[name], model[name]
-        assert (row["K"], row["entries"]) == (len(weight.codebook), weight.count)
-        assert (row["label_bits"], row["gap_bits"]) == (weight.label_bits, weight.gap_bits)
-        survivors = np.count_nonzero(weight.labels())
-        assert row["fillers"] == weight.count - survivors
+        row, weight, coding = rows[name], model[name], model.storage[name]
+        assert row["K"] == len(weight.codebook)
+        assert (row["label_bits"], row["gap_bits"]) == (weight.label_bits, coding.gap_bits)
+        positions, _ = survivors_of(weight)
+        survivors = len(positions)
+        assert row["fillers"] == relindex.filler_count(positions, coding.gap_bits)
+        assert row["entries"] == survivors + row["fillers"]
         assert row["kept_percent"] == pytest.approx(100 * survivors / weight.size)
     assert rows["ip3.weight"]["fillers"] > 0
     assert (rows["ip1.bias"]["encoding"], rows["ip1.bias"]["K"]) == ("raw", None)
@@ -218,10 +221,9 @@ def test_unfit_files(tmp_path: Path, small_file: bytes, command: str) -> None:
     ):
         path.write_bytes(content)
         assert reason in fails(1, *arguments_for(command, path))
-    codebook = np.array([0, 1], np.float32)
-    label_3 = CodedStream(FIXED_WIDTH, b"", b"\3")
-    gap_0 = CodedStream(FIXED_WIDTH, b"", b"\0")
-    record = SharedRecord((2, 2), codebook, 2, 1, 1, label_3, gap_0)
+    label_3 = Block(4, b"\x0f", b"")
+    codebook = np.array([0, 1, 2], np.float32)
+    record = SharedRecord((2, 2), codebook, Coding(DENSE), b"", b"", (label_3,))
     path.write_bytes(pack({"w": record}))  # checksums are right, what they cover is not
     error = fails(1, *arguments_for(command, path))
     assert error.startswith(f"{path}: tensor 'w': ")

@@ -56,7 +56,12 @@ def test_json_round_trip() -> None:
         ({"default": {"bits": True}}, "bits"),
         ({"default": {"gap_bits": 0}}, "gap_bits"),
         ({"default": {"min_size": -1}}, "min_size"),
-        ({"default": {"huffman": 1}}, "huffman must be true or false"),
+        (
+            {"default": {"coder": "zip"}},
+            "unknown coder 'zip'; the choices are fixed, huffman, rans",
+        ),
+        ({"default": {"encoding": "raw"}}, "unknown encoding 'raw'; the choices are relative,"),
+        ({"default": {"encoding": "dense", "gap_bits": 4}}, "'dense' has no gaps"),
         ({"default": {"method": "prune"}}, "method 'prune'; the choices are shared, raw"),
         ({"default": {"init": "forgy"}}, "init 'forgy'; the choices are linear"),
         ({"default": {"bit": 4}}, "unknown field 'bit'"),

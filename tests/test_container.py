@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from spec import spec_example
 
-from deepcompress.container import DTYPES, pack
+from deepcompress.container import DTYPES
 from deepcompress.container_reader import parse
+from deepcompress.container_writer import pack
 from deepcompress.cursor import Cursor, varint
 from deepcompress.errors import ArgumentError, FormatError, TruncatedError
 from deepcompress.pipeline import from_bytes

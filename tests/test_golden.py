@@ -8,7 +8,10 @@ import pytest
 import deepcompress as dc
 
 FOLDER = Path(__file__).parent / "golden"
-GOLDENS = ["v1-huffman", "v1-fixed-width", "v1-nooks", "v1-dtypes", "v1-nothing"]
+GOLDENS = [
+    *("v1-huffman", "v1-fixed-width", "v1-nooks", "v1-dtypes", "v1-nothing"),
+    *("v1-encodings", "v1-blocks"),
+]
 
 
 def test_no_golden_is_missing_or_forgotten() -> None:

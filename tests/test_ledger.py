@@ -8,7 +8,7 @@ from deepcompress.ledger import PARTS, account, ledger
 from deepcompress.pipeline import at_fixed_width
 
 
-def model(huffman: bool = True, gap_bits: int | None = None) -> dc.CompressedModel:
+def model(coder: str = "huffman", gap_bits: int | None = None) -> dc.CompressedModel:
     rng = np.random.default_rng(0)
     tensors = {
         "conv.weight": rng.normal(size=(20, 10, 3, 3)) * (rng.random((20, 10, 3, 3)) < 0.3),
@@ -17,14 +17,14 @@ def model(huffman: bool = True, gap_bits: int | None = None) -> dc.CompressedMod
         "steps": np.arange(6).reshape(2, 3),
         "none.weight": np.zeros((30, 30)),
     }
-    config = dc.Config(dc.TensorConfig(huffman=huffman, gap_bits=gap_bits))
+    config = dc.Config(dc.TensorConfig(coder=coder, gap_bits=gap_bits))
     return dc.compress(tensors, config, metadata={"network": "x"})
 
 
-@pytest.mark.parametrize("huffman", [True, False])
+@pytest.mark.parametrize("coder", ["fixed", "huffman"])
 @pytest.mark.parametrize("gap_bits", [None, 2])
-def test_rows_sum_to_the_file(huffman: bool, gap_bits: int | None) -> None:
-    data = model(huffman, gap_bits).to_bytes()
+def test_rows_sum_to_the_file(coder: str, gap_bits: int | None) -> None:
+    data = model(coder, gap_bits).to_bytes()
     rows = ledger(data)
     assert sum(row.size_bytes for row in rows) == len(data)
     assert all(row.part in PARTS and row.size_bytes > 0 for row in rows)
@@ -36,7 +36,7 @@ def sizes(data: bytes) -> dict[tuple[str, str], int]:
 
 
 def test_parts_are_what_they_say() -> None:
-    wide = model(huffman=False, gap_bits=2)
+    wide = model("fixed", gap_bits=2)
     found = sizes(wide.to_bytes())
     tensor = wide["fc.weight"]
     survivors = int(np.count_nonzero(tensor.labels()))

@@ -1,5 +1,6 @@
 """The stages in order: what is compressed comes back, from memory and from a file."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import deepcompress as dc
-from deepcompress.coding import cheapest_gap_bits
+from deepcompress.choice import Choice, choose
+from deepcompress.container import CODERS
+from deepcompress.container_reader import Reader
 from deepcompress.pipeline import at_fixed_width, from_bytes
 
 
@@ -30,12 +33,12 @@ def sparse_tensors(draw: st.DrawFn) -> np.ndarray:
 
 
 configs = st.builds(
-    lambda bits, gap_bits, huffman: dc.Config(
-        dc.TensorConfig(bits=bits, gap_bits=gap_bits, huffman=huffman, min_size=0)
+    lambda bits, gap_bits, coder: dc.Config(
+        dc.TensorConfig(bits=bits, gap_bits=gap_bits, coder=coder, min_size=0)
     ),
     st.integers(3, 8),
     st.none() | st.integers(1, 8),
-    st.booleans(),
+    st.sampled_from(CODERS),
 )
 
 
@@ -47,7 +50,7 @@ def test_shared_weights_survive_the_file_exactly(tensors: dict, config: dc.Confi
     assert list(back) == list(tensors)
     assert back.metadata == {"x": [1]}
     for name, tensor in tensors.items():
-        np.testing.assert_array_equal(back[name].to_dense(), tensor)
+        np.testing.assert_array_equal(back.to_dense()[name], tensor)
         assert back[name].shape == tensor.shape
     assert back.to_bytes() == data
     assert dc.compress(tensors, config, metadata={"x": [1]}).to_bytes() == data
@@ -57,18 +60,48 @@ def test_shared_weights_survive_the_file_exactly(tensors: dict, config: dc.Confi
 def test_fixed_width_keeps_the_tensor(tensor: np.ndarray) -> None:
     model = dc.compress({"w": tensor}, dc.Config(dc.TensorConfig(min_size=0)))
     fixed = at_fixed_width(model)
-    np.testing.assert_array_equal(fixed["w"].to_dense(), tensor)
+    np.testing.assert_array_equal(fixed.to_dense()["w"], tensor)
     data = fixed.to_bytes()
     assert from_bytes(data).to_bytes() == data
 
 
-@given(sparse_tensors(), st.booleans())
-def test_the_gap_width_is_the_cheapest(tensor: np.ndarray, huffman: bool) -> None:
-    def size(gap_bits: int | None) -> int:
-        choice = dc.TensorConfig(min_size=0, gap_bits=gap_bits, huffman=huffman)
-        return len(dc.compress({"w": tensor}, dc.Config(choice)).to_bytes())
+@given(sparse_tensors(), st.sampled_from(CODERS))
+def test_the_encoding_is_the_cheapest_and_priced_exactly(tensor: np.ndarray, coder: str) -> None:
+    everything = dc.Config(dc.TensorConfig(min_size=0))
+    model = dc.compress({"w": tensor}, everything)
+    if not isinstance(model["w"], dc.CompressedTensor):
+        return
+    choices = [Choice(coder, "relative", gap_bits) for gap_bits in range(1, 9)]
+    choices += [Choice(coder, "dense"), Choice(coder, "bitmask"), Choice(coder)]
+    sizes = []
+    for how in choices:
+        price = choose(model["w"], how)
+        data = replace(model, storage={"w": how}).to_bytes()
+        entry = Reader(data).entries["w"]
+        assert price.size_bytes == entry.data_bytes
+        np.testing.assert_array_equal(from_bytes(data)["w"].to_dense(), tensor)
+        sizes.append(price.size_bytes)
+    assert sizes[-1] == min(sizes)
 
-    assert size(None) == min(map(size, range(1, 9)))
+
+@given(sparse_tensors(), st.integers(3, 7), st.sampled_from(["relative", "dense", "bitmask"]))
+def test_blocks_of_any_size_give_the_same_tensor(
+    tensor: np.ndarray, block_bits: int, encoding: str
+) -> None:
+    model = dc.compress({"w": tensor}, dc.Config(dc.TensorConfig(min_size=0)))
+    if not isinstance(model["w"], dc.CompressedTensor):
+        return
+    cut = replace(model, storage={"w": Choice("huffman", encoding, None, block_bits)})
+    data = cut.to_bytes()
+    back = from_bytes(data)
+    np.testing.assert_array_equal(back["w"].to_dense(), tensor)
+    assert back.to_bytes() == data
+    rows = len(tensor)
+    for start in range(rows + 1):
+        stop = min(start + 2, rows)
+        part = dc.ModelFile(data).rows("w", start, stop)
+        assert part.shape == tensor[start:stop].shape
+        np.testing.assert_array_equal(part.to_dense(), tensor[start:stop])
 
 
 def test_no_more_than_two_to_the_bits_values_and_zeros_stay() -> None:
@@ -159,8 +192,9 @@ def test_load_and_save(tmp_path: Path) -> None:
         dc.load(path)
 
 
-def test_price_of_a_width_counts_fillers() -> None:
-    """One far entry: a narrow gap needs a filler per 2**b positions, a wide one doesn't."""
-    counts = np.array([0, 1])
-    assert cheapest_gap_bits(np.array([200]), counts, 4, huffman_coded=False) == 8
-    assert cheapest_gap_bits(np.array([0]), counts, 4, huffman_coded=False) == 1
+def test_what_sharing_would_enlarge_is_kept_exactly() -> None:
+    w = np.random.default_rng(0).normal(size=(8, 16)).astype(np.float32)
+    model = dc.compress({"w": w}, dc.Config(dc.TensorConfig(bits=8)))
+    assert isinstance(model["w"], np.ndarray)
+    assert (model["w"] == w).all()
+    assert len(model.to_bytes()) < w.nbytes + 60

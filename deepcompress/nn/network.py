@@ -144,10 +144,13 @@ class Network:
         """Return the gradient of every parameter, by name. Overwrites `dlogits`."""
         grads: dict[str, Array] = {}
         dy: Array | None = dlogits
+        first = next(layer for layer in self.layers if layer.param_shapes())
         for layer, cache in zip(reversed(self.layers), reversed(caches), strict=True):
             assert dy is not None
-            dy, layer_grads = layer.backward(params, cache, dy, layer is not self.layers[0])
+            dy, layer_grads = layer.backward(params, cache, dy, layer is not first)
             grads.update(layer_grads)
+            if layer is first:  # nothing before it has anything to learn
+                break
         return grads
 
     def loss_and_grads(

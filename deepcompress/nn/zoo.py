@@ -11,8 +11,11 @@ from .pool import MaxPool2D
 
 
 def _mlp(name: str, sizes: Sequence[int], dropout: float) -> Network:
-    """Fully connected layers ip1, ip2, …, each but the last with ReLU and dropout."""
-    layers: list[Layer] = []
+    """Fully connected layers ip1, ip2, …, each but the last with ReLU and dropout.
+
+    drop0 is for the inputs; only a recipe gives it a rate.
+    """
+    layers: list[Layer] = [Dropout("drop0", 0.0)]
     for index, (inputs, outputs) in enumerate(pairwise(sizes), start=1):
         if index > 1:
             layers += [ReLU(f"relu{index - 1}"), Dropout(f"drop{index - 1}", dropout)]

@@ -3,14 +3,16 @@
 To be run once per version, never by a test. Files of earlier versions stay as they are.
 """
 
+import dataclasses
 import io
 from pathlib import Path
 
 import numpy as np
 
 import deepcompress as dc
-from deepcompress.container import DTYPES, VERSION
+from deepcompress.container import BITMASK, DENSE, DTYPES, ENCODINGS, RELATIVE, VERSION, Coding
 from deepcompress.pipeline import at_fixed_width
+from deepcompress.tensors import FIXED_WIDTH, HUFFMAN
 
 
 def models() -> dict[str, dc.CompressedModel]:
@@ -35,6 +37,17 @@ def models() -> dict[str, dc.CompressedModel]:
         "rank 6": np.full((1, 2, 1, 2, 1, 2), -np.inf, np.float16),
         "ähnlich": np.arange(3, dtype=np.uint16),
     }
+    full = {
+        "relative": sparse(60, 40, density=0.1),
+        "dense": sparse(40, 60, density=0.97),
+        "bitmask": sparse(64, 40, density=0.4),
+        "fixed": sparse(30, 50, density=0.4),
+        "long": np.repeat(sparse(1, 90, density=0.2), 100),
+    }
+    encodings = {name: {"encoding": name if name in ENCODINGS else None} for name in full} | {
+        "fixed": {"coder": "fixed"},
+        "long": {"method": "raw"},
+    }
     dtypes = {dtype.name: np.arange(5).astype(dtype) for dtype in DTYPES}
     shared = dc.Config(dc.TensorConfig(min_size=0), by_name={"rank 6": {"method": "raw"}})
     huffman = dc.compress(lenet, metadata={"network": "golden", "é": [1, None, 0.5]})
@@ -44,6 +57,17 @@ def models() -> dict[str, dc.CompressedModel]:
         "nooks": dc.compress(nooks, shared),
         "dtypes": dc.compress(dtypes),
         "nothing": dc.compress({}),
+        "encodings": dc.compress(full, dc.Config(by_name=encodings)),
+        "blocks": dataclasses.replace(
+            dc.compress(full, dc.Config(by_kind={"bias": {"method": "shared"}})),
+            storage={
+                "relative": Coding(RELATIVE, HUFFMAN, HUFFMAN, gap_bits=4, block_bits=9),
+                "dense": Coding(DENSE, HUFFMAN, FIXED_WIDTH, block_bits=10),
+                "bitmask": Coding(BITMASK, HUFFMAN, HUFFMAN, block_bits=8),
+                "fixed": Coding(BITMASK, block_bits=6),
+                "long": Coding(RELATIVE, HUFFMAN, FIXED_WIDTH, gap_bits=8, block_bits=12),
+            },
+        ),
     }
 
 

@@ -1,0 +1,169 @@
+"""Which encoding, gap width and coders cost a tensor the fewest bytes: priced, not tried.
+
+The price of a coding is exact: the counts of its symbols say how long each stream gets
+under a Huffman code or at fixed width.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from . import coders, relindex
+from .bitpack import packed_size
+from .coding import BlockSymbols, alphabets, block_symbols, survivors
+from .compressed import CompressedTensor
+from .container import (
+    BITMASK,
+    CODERS,
+    DENSE,
+    ENCODINGS,
+    MAX_BLOCK_BITS,
+    RELATIVE,
+    SYMBOLS_PER_BYTE,
+    Coding,
+    stream_bits,
+)
+from .container_writer import shared_size
+from .cursor import varint
+from .tensors import FIXED_WIDTH, MAX_BITS, UInt8Array
+
+BLOCK_BITS = 20  # large enough that blocks cost nothing, small enough to be decoded side by side
+MOST_BLOCKS_BITS = 10
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What may be chosen for a tensor.
+
+    Attributes
+    ----------
+    coder : {"fixed", "huffman", "rans"}
+        The strongest coder of a stream; each takes the one with the fewest bytes up to it.
+    encoding : {"relative", "dense", "bitmask"} or None
+        None takes the one with the fewest bytes.
+    gap_bits : int or None
+        Width of the gaps; given, the encoding is relative.
+    block_bits : int or None
+        log2 of the elements of a block, 0 to 62; None takes 20, or what cuts the tensor
+        into 1024 blocks where that is more.
+    """
+
+    coder: str = "huffman"
+    encoding: str | None = None
+    gap_bits: int | None = None
+    block_bits: int | None = None
+
+
+@dataclass(frozen=True)
+class Price:
+    """A coding, and the bytes of the tensor's data with it."""
+
+    coding: Coding
+    size_bytes: int
+
+
+def choose(tensor: CompressedTensor, choice: Choice) -> Price:
+    """Return the coding with the fewest bytes; of equal ones, the first of `prices`."""
+    return min(prices(tensor, choice), key=lambda price: price.size_bytes)
+
+
+def prices(tensor: CompressedTensor, choice: Choice) -> Iterator[Price]:
+    """Yield what each encoding and gap width would cost, each stream with its best coder.
+
+    A tensor whose fillers aren't where `relindex.encode` puts them has only one encoding
+    that keeps them: relative, in one block.
+    """
+    known = survivors(tensor)
+    in_order = relindex.encode(known[0], tensor.size, tensor.gap_bits)
+    if not np.array_equal(in_order.gaps, tensor.gaps()):
+        coding = Coding(RELATIVE, gap_bits=tensor.gap_bits, block_bits=MAX_BLOCK_BITS)
+        yield _price(coding, list(block_symbols(tensor, coding)), tensor, choice.coder)
+        return
+    widths = range(1, MAX_BITS + 1) if choice.gap_bits is None else [choice.gap_bits]
+    wanted = "relative" if choice.gap_bits is not None else choice.encoding
+    block_bits = choice.block_bits
+    if block_bits is None:
+        block_bits = max(BLOCK_BITS, (tensor.size - 1).bit_length() - MOST_BLOCKS_BITS)
+    best: int | None = None
+    for encoding in (RELATIVE, DENSE, BITMASK):
+        if wanted not in (None, ENCODINGS[encoding]):
+            continue
+        for gap_bits in widths if encoding == RELATIVE else [0]:
+            coding = Coding(encoding, gap_bits=gap_bits, block_bits=block_bits)
+            if best is not None and _least(coding, tensor.size) >= best:
+                continue  # as where a tensor is huge and nearly empty: not even to be tried
+            blocks = list(block_symbols(tensor, coding, known))
+            price = _price(coding, blocks, tensor, choice.coder)
+            best = price.size_bytes if best is None else min(best, price.size_bytes)
+            yield price
+
+
+def _least(coding: Coding, size: int) -> int:
+    """Return what the streams of a coding take at least, by the bound of `SYMBOLS_PER_BYTE`."""
+    symbols = {RELATIVE: 0, DENSE: size, BITMASK: size // 8}[coding.encoding]
+    return symbols // SYMBOLS_PER_BYTE
+
+
+@dataclass(frozen=True)
+class _StreamPrice:
+    """A stream's coder, and the bytes of its table and of each block's part."""
+
+    coder: int
+    table_bytes: int
+    block_bytes: list[int]
+
+    @property
+    def size_bytes(self) -> int:
+        """All that it adds to the tensor's data, its sizes in the head included."""
+        size = self.table_bytes + sum(self.block_bytes)
+        if self.coder != FIXED_WIDTH:
+            size += sum(len(varint(part)) for part in [self.table_bytes, *self.block_bytes])
+        return size
+
+
+def _price(
+    coding: Coding, blocks: list[BlockSymbols], tensor: CompressedTensor, coder: str
+) -> Price:
+    """Return a coding with the best coders up to the given one, and its price."""
+    k = len(tensor.codebook) - 1
+    labels, positions = (
+        _stream_price(symbols, alphabet, width, CODERS.index(coder))
+        for symbols, alphabet, width in zip(
+            ([block.labels for block in blocks], [block.positions for block in blocks]),
+            alphabets(coding, k),
+            stream_bits(coding, k),
+            strict=True,
+        )
+    )
+    coding = replace(coding, label_coder=labels.coder, position_coder=positions.coder)
+    counts = [block.count for block in blocks]
+    size = shared_size(
+        coding,
+        k,
+        (labels.table_bytes, positions.table_bytes),
+        list(zip(counts, labels.block_bytes, positions.block_bytes, strict=True)),
+    )
+    return Price(coding, size)
+
+
+def _stream_price(
+    streams: list[UInt8Array], alphabet: int, width: int, strongest: int
+) -> _StreamPrice:
+    """Return the cheapest way to code the symbols of all blocks; of equal ones, the simplest."""
+    counts = [np.bincount(symbols, minlength=alphabet) for symbols in streams]
+    best = _StreamPrice(FIXED_WIDTH, 0, [packed_size(width, len(symbols)) for symbols in streams])
+    for coder in range(1, strongest + 1):
+        code = coders.make(coder, np.sum(counts, axis=0), width)
+        sizes = []
+        for symbols, block_counts in zip(streams, counts, strict=True):
+            bits = code.bits(block_counts)
+            sizes.append(len(code.encode(symbols)) if bits is None else (bits + 7) // 8)
+        bounded = all(
+            len(symbols) <= SYMBOLS_PER_BYTE * size
+            for symbols, size in zip(streams, sizes, strict=True)
+        )
+        price = _StreamPrice(coder, len(code.table()), sizes)
+        if bounded and price.size_bytes < best.size_bytes:
+            best = price
+    return best

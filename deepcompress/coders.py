@@ -1,0 +1,85 @@
+"""The coders of a stream behind one interface: fixed width, Huffman, and what may follow."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import bitpack, huffman
+from .errors import FormatError
+from .tensors import FIXED_WIDTH, HUFFMAN, Int64Array, UInt8Array
+
+
+@dataclass(frozen=True)
+class Code:
+    """How the symbols of one alphabet become bits.
+
+    Attributes
+    ----------
+    coder : int
+        `FIXED_WIDTH` or `HUFFMAN`.
+    width : int
+        Of a symbol, where the coder is `FIXED_WIDTH`.
+    parameters : ndarray of shape (A,), uint8
+        What the table says of each symbol: the length of its Huffman code. Empty at
+        fixed width.
+    """
+
+    coder: int
+    width: int
+    parameters: UInt8Array
+
+    def table(self) -> bytes:
+        """Return the table that a reader needs, empty at fixed width."""
+        return huffman.encode_lengths(self.parameters) if self.coder == HUFFMAN else b""
+
+    def encode(self, symbols: UInt8Array) -> bytes:
+        """Return symbols as bytes."""
+        if self.coder == HUFFMAN:
+            return huffman.encode(symbols, self.parameters)
+        return bitpack.pack(symbols, self.width).tobytes()
+
+    def decode(self, data: bytes, count: int) -> UInt8Array:
+        """Return the symbols that `data` holds, shape (count,).
+
+        Raises
+        ------
+        FormatError
+            If they aren't valid. At fixed width, symbols beyond the alphabet pass.
+        """
+        if self.coder == HUFFMAN:
+            return huffman.decode(data, self.parameters, count)
+        return bitpack.unpack(np.frombuffer(data, np.uint8), self.width, count)
+
+    def size_bytes(self, symbols: UInt8Array) -> int:
+        """Return how many bytes symbols take."""
+        bits = self.bits(np.bincount(symbols, minlength=len(self.parameters)))
+        return len(self.encode(symbols)) if bits is None else (bits + 7) // 8
+
+    def bits(self, counts: Int64Array) -> int | None:
+        """Return how many bits symbols with these counts take, None if it depends on more."""
+        if self.coder == HUFFMAN:
+            return huffman.encoded_bits(counts, self.parameters)
+        return self.width * int(counts.sum())
+
+
+def make(coder: int, counts: Int64Array, width: int) -> Code:
+    """Return the best code of a coder for symbols with these counts."""
+    if coder == HUFFMAN:
+        return Code(coder, width, huffman.code_lengths(counts))
+    return Code(coder, width, np.zeros(0, np.uint8))
+
+
+def read(coder: int, table: bytes, alphabet: int, width: int) -> Code:
+    """Return the code that a table describes.
+
+    Raises
+    ------
+    FormatError
+        If the table isn't valid, or longer than it says.
+    """
+    if coder == FIXED_WIDTH:
+        return Code(coder, width, np.zeros(0, np.uint8))
+    parameters, size = huffman.decode_lengths(table, alphabet)
+    if size != len(table):
+        raise FormatError(f"{len(table) - size} bytes too many in a code table")
+    return Code(coder, width, parameters)

@@ -1,0 +1,163 @@
+"""The head and the blocks of a tensor of shared weights, from the bytes of a file."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .container import (
+    BITMASK,
+    CODERS,
+    CRC,
+    DENSE,
+    MAX_BLOCK_BITS,
+    MAX_CENTROIDS,
+    RELATIVE,
+    SYMBOLS_PER_BYTE,
+    Block,
+    Coding,
+    SharedRecord,
+    block_count,
+    block_size,
+    stream_bits,
+    stream_symbols,
+)
+from .cursor import Cursor
+from .tensors import FIXED_WIDTH, MAX_BITS, Float32Array
+
+
+@dataclass(frozen=True)
+class BlockSize:
+    """What a head says of a block: its entries S, and the bytes of its two streams."""
+
+    count: int
+    label_bytes: int
+    position_bytes: int
+
+
+@dataclass(frozen=True)
+class SharedHead:
+    """The head of a tensor of shared weights.
+
+    Attributes
+    ----------
+    coding : Coding
+    codebook : ndarray of shape (K,), float32
+    label_table, position_table : bytes
+    blocks : tuple of BlockSize
+    bytes : int
+        Of the head.
+    spans : tuple of (int, int)
+        Where each block begins and ends in the tensor's data.
+    """
+
+    coding: Coding
+    codebook: Float32Array
+    label_table: bytes
+    position_table: bytes
+    blocks: tuple[BlockSize, ...]
+    bytes: int
+    spans: tuple[tuple[int, int], ...]
+
+    def record(self, shape: tuple[int, ...], blocks: tuple[Block, ...]) -> SharedRecord:
+        """Return the record with the given blocks."""
+        tables = self.label_table, self.position_table
+        return SharedRecord(shape, self.codebook, self.coding, *tables, blocks)
+
+    def parts(self, encoding: int) -> list[tuple[str, int]]:
+        """Return what the bytes of the tensor's data are for; they sum to its size."""
+        tables = len(self.label_table) + len(self.position_table)
+        codebook = self.codebook.nbytes - self.codebook.itemsize
+        return [
+            ("header", self.bytes - codebook - tables),
+            ("codebooks", codebook),
+            ("code tables", tables),
+            ("labels", sum(block.label_bytes for block in self.blocks)),
+            (
+                "gaps" if encoding == RELATIVE else "mask",
+                sum(block.position_bytes for block in self.blocks),
+            ),
+            ("checksums", CRC.size * (1 if len(self.blocks) == 1 else len(self.blocks) + 1)),
+        ]
+
+
+def parse_head(cursor: Cursor, shape: tuple[int, ...], encoding: int) -> SharedHead:
+    """Read and check the head at the start of a tensor's data.
+
+    Raises
+    ------
+    FormatError
+        If a rule is broken, or the data could not hold what the head declares.
+    """
+    size = math.prod(shape)
+    coders, block_bits = cursor.take(2, "coders and size of the blocks")
+    coding = Coding(
+        encoding,
+        coders & 15,
+        coders >> 4,
+        cursor.byte("width of the gaps") if encoding == RELATIVE else 0,
+        block_bits,
+    )
+    if max(coding.label_coder, coding.position_coder) >= len(CODERS):
+        raise cursor.error(f"unknown coder in {coders:#04x}")
+    if encoding == DENSE and coding.position_coder:
+        raise cursor.error("a dense tensor has no positions to code")
+    if block_bits > MAX_BLOCK_BITS:
+        raise cursor.error(f"blocks of 2**{block_bits} elements")
+    if encoding == RELATIVE and not 1 <= coding.gap_bits <= MAX_BITS:
+        raise cursor.error(f"gaps of {coding.gap_bits} bits")
+    k = cursor.varint("number of centroids")
+    if k > MAX_CENTROIDS:
+        raise cursor.error(f"{k} centroids, {MAX_CENTROIDS} is the most")
+    coded = [coder != FIXED_WIDTH for coder in (coding.label_coder, coding.position_coder)]
+    tables = [cursor.varint("size of a table") if is_coded else 0 for is_coded in coded]
+    count = block_count(size, block_bits)
+    if count > cursor.left:  # each block has a byte at least
+        raise cursor.error(f"{count} blocks in {cursor.left} bytes")
+    blocks = tuple(
+        _parse_block_size(cursor, coding, k, block_size(size, block_bits, block))
+        for block in range(count)
+    )
+    codebook = np.zeros(k + 1, np.float32)
+    codebook[1:] = np.frombuffer(cursor.take(4 * k, "codebook"), "<f4")
+    if not np.isfinite(codebook).all():
+        raise cursor.error("a centroid isn't finite")
+    label_table = bytes(cursor.take(tables[0], "code table of the labels"))
+    position_table = bytes(cursor.take(tables[1], "code table of the positions"))
+    end = cursor.offset
+    spans: list[tuple[int, int]] = []
+    for block in blocks:
+        begin = (spans[-1][1] if spans else end) + (CRC.size if count > 1 else 0)
+        spans.append((begin, begin + block.label_bytes + block.position_bytes))
+    return SharedHead(coding, codebook, label_table, position_table, blocks, end, tuple(spans))
+
+
+def _parse_block_size(cursor: Cursor, coding: Coding, k: int, elements: int) -> BlockSize:
+    count = elements if coding.encoding == DENSE else cursor.varint("entries of a block")
+    if count > elements:
+        raise cursor.error(f"{count} stored entries in {elements} elements")
+    if count and not k and coding.encoding == BITMASK:
+        raise cursor.error(f"{count} entries without a centroid")
+    sizes = []
+    for symbols, width, coder in zip(
+        stream_symbols(coding, count, elements),
+        stream_bits(coding, k),
+        (coding.label_coder, coding.position_coder),
+        strict=True,
+    ):
+        if coder == FIXED_WIDTH:
+            sizes.append((symbols * width + 7) // 8)
+        else:
+            sizes.append(cursor.varint("bytes of a stream"))
+            if symbols > SYMBOLS_PER_BYTE * sizes[-1]:
+                raise cursor.error(f"{symbols} symbols in a stream of {sizes[-1]} bytes")
+        if sizes[-1] > cursor.left:
+            raise cursor.error(f"a stream of {sizes[-1]} bytes, {cursor.left} are left")
+    return BlockSize(count, *sizes)
+
+
+def parse_block(data: memoryview, head: SharedHead, index: int) -> Block:
+    """Cut the bytes of a block into its streams."""
+    size = head.blocks[index]
+    labels = bytes(data[: size.label_bytes])
+    return Block(size.count, labels, bytes(data[size.label_bytes :]))

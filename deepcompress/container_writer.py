@@ -1,0 +1,179 @@
+"""Records -> the bytes of a ``.dcnn`` file, by the specification in `container`."""
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .container import (
+    CRC,
+    DENSE,
+    DTYPES,
+    FLOAT32,
+    MAGIC,
+    MAX_NAME_BYTES,
+    MAX_RANK,
+    PREFIX,
+    RAW,
+    RAW_CHUNK_BYTES,
+    RELATIVE,
+    VERSION,
+    Coding,
+    Record,
+    SharedRecord,
+)
+from .cursor import common_bytes, varint
+from .errors import ArgumentError
+from .tensors import FIXED_WIDTH
+
+
+def pack(records: Mapping[str, Record], metadata: Mapping[str, Any] | None = None) -> bytes:
+    """Write tensors as one file.
+
+    Parameters
+    ----------
+    records : mapping of str to SharedRecord or ndarray
+        An ndarray is stored raw; its dtype is one of `container.DTYPES`, in any byte order.
+    metadata : mapping, optional
+        Stored as canonical JSON (keys sorted, no spaces).
+
+    Returns
+    -------
+    bytes
+        The same for the same records, on every machine.
+
+    Raises
+    ------
+    ArgumentError
+        If a name, shape or dtype has no place in the format, or the metadata isn't JSON.
+    """
+    try:
+        text = json.dumps(
+            dict(metadata or {}), sort_keys=True, separators=(",", ":"), allow_nan=False
+        ).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ArgumentError(f"metadata can't be written as JSON: {error}") from None
+    heads: list[bytes] = []
+    tensors: list[bytes] = []
+    previous = b""
+    for name, record in records.items():
+        encoded = _checked_name(name, record.shape)
+        if isinstance(record, SharedRecord):
+            form, chunks = FLOAT32 | record.coding.encoding << 4, shared_chunks(record)
+        else:
+            form, chunks = DTYPES.index(_stored_dtype(name, record)) | RAW << 4, _raw_chunks(record)
+        size_bytes = sum(map(len, chunks)) + CRC.size * len(chunks)
+        common = common_bytes(previous, encoded)
+        head = b"".join(
+            [
+                varint(common) + varint(len(encoded) - common) + encoded[common:],
+                bytes([form, len(record.shape)]),
+                *map(varint, record.shape),
+                varint(size_bytes),
+            ]
+        )
+        heads.append(head)
+        for index, chunk in enumerate(chunks):
+            tensors += [chunk, CRC.pack(zlib.crc32(chunk, chunk_crc_start(head, index)))]
+        previous = encoded
+    header = varint(len(text)) + text + varint(len(heads)) + b"".join(heads)
+    if len(header) >= 1 << 32:
+        raise ArgumentError(f"the header would take {len(header)} bytes, 4 GiB are too many")
+    start = PREFIX.pack(MAGIC, VERSION, len(header)) + header
+    return start + CRC.pack(zlib.crc32(start)) + b"".join(tensors)
+
+
+def chunk_crc_start(head: bytes, index: int) -> int:
+    """Return the value from which the CRC of a tensor's chunk continues."""
+    crc = zlib.crc32(head)
+    return zlib.crc32(varint(index), crc) if index else crc
+
+
+def shared_chunks(record: SharedRecord) -> list[bytes]:
+    """Return the chunks of a tensor of shared weights, without their CRCs."""
+    head = shared_head(
+        record.coding,
+        len(record.codebook) - 1,
+        (len(record.label_table), len(record.position_table)),
+        [(block.count, len(block.labels), len(block.positions)) for block in record.blocks],
+    )
+    head += record.codebook[1:].astype("<f4").tobytes()
+    head += record.label_table + record.position_table
+    blocks = [block.labels + block.positions for block in record.blocks]
+    return [head + blocks[0]] if len(blocks) == 1 else [head, *blocks]
+
+
+def shared_head(
+    coding: Coding, k: int, table_bytes: tuple[int, int], blocks: Sequence[tuple[int, int, int]]
+) -> bytes:
+    """Return the head of a tensor up to its centroids.
+
+    Parameters
+    ----------
+    coding : Coding
+    k : int
+        Number of centroids.
+    table_bytes : (int, int)
+        Sizes of the tables of labels and positions.
+    blocks : sequence of (int, int, int)
+        Entries, bytes of the labels and bytes of the positions of each block.
+    """
+    head = bytearray([coding.label_coder | coding.position_coder << 4, coding.block_bits])
+    if coding.encoding == RELATIVE:
+        head.append(coding.gap_bits)
+    head += varint(k)
+    coded = [coder != FIXED_WIDTH for coder in (coding.label_coder, coding.position_coder)]
+    for size, is_coded in zip(table_bytes, coded, strict=True):
+        if is_coded:
+            head += varint(size)
+    for count, *sizes in blocks:
+        if coding.encoding != DENSE:
+            head += varint(count)
+        for size, is_coded in zip(sizes, coded, strict=True):
+            if is_coded:
+                head += varint(size)
+    return bytes(head)
+
+
+def shared_size(
+    coding: Coding, k: int, table_bytes: tuple[int, int], blocks: Sequence[tuple[int, int, int]]
+) -> int:
+    """Return the size of the data of a tensor with such parts (see `shared_head`)."""
+    chunks = 1 if len(blocks) == 1 else len(blocks) + 1
+    streams = sum(labels + positions for _, labels, positions in blocks)
+    head = len(shared_head(coding, k, table_bytes, blocks))
+    return head + 4 * k + sum(table_bytes) + streams + CRC.size * chunks
+
+
+def raw_size(size_bytes: int) -> int:
+    """Return the size of the data of a raw tensor with so many bytes of elements."""
+    return size_bytes + CRC.size * max(1, -(-size_bytes // RAW_CHUNK_BYTES))
+
+
+def _checked_name(name: str, shape: tuple[int, ...]) -> bytes:
+    try:
+        encoded = name.encode()
+    except UnicodeEncodeError:
+        raise ArgumentError(f"a tensor's name can't be written as UTF-8: {name[:40]!r}") from None
+    if not 0 < len(encoded) <= MAX_NAME_BYTES:
+        raise ArgumentError(f"a tensor's name must have 1 to {MAX_NAME_BYTES} bytes: {name[:40]!r}")
+    if len(shape) > MAX_RANK:
+        raise ArgumentError(f"tensor {name!r}: rank {len(shape)} is above {MAX_RANK}")
+    return encoded
+
+
+def _stored_dtype(name: str, array: npt.NDArray[Any]) -> np.dtype[Any]:
+    dtype = array.dtype.newbyteorder("<")
+    if dtype not in DTYPES:
+        names = ", ".join(dtype.name for dtype in DTYPES)
+        raise ArgumentError(f"tensor {name!r}: dtype {array.dtype} can't be stored; can: {names}")
+    return dtype
+
+
+def _raw_chunks(array: npt.NDArray[Any]) -> list[bytes]:
+    data = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+    starts = range(0, max(len(data), 1), RAW_CHUNK_BYTES)
+    return [data[start : start + RAW_CHUNK_BYTES] for start in starts]
