@@ -116,6 +116,46 @@ def test_an_empty_cluster_without_a_value_to_move_to_is_dropped() -> None:
     assert quantize._lloyd(ordered, np.array([1.0, 1.5, 2.0]), 10).tolist() == [1, 2]
 
 
+@pytest.mark.parametrize("init", sorted(INITS))
+@pytest.mark.parametrize("w", [[0.5, 7, 2, 7], [7, 1]])
+def test_few_distinct_values_are_the_codebook(w: list[float], init: str) -> None:
+    """As many as there are centroids, or fewer: no start and no iteration is involved."""
+    array = np.array(w, np.float32)
+    rng = np.random.default_rng(0)
+    shared = share_weights(array, everything(array), 2, init, max_iterations=0, rng=rng)
+    assert shared.codebook.tolist() == [0, *sorted(set(w))]
+    assert (shared.codebook[shared.labels] == array).all()
+
+
+def test_a_value_counts_as_often_as_it_occurs() -> None:
+    w = np.array([1, 1, 1, 5], np.float32)
+    shared = share_weights(w, everything(w), 1)
+    assert shared.codebook.tolist() == [0, 2]
+    assert sum_of_squares(w, shared) == 12
+
+
+def test_half_way_belongs_to_the_lower_centroid() -> None:
+    """Both where Lloyd draws its borders and where the labels are given."""
+    centroids = np.array([0.0, 1.0, 2.0])
+    assert quantize.assign(np.array([0.5, 1.5, 0.75]), centroids).tolist() == [0, 1, 1]
+    borders = quantize._borders(np.array([0.0, 0.5, 0.75, 1.5, 2.0]), centroids)
+    assert borders.tolist() == [0, 2, 4, 5]
+
+
+def test_the_lowest_of_the_farthest_values_comes_first() -> None:
+    """1 and 3 lie equally far from 2, 11 nearer to its centroid; one cluster is empty."""
+    moved, borders = quantize._fill_empty(np.array([1.0, 3, 11]), np.array([2.0, 7.5, 10.5]))
+    assert moved.tolist() == [1, 2, 10.5]
+    assert borders.tolist() == [0, 1, 2, 3]
+
+
+def test_a_mean_stays_among_its_members() -> None:
+    """Prefix sums of 1e16 and more have lost the small members; their mean must not leave them."""
+    ordered = np.array([-1e16, -1e16, 1.0, 1.0, 1.0, 1e16])
+    centroids = quantize._lloyd(ordered, np.array([-1e16, 0.0, 1e16]), 10)
+    assert centroids.tolist() == [-1e16, 1, 1e16]
+
+
 def test_zero_iterations_keep_the_start() -> None:
     w = np.array([0, 1, 2, 3, 10], np.float32)
     shared = share_weights(w, everything(w), 2, max_iterations=0)
@@ -126,12 +166,17 @@ def test_zero_iterations_keep_the_start() -> None:
     ("error", "words", "arguments"),
     [
         (ArgumentError, "floating", (np.arange(3), np.ones(3, bool), 2)),
+        (ArgumentError, "floating, not complex", (np.ones(3, complex), np.ones(3, bool), 2)),
         (ArgumentError, "mask must be bool", (np.ones(3), np.ones(2, bool), 2)),
-        (ArgumentError, "bits must be 1 to 8, not 9", (np.ones(3), np.ones(3, bool), 9)),
-        (ArgumentError, "bits must be 1 to 8, not 0", (np.ones(3), np.ones(3, bool), 0)),
+        (ArgumentError, "mask must be bool", (np.ones(3), np.ones(3), 2)),
+        (ArgumentError, "mask must be bool", (np.ones((2, 3)), np.ones((3, 2), bool), 2)),
+        (ArgumentError, "bits must be .* 1 to 8, got 9", (np.ones(3), np.ones(3, bool), 9)),
+        (ArgumentError, "bits must be .* 1 to 8, got 0", (np.ones(3), np.ones(3, bool), 0)),
+        (ArgumentError, "bits must be an integer .* got 2.5", (np.ones(3), np.ones(3, bool), 2.5)),
         (ArgumentError, "finite in float32", (np.array([1e300]), np.ones(1, bool), 2)),
         (ArgumentError, "finite", (np.array([np.nan]), np.ones(1, bool), 2)),
         (ArgumentError, "needs rng", (np.ones(3), np.ones(3, bool), 2, "random")),
+        (ArgumentError, r"kmeans\+\+' needs rng", (np.ones(3), np.ones(3, bool), 2, "kmeans++")),
         (ConfigError, "linear, density", (np.ones(3), np.ones(3, bool), 2, "forgy")),
     ],
 )
@@ -140,6 +185,16 @@ def test_bad_arguments_are_named(error: type[Exception], words: str, arguments: 
         share_weights(*arguments)
 
 
+def test_iterations_must_not_be_negative() -> None:
+    with pytest.raises(ArgumentError, match="max_iterations must be >= 0, not -1"):
+        share_weights(np.ones(3), np.ones(3, bool), 2, max_iterations=-1)
+
+
 def test_sharing_ratio_refuses_nonsense() -> None:
-    with pytest.raises(ArgumentError, match="n, k and weight_bits"):
-        quantize.sharing_ratio(0, 4)
+    for arguments in ((0, 4), (16, 0), (16, 4, 0)):
+        with pytest.raises(ArgumentError, match="n, k and weight_bits"):
+            quantize.sharing_ratio(*arguments)
+
+
+def test_sharing_ratio_rounds_a_label_up_to_whole_bits() -> None:
+    assert quantize.sharing_ratio(16, 5) == 16 * 32 / (16 * 3 + 5 * 32)
