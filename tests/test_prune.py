@@ -47,6 +47,13 @@ def test_sparsity_is_exact_and_keeps_the_largest(w: np.ndarray, sparsity: float)
     assert w[mask].all()
 
 
+@pytest.mark.parametrize(("sparsity", "kept"), [(0, [True, False, True]), (1, [False] * 3)])
+def test_sparsity_may_be_nothing_or_all(sparsity: float, kept: list[bool]) -> None:
+    w = np.array([1.0, 0.0, -2.0])
+    assert prune.sparsity_mask(w, sparsity).tolist() == kept
+    assert prune.global_masks({"w": w}, sparsity=sparsity)["w"].tolist() == kept
+
+
 def test_half_a_survivor_is_rounded_to_even() -> None:
     w = np.arange(1.0, 6.0)
     assert np.count_nonzero(prune.sparsity_mask(w, 0.5)) == round(2.5) == 2
