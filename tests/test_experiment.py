@@ -56,6 +56,7 @@ def test_what_a_run_leaves(finished: Path, digits: datasets.Dataset) -> None:
     model = dc.load(finished / "model.dcnn")
     data = (finished / "model.dcnn").read_bytes()
     assert report["file_bytes"] == len(data) == sum(row.size_bytes for row in ledger(data))
+    assert (report["network"], report["recipe"], report["seed"]) == ("digits", "demo", 3)
     assert report["reference_bytes"] == 4 * 185_810
     assert report["ratio"] == pytest.approx(report["reference_bytes"] / len(data))
     assert report["stages"]["P+Q+H"] == len(data)

@@ -156,6 +156,23 @@ def test_a_mean_stays_among_its_members() -> None:
     assert centroids.tolist() == [-1e16, 1, 1e16]
 
 
+def test_iterations_end_when_no_value_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted, function = [], quantize._fill_empty
+
+    def counting(*arguments: np.ndarray) -> tuple:
+        counted.append(1)
+        return function(*arguments)
+
+    monkeypatch.setattr(quantize, "_fill_empty", counting)
+    w = two_bumps(np.random.default_rng(0))
+    ended = share_weights(w, everything(w), 2)
+    assert 2 < len(counted) < 100
+    enough = share_weights(w, everything(w), 2, max_iterations=len(counted))
+    assert (ended.codebook == enough.codebook).all()
+    short = share_weights(w, everything(w), 2, max_iterations=2)
+    assert not np.array_equal(ended.codebook, short.codebook)
+
+
 def test_zero_iterations_keep_the_start() -> None:
     w = np.array([0, 1, 2, 3, 10], np.float32)
     shared = share_weights(w, everything(w), 2, max_iterations=0)
