@@ -1,5 +1,8 @@
 """Stage 2: codebooks and labels, with scikit-learn's KMeans as the oracle."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -94,6 +97,22 @@ def test_drawn_starts_follow_their_distribution() -> None:
     assert all(len(set(INITS["random"](w, 50, rng))) == 50 for _ in range(5))
 
 
+def test_kmeans_plus_plus_draws_by_squared_distance() -> None:
+    """Two of the values 0, 1, 3: the first evenly, the second by its squared distance."""
+    w, rng = np.array([0.0, 1.0, 3.0]), np.random.default_rng(0)
+    drawn = [tuple(sorted(INITS["kmeans++"](w, 2, rng))) for _ in range(4000)]
+    expected = {(0, 1): 1 / 10 + 1 / 5, (0, 3): 9 / 10 + 9 / 13, (1, 3): 4 / 5 + 4 / 13}
+    for pair, thrice in expected.items():
+        assert drawn.count(pair) / 4000 == pytest.approx(thrice / 3, abs=0.03)
+
+
+def test_kmeans_plus_plus_at_the_ends_of_its_draws() -> None:
+    """A draw of 0 isn't the value that has been taken; without a distance left, any will do."""
+    lowest: Any = SimpleNamespace(integers=lambda size: 0, random=lambda: 0.0)
+    assert INITS["kmeans++"](np.array([1.0, 2.0, 3.0]), 3, lowest).tolist() == [1, 2, 3]
+    assert INITS["kmeans++"](np.ones(3), 2, lowest).tolist() == [1, 1]
+
+
 def test_linear_and_density_starts() -> None:
     ordered = np.array([0.0, 1, 1, 1, 1, 1, 2, 8])
     rng = np.random.default_rng(0)
@@ -140,6 +159,8 @@ def test_half_way_belongs_to_the_lower_centroid() -> None:
     assert quantize.assign(np.array([0.5, 1.5, 0.75]), centroids).tolist() == [0, 1, 1]
     borders = quantize._borders(np.array([0.0, 0.5, 0.75, 1.5, 2.0]), centroids)
     assert borders.tolist() == [0, 2, 4, 5]
+    large = np.array([2e38, 3e38], np.float32)  # their sum is too large for float32
+    assert quantize.assign(large, large).tolist() == [0, 1]
 
 
 def test_the_lowest_of_the_farthest_values_comes_first() -> None:
