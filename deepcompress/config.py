@@ -69,7 +69,7 @@ class TensorConfig:
             raise ConfigError(f"{' and '.join(given)} exclude each other")
         for rule in given:
             value = getattr(self, rule)
-            if not isinstance(value, (int, float)) or not value >= 0:
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
                 raise ConfigError(f"{rule} must be a number >= 0, not {value!r}")
 
 
@@ -104,6 +104,9 @@ class Config:
     by_name: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for field_name in ("by_kind", "by_name"):
+            if not isinstance(overrides := getattr(self, field_name), Mapping):
+                raise ConfigError(f"{field_name} must be a mapping, not {overrides!r}")
         for kind in self.by_kind:
             _choice("kind", kind, KINDS)
         for where, overrides in [*self.by_kind.items(), *self.by_name.items()]:
@@ -132,6 +135,8 @@ class Config:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Config":
         """Build a configuration from what `to_dict` returned; raise ConfigError otherwise."""
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"expected default, by_kind and by_name, not {values!r}")
         for key in values:
             _choice("configuration key", key, ("default", "by_kind", "by_name"))
         default = _override(TensorConfig(), values.get("default", {}))
@@ -139,7 +144,11 @@ class Config:
 
 
 def paper_config() -> Config:
-    """Return the paper's widths: 8-bit labels and gaps for conv, 5-bit for fc (section 4)."""
+    """Return the paper's widths: 8-bit labels and gaps for conv, 5-bit for fc.
+
+    Those of its text: in its tables every gap has 5 bits (in AlexNet's 4), and all labels of
+    LeNet-300-100 have 6.
+    """
     return Config(
         by_kind={"conv": {"bits": 8, "gap_bits": 8}, "fc": {"bits": 5, "gap_bits": 5}},
     )

@@ -2,9 +2,10 @@
 
 Kilobytes are thousands of bytes; error rates and rates are percentages. The
 paper's bytes count neither biases nor Huffman tables nor a file's header.
-Printed as they stand there, although three totals can't follow from their rows:
-the weight bits of LeNet-300-100 (5.1), those of LeNet-5's ip2 after Huffman
-(5.2), and LeNet-5's rows, which add up to 47 KB (36.6x).
+Printed as they stand there, although some can't follow from the others: 5.1 weight
+bits in all where no layer of LeNet-300-100 has more than 4.4; 5.2 of LeNet-5's ip2
+after Huffman, more than its 5 before; 4.1 in all where no layer of LeNet-5 has less
+than 4.5; and its 44 KB, while the rows add up to 47 KB (36.6x).
 """
 
 from dataclasses import dataclass

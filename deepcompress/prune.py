@@ -57,7 +57,7 @@ def sensitivity_mask(
     """Keep the weights above ``sensitivity`` times the layer's standard deviation.
 
     "The pruning threshold is chosen as a quality parameter multiplied by the
-    standard deviation of a layer's weights" (Han et al. 2015, section 3). The
+    standard deviation of a layer's weights" (Han et al. 2015, section 4). The
     deviation is that of the weights which survive so far, all of them in the
     first round; were it taken over the zeros too, it would fall with each round
     and the same sensitivity would mean less and less.
@@ -134,7 +134,7 @@ def global_masks(
     threshold : float, optional
         Absolute threshold. Exactly one of `sparsity` and `threshold` is given.
     masks : mapping of str to ndarray of bool, optional
-        Survivors of an earlier round, for each tensor.
+        Survivors of an earlier round, for each of the tensors.
 
     Returns
     -------
@@ -143,14 +143,16 @@ def global_masks(
     Raises
     ------
     ArgumentError
-        As `threshold_mask` and `sparsity_mask`, naming the tensor; or if not
-        exactly one of `sparsity` and `threshold` is given.
+        As `threshold_mask` and `sparsity_mask`, naming the tensor; if `masks` lacks one;
+        or if not exactly one of `sparsity` and `threshold` is given.
     """
     if (sparsity is None) == (threshold is None):
         raise ArgumentError("give exactly one of sparsity and threshold")
     magnitudes = {}
     for name, weights in tensors.items():
         try:
+            if masks and name not in masks:
+                raise ArgumentError("masks has none for it")
             magnitudes[name] = _survivor_magnitude(weights, masks[name] if masks else None)
         except ArgumentError as error:
             raise ArgumentError(f"tensor {name!r}: {error}") from None

@@ -1,6 +1,6 @@
 """Stage 2: surviving weights -> codebook + labels (Han et al. 2016, section 3).
 
-"We partition n original weights W into k clusters C so as to minimize the
+"We partition n original weights W […] into k clusters C […] so as to minimize the
 within-cluster sum of squares" (eq. 2), tensor by tensor. Scalars can be sorted,
 and then a cluster is an interval: one Lloyd iteration is ``k`` binary searches
 for the borders between centroids and ``k`` differences of prefix sums, so it
@@ -26,8 +26,9 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from .bitpack import check_bits
 from .errors import ArgumentError, ConfigError
-from .tensors import MAX_BITS, BoolArray, SharedWeights, UInt8Array
+from .tensors import BoolArray, SharedWeights, UInt8Array
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -55,8 +56,8 @@ def share_weights(
         Width of a label, 1 to 8; at most ``2**bits - 1`` centroids.
     init : {"linear", "density", "random", "kmeans++"}
         Where the centroids start (section 3.2): spaced evenly over the range of
-        the values (the paper's best), over their distribution function, at
-        random values, or by k-means++.
+        the values (best in the paper's figure 8, except at 3 bits), over their
+        distribution function, at random values, or by k-means++.
     max_iterations : int
         Bound on Lloyd's iterations, which stop by themselves when no value changes
         its cluster. 0 assigns the values to the initial centroids as they are.
@@ -94,8 +95,7 @@ def share_weights(
         raise ArgumentError(
             f"mask must be bool of shape {dense.shape}, not {mask.dtype} of {mask.shape}"
         )
-    if not 1 <= bits <= MAX_BITS:
-        raise ArgumentError(f"bits must be 1 to {MAX_BITS}, not {bits!r}")
+    bits = check_bits(bits, "bits")
     if init not in INITS:
         raise ConfigError(f"unknown init {init!r}; the choices are {', '.join(INITS)}")
     if max_iterations < 0:

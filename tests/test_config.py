@@ -1,7 +1,10 @@
 """Configuration: default, then kind, then name; every unknown word is named."""
 
 import json
+from dataclasses import asdict
+from typing import Any
 
+import numpy as np
 import pytest
 
 from deepcompress.config import Config, TensorConfig, kind_of, paper_config
@@ -26,11 +29,40 @@ def test_biases_are_raw_unless_said_otherwise() -> None:
     assert Config(by_kind={"bias": {"bits": 4}}).of("b", (4,)).method == "shared"
     assert Config(by_name={"b": {"method": "float16"}}).of("b", (4,)).method == "float16"
 
+    other_kind = Config(TensorConfig(min_size=7), by_kind={"fc": {"bits": 4}}).of("b", (4,))
+    assert other_kind == TensorConfig(method="raw", min_size=7)
 
-def test_a_pruning_rule_replaces_the_weaker_levels() -> None:
-    config = Config(TensorConfig(sparsity=0.9), by_kind={"fc": {"sensitivity": 1.0}})
-    assert config.of("w", (2, 2)).sparsity is None
-    assert config.of("w", (2, 2)).sensitivity == 1.0
+
+@pytest.mark.parametrize("weaker", ["sensitivity", "sparsity", "threshold"])
+@pytest.mark.parametrize("stronger", ["sensitivity", "sparsity", "threshold"])
+def test_a_pruning_rule_replaces_the_weaker_levels(weaker: str, stronger: str) -> None:
+    config = Config(TensorConfig(**{weaker: 0.9}), by_kind={"fc": {stronger: 0.5}})
+    assert config.of("w", (2, 2)) == TensorConfig(**{stronger: 0.5})
+
+
+@pytest.mark.parametrize("rules", ["sensitivity sparsity", "sensitivity threshold"])
+def test_pruning_rules_exclude_each_other(rules: str) -> None:
+    """Even where a value is 0."""
+    first, second = rules.split()
+    with pytest.raises(ConfigError, match=f"{first} and {second} exclude"):
+        TensorConfig(**{first: 0, second: 0})
+
+
+def test_defaults_and_the_ends_of_the_ranges() -> None:
+    assert asdict(TensorConfig()) == {
+        "method": "shared",
+        "bits": 5,
+        "gap_bits": None,
+        "init": "linear",
+        "sensitivity": None,
+        "sparsity": None,
+        "threshold": None,
+        "huffman": True,
+        "min_size": 128,
+    }
+    low = TensorConfig(bits=1, gap_bits=1, threshold=0, min_size=0)
+    high = TensorConfig(bits=8, gap_bits=8, threshold=1e30, min_size=1 << 40)
+    assert (low.min_size, high.min_size) == (0, 1 << 40)
 
 
 def test_kinds_go_by_rank() -> None:
@@ -44,7 +76,8 @@ def test_the_paper_widths() -> None:
 
 
 def test_json_round_trip() -> None:
-    config = Config(TensorConfig(bits=3), {"fc": {"bits": 4}}, {"w": {"sparsity": 0.5}})
+    default = TensorConfig("float16", 3, 4, "density", threshold=0.5, huffman=False, min_size=9)
+    config = Config(default, {"fc": {"bits": 4}}, {"w": {"sparsity": 0.5}})
     assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
     assert Config.from_dict({}) == Config()
 
@@ -54,7 +87,10 @@ def test_json_round_trip() -> None:
     [
         ({"default": {"bits": 9}}, "bits must be a whole number from 1 to 8, not 9"),
         ({"default": {"bits": True}}, "bits"),
+        ({"default": {"bits": 4.0}}, "bits must be a whole number from 1 to 8, not 4.0"),
+        ({"default": {"bits": "4"}}, "bits must be a whole number"),
         ({"default": {"gap_bits": 0}}, "gap_bits"),
+        ({"default": {"gap_bits": 9}}, "gap_bits must be a whole number from 1 to 8, not 9"),
         ({"default": {"min_size": -1}}, "min_size"),
         (
             {"default": {"coder": "zip"}},
@@ -67,13 +103,19 @@ def test_json_round_trip() -> None:
         ({"default": {"bit": 4}}, "unknown field 'bit'"),
         ({"default": {"sparsity": 0.5, "threshold": 1}}, "sparsity and threshold exclude"),
         ({"default": {"sparsity": "high"}}, "sparsity must be a number"),
+        ({"default": {"sparsity": True}}, "sparsity must be a number >= 0, not True"),
+        ({"default": {"sensitivity": -0.5}}, "sensitivity must be a number >= 0, not -0.5"),
+        ({"default": {"threshold": np.nan}}, "threshold must be a number >= 0, not nan"),
         ({"default": 3}, "expected fields"),
+        ({"by_kind": 3}, "by_kind must be a mapping, not 3"),
+        ({"by_name": ["w"]}, "by_name must be a mapping"),
+        (3, "expected default, by_kind and by_name, not 3"),
         ({"by_kind": {"rnn": {}}}, "unknown kind 'rnn'; the choices are conv, fc, bias"),
         ({"by_kind": {"fc": {"bits": 0}}}, "configuration of 'fc': bits"),
         ({"by_name": {"w": {"x": 1}}}, "configuration of 'w': unknown field 'x'"),
         ({"other": {}}, "unknown configuration key 'other'"),
     ],
 )
-def test_unknown_words_and_values_are_named(values: dict, words: str) -> None:
+def test_unknown_words_and_values_are_named(values: Any, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         Config.from_dict(values)

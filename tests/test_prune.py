@@ -31,6 +31,10 @@ def test_sensitivity_is_in_units_of_the_survivors_deviation() -> None:
     again = prune.sensitivity_mask(padded, 0.45, padded != 0)
     assert again[:4].tolist() == [False, False, True, True]
     assert prune.sensitivity_mask(np.zeros((0, 3)), 1.0).shape == (0, 3)
+    around_ten = np.array([9.0, 11.0])  # standard deviation 1, not 10
+    assert prune.sensitivity_mask(around_ten, 10.0).tolist() == [False, True]
+    # Squares that float32 can't hold.
+    assert (prune.sensitivity_mask((w * 1e25).astype(np.float32), 0.45) == (np.abs(w) > 1)).all()
 
 
 @given(weights, st.floats(0, 1))
@@ -41,6 +45,20 @@ def test_sparsity_is_exact_and_keeps_the_largest(w: np.ndarray, sparsity: float)
     if 0 < keep < w.size:
         assert np.abs(w[mask]).min() >= np.abs(w[~mask]).max()
     assert w[mask].all()
+
+
+@pytest.mark.parametrize(("sparsity", "kept"), [(0, [True, False, True]), (1, [False] * 3)])
+def test_sparsity_may_be_nothing_or_all(sparsity: float, kept: list[bool]) -> None:
+    w = np.array([1.0, 0.0, -2.0])
+    assert prune.sparsity_mask(w, sparsity).tolist() == kept
+    assert prune.global_masks({"w": w}, sparsity=sparsity)["w"].tolist() == kept
+
+
+def test_half_a_survivor_is_rounded_to_even() -> None:
+    w = np.arange(1.0, 6.0)
+    assert np.count_nonzero(prune.sparsity_mask(w, 0.5)) == round(2.5) == 2
+    masks = prune.global_masks({"a": w[:2], "b": w[2:]}, sparsity=0.5)
+    assert [np.count_nonzero(mask) for mask in masks.values()] == [0, 2]
 
 
 def test_lower_positions_win_ties() -> None:
@@ -85,18 +103,41 @@ def test_dropout_scales_with_the_root_of_the_connections() -> None:
     ("call", "words"),
     [
         (lambda: prune.threshold_mask(np.arange(3), 1), "floating, not int64"),
-        (lambda: prune.threshold_mask(np.array([np.nan]), 1), "finite"),
+        (lambda: prune.threshold_mask(np.array([np.nan]), 1), "weights must be finite"),
+        (lambda: prune.threshold_mask(np.array([-np.inf]), 1), "weights must be finite"),
         (lambda: prune.threshold_mask(np.ones(3), -1), "threshold must be finite and >= 0"),
         (lambda: prune.threshold_mask(np.ones(3), np.nan), "threshold"),
+        (lambda: prune.threshold_mask(np.ones(3), np.inf), "threshold"),
         (lambda: prune.threshold_mask(np.ones(3), 1, np.ones(2, bool)), r"shape \(3,\)"),
         (lambda: prune.threshold_mask(np.ones(3), 1, np.ones(3)), "mask must be bool"),
+        (
+            lambda: prune.threshold_mask(np.ones((2, 3)), 1, np.ones((3, 2), bool)),
+            r"shape \(2, 3\), not bool of \(3, 2\)",
+        ),
         (lambda: prune.sensitivity_mask(np.ones(3), np.inf), "sensitivity"),
+        (lambda: prune.sensitivity_mask(np.ones(3), -1), "sensitivity must be finite and >= 0"),
         (lambda: prune.sparsity_mask(np.ones(3), 1.1), r"sparsity must be in \[0, 1\]"),
+        (lambda: prune.sparsity_mask(np.ones(3), -0.1), r"sparsity must be in \[0, 1\]"),
         (lambda: prune.global_masks({"a": np.ones(3)}), "exactly one"),
+        (lambda: prune.global_masks({"a": np.ones(3)}, sparsity=0, threshold=0), "exactly one"),
+        (lambda: prune.global_masks({"a": np.ones(3)}, sparsity=1.1), "sparsity must be in"),
         (lambda: prune.global_masks({"a": np.arange(3)}, sparsity=0), "tensor 'a'"),
+        (
+            lambda: prune.global_masks(
+                {"a": np.ones(3), "b": np.ones(3)}, sparsity=0, masks={"a": np.ones(3, bool)}
+            ),
+            "tensor 'b': masks has none",
+        ),
         (lambda: prune.cubic_sparsity(3, 2, 0.5), "3 of 2"),
+        (lambda: prune.cubic_sparsity(-1, 2, 0.5), "-1 of 2"),
+        (lambda: prune.cubic_sparsity(0, 0, 0.5), "0 of 0"),
+        (lambda: prune.cubic_sparsity(1, 2, 1.5), "sparsity must be in"),
+        (lambda: prune.cubic_sparsity(1, 2, 0.5, -0.5), "sparsity must be in"),
         (lambda: prune.scaled_dropout(1.0, 1, 1), "dropout rate"),
+        (lambda: prune.scaled_dropout(-0.5, 1, 1), "dropout rate"),
         (lambda: prune.scaled_dropout(0.5, 2, 1), "2 of 1 connections"),
+        (lambda: prune.scaled_dropout(0.5, -1, 1), "-1 of 1 connections"),
+        (lambda: prune.scaled_dropout(0.5, 0, 0), "0 of 0 connections"),
     ],
 )
 def test_bad_arguments_are_named(call, words: str) -> None:

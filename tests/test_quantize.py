@@ -1,5 +1,8 @@
 """Stage 2: codebooks and labels, with scikit-learn's KMeans as the oracle."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -94,6 +97,22 @@ def test_drawn_starts_follow_their_distribution() -> None:
     assert all(len(set(INITS["random"](w, 50, rng))) == 50 for _ in range(5))
 
 
+def test_kmeans_plus_plus_draws_by_squared_distance() -> None:
+    """Two of the values 0, 1, 3: the first evenly, the second by its squared distance."""
+    w, rng = np.array([0.0, 1.0, 3.0]), np.random.default_rng(0)
+    drawn = [tuple(sorted(INITS["kmeans++"](w, 2, rng))) for _ in range(4000)]
+    expected = {(0, 1): 1 / 10 + 1 / 5, (0, 3): 9 / 10 + 9 / 13, (1, 3): 4 / 5 + 4 / 13}
+    for pair, thrice in expected.items():
+        assert drawn.count(pair) / 4000 == pytest.approx(thrice / 3, abs=0.03)
+
+
+def test_kmeans_plus_plus_at_the_ends_of_its_draws() -> None:
+    """A draw of 0 isn't the value that has been taken; without a distance left, any will do."""
+    lowest: Any = SimpleNamespace(integers=lambda size: 0, random=lambda: 0.0)
+    assert INITS["kmeans++"](np.array([1.0, 2.0, 3.0]), 3, lowest).tolist() == [1, 2, 3]
+    assert INITS["kmeans++"](np.ones(3), 2, lowest).tolist() == [1, 1]
+
+
 def test_linear_and_density_starts() -> None:
     ordered = np.array([0.0, 1, 1, 1, 1, 1, 2, 8])
     rng = np.random.default_rng(0)
@@ -116,6 +135,65 @@ def test_an_empty_cluster_without_a_value_to_move_to_is_dropped() -> None:
     assert quantize._lloyd(ordered, np.array([1.0, 1.5, 2.0]), 10).tolist() == [1, 2]
 
 
+@pytest.mark.parametrize("init", sorted(INITS))
+@pytest.mark.parametrize("w", [[0.5, 7, 2, 7], [7, 1]])
+def test_few_distinct_values_are_the_codebook(w: list[float], init: str) -> None:
+    """As many as there are centroids, or fewer: no start and no iteration is involved."""
+    array = np.array(w, np.float32)
+    rng = np.random.default_rng(0)
+    shared = share_weights(array, everything(array), 2, init, max_iterations=0, rng=rng)
+    assert shared.codebook.tolist() == [0, *sorted(set(w))]
+    assert (shared.codebook[shared.labels] == array).all()
+
+
+def test_a_value_counts_as_often_as_it_occurs() -> None:
+    w = np.array([1, 1, 1, 5], np.float32)
+    shared = share_weights(w, everything(w), 1)
+    assert shared.codebook.tolist() == [0, 2]
+    assert sum_of_squares(w, shared) == 12
+
+
+def test_half_way_belongs_to_the_lower_centroid() -> None:
+    """Both where Lloyd draws its borders and where the labels are given."""
+    centroids = np.array([0.0, 1.0, 2.0])
+    assert quantize.assign(np.array([0.5, 1.5, 0.75]), centroids).tolist() == [0, 1, 1]
+    borders = quantize._borders(np.array([0.0, 0.5, 0.75, 1.5, 2.0]), centroids)
+    assert borders.tolist() == [0, 2, 4, 5]
+    large = np.array([2e38, 3e38], np.float32)  # their sum is too large for float32
+    assert quantize.assign(large, large).tolist() == [0, 1]
+
+
+def test_the_lowest_of_the_farthest_values_comes_first() -> None:
+    """1 and 3 lie equally far from 2, 11 nearer to its centroid; one cluster is empty."""
+    moved, borders = quantize._fill_empty(np.array([1.0, 3, 11]), np.array([2.0, 7.5, 10.5]))
+    assert moved.tolist() == [1, 2, 10.5]
+    assert borders.tolist() == [0, 1, 2, 3]
+
+
+def test_a_mean_stays_among_its_members() -> None:
+    """Prefix sums of 1e16 and more have lost the small members; their mean must not leave them."""
+    ordered = np.array([-1e16, -1e16, 1.0, 1.0, 1.0, 1e16])
+    centroids = quantize._lloyd(ordered, np.array([-1e16, 0.0, 1e16]), 10)
+    assert centroids.tolist() == [-1e16, 1, 1e16]
+
+
+def test_iterations_end_when_no_value_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted, function = [], quantize._fill_empty
+
+    def counting(*arguments: np.ndarray) -> tuple:
+        counted.append(1)
+        return function(*arguments)
+
+    monkeypatch.setattr(quantize, "_fill_empty", counting)
+    w = two_bumps(np.random.default_rng(0))
+    ended = share_weights(w, everything(w), 2)
+    assert 2 < len(counted) < 100
+    enough = share_weights(w, everything(w), 2, max_iterations=len(counted))
+    assert (ended.codebook == enough.codebook).all()
+    short = share_weights(w, everything(w), 2, max_iterations=2)
+    assert not np.array_equal(ended.codebook, short.codebook)
+
+
 def test_zero_iterations_keep_the_start() -> None:
     w = np.array([0, 1, 2, 3, 10], np.float32)
     shared = share_weights(w, everything(w), 2, max_iterations=0)
@@ -126,12 +204,17 @@ def test_zero_iterations_keep_the_start() -> None:
     ("error", "words", "arguments"),
     [
         (ArgumentError, "floating", (np.arange(3), np.ones(3, bool), 2)),
+        (ArgumentError, "floating, not complex", (np.ones(3, complex), np.ones(3, bool), 2)),
         (ArgumentError, "mask must be bool", (np.ones(3), np.ones(2, bool), 2)),
-        (ArgumentError, "bits must be 1 to 8, not 9", (np.ones(3), np.ones(3, bool), 9)),
-        (ArgumentError, "bits must be 1 to 8, not 0", (np.ones(3), np.ones(3, bool), 0)),
+        (ArgumentError, "mask must be bool", (np.ones(3), np.ones(3), 2)),
+        (ArgumentError, "mask must be bool", (np.ones((2, 3)), np.ones((3, 2), bool), 2)),
+        (ArgumentError, "bits must be .* 1 to 8, got 9", (np.ones(3), np.ones(3, bool), 9)),
+        (ArgumentError, "bits must be .* 1 to 8, got 0", (np.ones(3), np.ones(3, bool), 0)),
+        (ArgumentError, "bits must be an integer .* got 2.5", (np.ones(3), np.ones(3, bool), 2.5)),
         (ArgumentError, "finite in float32", (np.array([1e300]), np.ones(1, bool), 2)),
         (ArgumentError, "finite", (np.array([np.nan]), np.ones(1, bool), 2)),
         (ArgumentError, "needs rng", (np.ones(3), np.ones(3, bool), 2, "random")),
+        (ArgumentError, r"kmeans\+\+' needs rng", (np.ones(3), np.ones(3, bool), 2, "kmeans++")),
         (ConfigError, "linear, density", (np.ones(3), np.ones(3, bool), 2, "forgy")),
     ],
 )
@@ -140,6 +223,16 @@ def test_bad_arguments_are_named(error: type[Exception], words: str, arguments: 
         share_weights(*arguments)
 
 
+def test_iterations_must_not_be_negative() -> None:
+    with pytest.raises(ArgumentError, match="max_iterations must be >= 0, not -1"):
+        share_weights(np.ones(3), np.ones(3, bool), 2, max_iterations=-1)
+
+
 def test_sharing_ratio_refuses_nonsense() -> None:
-    with pytest.raises(ArgumentError, match="n, k and weight_bits"):
-        quantize.sharing_ratio(0, 4)
+    for arguments in ((0, 4), (16, 0), (16, 4, 0)):
+        with pytest.raises(ArgumentError, match="n, k and weight_bits"):
+            quantize.sharing_ratio(*arguments)
+
+
+def test_sharing_ratio_rounds_a_label_up_to_whole_bits() -> None:
+    assert quantize.sharing_ratio(16, 5) == 16 * 32 / (16 * 3 + 5 * 32)
