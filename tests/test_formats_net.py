@@ -179,7 +179,7 @@ def test_a_compressed_model_can_be_written() -> None:
     assert (len(codebook), codebook[len(model["conv1.weight"].codebook) :].any()) == (256, False)
 
 
-CONV = Contents((2, 1, 3, 3), [0.0, *np.arange(1, 256) / 8], [1, -1], [9, 255, 0, 7], [0, 2, 5, 1])
+CONV = Contents((2, 1, 3, 3), [0.0, *np.arange(1, 256) / 8], [1, -1], [9, 255, 8, 7], [0, 2, 5, 1])
 DENSE = Contents((2, 9), [0.0, -1.5, 2, *[0.0] * 13], [3, 4], [1, 0, 2], [0, 15, 0])
 SMALL = [CONV, DENSE]
 
