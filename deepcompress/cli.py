@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from . import __version__, commands, recipes
+from . import __version__, commands, conversion, recipes
 from .atomic import canonical_json
 from .errors import ArgumentError, DeepCompressError, FormatError, OutputError
 
@@ -137,6 +137,12 @@ def _parser() -> argparse.ArgumentParser:
         subparser.add_argument("file", metavar="FILE", help="a .dcnn file")
     evaluate.add_argument("--data", metavar="DIR", help=f"{data}; not used for the demo's network")
     decompress.add_argument("-o", dest="out", metavar="OUT.npz", required=True)
+
+    convert = add(conversion.convert, "write a .net file of the paper's authors as .dcnn, or back")
+    convert.add_argument("file", metavar="FILE", help="a .net or a .dcnn file")
+    layers = "the layers of a .net file, in its order; see formats/layers.py"
+    convert.add_argument("--layers", metavar="LAYERS.json", help=layers)
+    convert.add_argument("-o", dest="out", metavar="OUT", required=True, help="OUT.dcnn or OUT.net")
 
     add(commands.info, "show the versions and the backend in use")
     return parser

@@ -31,3 +31,12 @@ def mnist_folder() -> Path:
     if not (DATA_FOLDER / "mnist").is_dir():
         pytest.skip(f"no MNIST in {DATA_FOLDER} (set DEEPCOMPRESS_DATA)")
     return DATA_FOLDER
+
+
+@pytest.fixture(scope="session")
+def squeezenet_folder() -> Path:
+    """Folder of the authors' SqueezeNet; the test is skipped where it is absent."""
+    folder = DATA_FOLDER / "squeezenet"
+    if not folder.is_dir():
+        pytest.skip(f"no squeezenet in {DATA_FOLDER} (set DEEPCOMPRESS_DATA)")
+    return folder

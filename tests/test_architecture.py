@@ -74,3 +74,9 @@ def test_native_alone_touches_cffi(path):
 def test_networks_know_nothing_of_compression(path):
     if path.parent.name == "nn":
         assert {name for name in own(path) if not name.startswith("nn.")} <= {"errors", "tensors"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_only_a_command_knows_the_formats_of_others(path):
+    if path.parent.name != "formats" and path.name != "conversion.py":
+        assert {name for name in own(path) if name.split(".")[0] == "formats"} == set()

@@ -1,0 +1,184 @@
+"""The list of a network's layers, which a ``.net`` file lacks: a JSON file beside it.
+
+A list of objects, one per layer, in the network's order. Each has a ``name`` and a
+``type``; of those that carry weights, ``Convolution`` and ``InnerProduct`` in Caffe's
+words, also:
+
+- ``out_channels`` and ``in_channels``, whole numbers from 1 on;
+- of a convolution, ``kernel``, the side of its square window, and, if not 1, ``group``,
+  which divides both numbers of channels.
+
+Whatever else is there describes what a layer does with its weights; it isn't read here.
+"""
+
+import json
+import math
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import ArgumentError, FormatError
+from ..pipeline import read_file
+
+_RANKS = {"Convolution": 4, "InnerProduct": 2}
+_MAX_NAME_BYTES = 1024  # far below what a tensor's name may have in a .dcnn file
+_SHOWN = 40  # characters of a value that may be of any size
+
+
+@dataclass(frozen=True)
+class WeightLayer:
+    """A layer with weights and biases.
+
+    Attributes
+    ----------
+    name : str
+        1 to 1024 bytes in UTF-8.
+    shape : tuple of int
+        Of the weights: (out, in // group, k, k) of a convolution, (out, in) of an inner
+        product.
+
+    Raises
+    ------
+    ArgumentError
+        If it is anything else.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not 0 < _utf8_size(self.name) <= _MAX_NAME_BYTES:
+            raise ArgumentError(
+                f"a name must have 1 to {_MAX_NAME_BYTES} bytes in UTF-8, not {_shown(self.name)}"
+            )
+        if not isinstance(self.shape, tuple) or len(self.shape) not in _RANKS.values():
+            raise ArgumentError(f"the shape must have 2 or 4 axes, not {_shown(self.shape)}")
+        for axis in self.shape:
+            _whole("an axis", axis)
+        if self.size >= 2**63:
+            raise ArgumentError(f"the shape {self.shape} has 2**63 elements or more")
+
+    @property
+    def size(self) -> int:
+        """Number of weights."""
+        return math.prod(self.shape)
+
+
+def load_layers(path: str | os.PathLike[str]) -> tuple[WeightLayer, ...]:
+    """Read a file of layers and return those with weights, in their order.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    tuple of WeightLayer
+
+    Raises
+    ------
+    DataError
+        If the file can't be read.
+    FormatError
+        If it isn't such a list, naming the entry.
+    """
+    return parse_layers(read_file(path), os.fspath(path))
+
+
+def parse_layers(data: bytes, what: str = "layers") -> tuple[WeightLayer, ...]:
+    """Read the bytes of a file of layers, as `load_layers` does; `what` names them in messages.
+
+    Examples
+    --------
+    >>> entry = '{"name": "c", "type": "Convolution", "in_channels": 3, "out_channels": 8, '
+    >>> parse_layers(b'[' + entry.encode() + b'"kernel": 5}, {"name": "r", "type": "ReLU"}]')
+    (WeightLayer(name='c', shape=(8, 3, 5, 5)),)
+    """
+    try:
+        entries = json.loads(data, object_pairs_hook=_without_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{what}: not JSON: {error}") from None
+    if not isinstance(entries, list):
+        raise FormatError(f"{what}: must be a list of layers, not a {type(entries).__name__}")
+    layers: dict[str, WeightLayer] = {}
+    for index, entry in enumerate(entries):
+        where = f"{what}: entry {index}"
+        try:
+            if not isinstance(entry, dict):
+                raise ArgumentError("must be an object")
+            name = _text(entry, "name")
+            where += f", {_shown(name)}"
+            if _text(entry, "type") not in _RANKS:
+                continue
+            layer = WeightLayer(name, _weight_shape(entry))
+        except ArgumentError as error:
+            raise FormatError(f"{where}: {error}") from None
+        if name in layers:
+            raise FormatError(f"{where}: a layer before it has the same name")
+        layers[name] = layer
+    if not layers:
+        raise FormatError(f"{what}: no layer in it has weights ({' or '.join(_RANKS)})")
+    return tuple(layers.values())
+
+
+def _weight_shape(entry: dict[str, Any]) -> tuple[int, ...]:
+    out_channels, in_channels = (_size(entry, key) for key in ("out_channels", "in_channels"))
+    if entry["type"] == "InnerProduct":
+        return out_channels, in_channels
+    kernel = _size(entry, "kernel")
+    group = _whole("group", entry.get("group", 1))
+    if out_channels % group or in_channels % group:
+        raise ArgumentError(
+            f"{group} groups don't divide {in_channels} channels in, {out_channels} out"
+        )
+    return out_channels, in_channels // group, kernel, kernel
+
+
+def _text(entry: dict[str, Any], key: str) -> str:
+    value = _required(entry, key)
+    if not isinstance(value, str):
+        raise ArgumentError(f"{key} must be text, not {_shown(value)}")
+    return value
+
+
+def _size(entry: dict[str, Any], key: str) -> int:
+    return _whole(key, _required(entry, key))
+
+
+def _required(entry: dict[str, Any], key: str) -> Any:
+    if key not in entry:
+        raise ArgumentError(f"has no {key}")
+    return entry[key]
+
+
+def _whole(what: str, value: Any) -> int:
+    """Return a whole number from 1 on, below 2**63, or raise."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 2**63:
+        raise ArgumentError(f"{what} must be a whole number from 1 on, not {_shown(value)}")
+    return value
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more digits than Python prints
+        return "so large a number"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _utf8_size(name: str) -> int:
+    """Return the bytes of a name, 0 if it has no UTF-8: JSON can spell half a character."""
+    try:
+        return len(name.encode())
+    except UnicodeEncodeError:
+        return 0
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Build an object of a JSON file, or raise ValueError if it has a key twice."""
+    built = dict(pairs)
+    if len(built) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"an object has the key {_shown(twice)} twice")
+    return built
