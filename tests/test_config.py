@@ -57,7 +57,8 @@ def test_defaults_and_the_ends_of_the_ranges() -> None:
         "sensitivity": None,
         "sparsity": None,
         "threshold": None,
-        "huffman": True,
+        "encoding": None,
+        "coder": "huffman",
         "min_size": 128,
     }
     low = TensorConfig(bits=1, gap_bits=1, threshold=0, min_size=0)
@@ -76,7 +77,7 @@ def test_the_paper_widths() -> None:
 
 
 def test_json_round_trip() -> None:
-    default = TensorConfig("float16", 3, 4, "density", threshold=0.5, huffman=False, min_size=9)
+    default = TensorConfig("float16", 3, 4, "density", threshold=0.5, coder="fixed", min_size=9)
     config = Config(default, {"fc": {"bits": 4}}, {"w": {"sparsity": 0.5}})
     assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
     assert Config.from_dict({}) == Config()

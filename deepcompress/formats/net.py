@@ -34,7 +34,8 @@ import numpy.typing as npt
 from .. import bitpack, relindex
 from ..compressed import CompressedTensor
 from ..errors import ArgumentError, FormatError, TruncatedError
-from ..pipeline import CompressedModel, Tensor, read_file
+from ..modelfile import Tensor
+from ..pipeline import CompressedModel, read_file
 from ..tensors import SharedWeights
 from .layers import WeightLayer
 
