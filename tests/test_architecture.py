@@ -17,6 +17,8 @@ STAGES = {
     "delta_tokens": BASE | {"prefix_code"},
     "code_table": BASE | {"prefix_code", "delta_tokens"},
     "huffman": BASE | {"prefix_code", "code_table"},
+    "rans_table": BASE | {"prefix_code", "delta_tokens"},
+    "rans": BASE | {"rans_table"},
     "container": BASE | {"cursor"},
     "spmv": BASE,
     "bitpack": {"errors", "tensors", "native"},
