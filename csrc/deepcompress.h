@@ -33,6 +33,8 @@ enum dc_status {
     DC_BAD_PADDING,  /* an unused bit of the last byte is set */
     DC_BAD_POSITION, /* an entry lies outside its tensor */
     DC_BAD_LABEL,    /* a label has no centroid */
+    DC_BAD_START,    /* the first state of the coder is out of range */
+    DC_BAD_END,      /* the last state of the coder isn't the lowest */
     DC_NO_ISA,       /* this processor or build lacks the instruction set */
     DC_STATUS_COUNT
 };
@@ -68,6 +70,22 @@ void dc_huffman_encode(const uint8_t *symbols, size_t count, const uint8_t *leng
                        size_t alphabet, uint8_t *payload);
 enum dc_status dc_huffman_decode(const uint8_t *payload, size_t size, const uint8_t *lengths,
                                  size_t alphabet, uint8_t *symbols, size_t count, size_t *at);
+
+/* rans: a range asymmetric numeral system. `frequencies` of `alphabet` (at most 256)
+ * symbols; their sum must be 2**14. There is at least one symbol.
+ *
+ * Encoding: every symbol has a frequency; writes the last bytes of `payload`, which
+ * has room for `capacity` of them, and returns how many. They are at most
+ * 4 + 2 * count; the bytes before them are left alone.
+ *
+ * Decoding: reads the `size` bytes of `payload`, writes `count` symbols.
+ * DC_TRUNCATED: *at is the symbol after which a byte is missing, and those up to it are
+ * written; or 0 without a whole state. DC_BAD_START: *at is 0, nothing is written.
+ * DC_TRAILING, DC_BAD_END: *at is where reading ended, and all symbols are written. */
+size_t dc_rans_encode(const uint8_t *symbols, size_t count, const uint16_t *frequencies,
+                      size_t alphabet, uint8_t *payload, size_t capacity);
+enum dc_status dc_rans_decode(const uint8_t *payload, size_t size, const uint16_t *frequencies,
+                              size_t alphabet, uint8_t *symbols, size_t count, size_t *at);
 
 /* A tensor of any rank, flattened in row-major order, as a matrix of its first axis
  * against all others. An entry of label 0 is a filler; codebook[0] is of no

@@ -11,6 +11,8 @@ const char *dc_strerror(enum dc_status status)
     case DC_BAD_PADDING: return "padding bits after the last symbol aren't zero";
     case DC_BAD_POSITION: return "an entry lies outside its tensor";
     case DC_BAD_LABEL: return "a label has no centroid";
+    case DC_BAD_START: return "the first state of the coder is out of range";
+    case DC_BAD_END: return "the last state of the coder isn't the lowest";
     case DC_NO_ISA: return "the instruction set isn't available";
     case DC_STATUS_COUNT: break;
     }

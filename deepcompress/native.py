@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import BackendError, ConfigError, FormatError, TruncatedError
-from .tensors import Float32Array, Int64Array, UInt8Array
+from .tensors import Float32Array, Int64Array, UInt8Array, UInt16Array
 
 if TYPE_CHECKING:
     from .compressed import CompressedTensor
@@ -38,6 +38,8 @@ _ERRORS: dict[str, tuple[type[Exception], str]] = {
     "DC_BAD_PADDING": (FormatError, "byte"),
     "DC_BAD_POSITION": (FormatError, "entry"),
     "DC_BAD_LABEL": (FormatError, "entry"),
+    "DC_BAD_START": (FormatError, "byte"),
+    "DC_BAD_END": (FormatError, "byte"),
     "DC_NO_ISA": (BackendError, "instruction set"),
 }
 
@@ -151,6 +153,26 @@ def huffman_decode(payload: UInt8Array, lengths: UInt8Array, count: int) -> UInt
     at = _ffi().new("size_t *")
     status = _lib().dc_huffman_decode(
         _bytes(payload), len(payload), *code, _bytes(symbols), count, at
+    )
+    _check(status, at[0])
+    return symbols
+
+
+def rans_encode(symbols: UInt8Array, frequencies: UInt16Array) -> UInt8Array:
+    """Call dc_rans_encode for at least one symbol."""
+    room = np.empty(4 + 2 * len(symbols), np.uint8)
+    shares = (_ffi().from_buffer("uint16_t[]", frequencies), len(frequencies))
+    size = _lib().dc_rans_encode(_bytes(symbols), len(symbols), *shares, _bytes(room), len(room))
+    return room[len(room) - size :]
+
+
+def rans_decode(payload: UInt8Array, frequencies: UInt16Array, count: int) -> UInt8Array:
+    """Call dc_rans_decode for at least one symbol; raise TruncatedError or FormatError."""
+    symbols = np.empty(count, np.uint8)
+    shares = (_ffi().from_buffer("uint16_t[]", frequencies), len(frequencies))
+    at = _ffi().new("size_t *")
+    status = _lib().dc_rans_decode(
+        _bytes(payload), len(payload), *shares, _bytes(symbols), count, at
     )
     _check(status, at[0])
     return symbols

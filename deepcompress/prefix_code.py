@@ -9,12 +9,10 @@ import numpy.typing as npt
 
 from .bitpack import as_uint8
 from .errors import ArgumentError, FormatError
-from .tensors import UInt8Array
+from .tensors import UInt8Array, UInt16Array
 
 MAX_CODE_BITS = 12
 MAX_ALPHABET = 256
-
-UInt16Array = npt.NDArray[np.uint16]
 
 
 def code_lengths(counts: npt.ArrayLike, max_bits: int = MAX_CODE_BITS) -> UInt8Array:

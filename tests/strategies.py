@@ -58,6 +58,13 @@ def counts(draw, max_alphabet=256):
     )
 
 
+def rans_payloads(max_size=40):
+    """Bytes, most of which begin with a state that a coder may leave."""
+    states = st.integers(2**23, 2**31 - 1).map(lambda state: state.to_bytes(4, "little"))
+    rest = st.binary(max_size=max_size)
+    return rest | st.tuples(states, rest).map(b"".join)
+
+
 class Compressed(NamedTuple):
     """A compressed tensor and the dense one that it stands for."""
 

@@ -120,6 +120,11 @@ def decode(payload, lengths, count):
     return lambda: native.huffman_decode(u8(*payload), u8(*lengths), count)
 
 
+def rans_decode(payload, frequencies, count):
+    shares = np.array(frequencies, np.uint16)
+    return lambda: native.rans_decode(np.frombuffer(payload, np.uint8), shares, count)
+
+
 def tensor(labels, gaps, shape=(2, 3)):
     def construct():
         codebook = np.array([0, 1, 2], np.float32)
@@ -147,6 +152,10 @@ VECTORS = {
     "DC_BAD_POSITION": (tensor(0b01_01, 0b10_11), FormatError, r"\(entry 1\)"),
     # Labels 2 and 3 of three centroids.
     "DC_BAD_LABEL": (tensor(0b11_10, 0b00_00), FormatError, r"\(entry 1\)"),
+    # The state is 2**23 - 1.
+    "DC_BAD_START": (rans_decode(b"\xff\xff\x7f\0", [2**14], 1), FormatError, r"\(byte 0\)"),
+    # A lone symbol leaves the state as it is, which is 2**23 + 1.
+    "DC_BAD_END": (rans_decode(b"\1\0\x80\0", [2**14], 9), FormatError, r"\(byte 4\)"),
     "DC_NO_ISA": (product_with_unknown_instruction_set, BackendError, r"\(instruction set 99\)"),
 }
 

@@ -7,9 +7,9 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given
-from strategies import compressed, packable, sparse, symbols, widths
+from strategies import compressed, packable, rans_payloads, sparse, symbols, widths
 
-from deepcompress import bitpack, huffman, native, relindex
+from deepcompress import bitpack, huffman, native, rans, relindex
 from deepcompress.compressed import CompressedTensor
 from deepcompress.errors import FormatError
 
@@ -69,6 +69,41 @@ def test_huffman_on_any_payload(payload, sample, count):
     payload = np.frombuffer(payload, np.uint8)
     reference, c = outcomes(huffman.decode, payload, lengths, count)
     assert c == reference
+
+
+@given(symbols())
+def test_rans(symbols):
+    levels = rans.levels(np.bincount(symbols, minlength=1))
+    reference, c = outcomes(rans.encode, symbols, levels)
+    assert c == reference
+    payload = np.frombuffer(c, np.uint8)
+    reference, c = outcomes(rans.decode, payload, levels, len(symbols))
+    assert c == reference == symbols.tobytes()
+
+
+@given(rans_payloads(), symbols(max_symbol=9), st.integers(0, 80))
+def test_rans_on_any_payload(payload, sample, count):
+    levels = rans.levels(np.bincount(sample, minlength=1))
+    payload = np.frombuffer(payload, np.uint8)
+    reference, c = outcomes(rans.decode, payload, levels, count)
+    assert c == reference
+
+
+@given(symbols(max_size=60).filter(len), st.integers(0, 3))
+def test_rans_writes_the_end_of_its_buffer_only(symbols, more):
+    ffi, lib = EXTENSION.ffi, EXTENSION.lib
+    levels = rans.levels(np.bincount(symbols))
+    with native.use("reference"):
+        expected = rans.encode(symbols, levels)
+    shares = rans.frequencies(levels)
+    room = np.full(len(expected) + more, 0xA5, np.uint8)
+    size = lib.dc_rans_encode(
+        *(ffi.from_buffer("uint8_t[]", symbols), len(symbols)),
+        *(ffi.from_buffer("uint16_t[]", shares), len(shares)),
+        *(ffi.from_buffer("uint8_t[]", room), len(room)),
+    )
+    assert size == len(expected)
+    assert room.tobytes() == b"\xa5" * more + expected
 
 
 @given(symbols(3, 40), symbols(3, 40), st.integers(1, 4), st.integers(0, 100))

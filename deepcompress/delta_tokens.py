@@ -1,0 +1,192 @@
+"""A table of small integers, one per symbol of an alphabet, as bytes.
+
+What `code_table` and `rans_table` store ahead of coded symbols; each says what its
+integers mean, how large they get and what the first *previous* is.
+
+Format notes
+------------
+A table is a sequence of tokens in the order of symbols. The tables met in practice are
+smooth (bell-shaped for labels, falling for gaps) with runs of symbols that don't
+occur, so a value is stored as its difference from the *previous* non-zero value,
+and absent symbols, whose value is 0, are stored as runs:
+
+======================  ========================================================
+bits, in written order  meaning
+======================  ========================================================
+``0``                   the same value as before
+``1 0 s``               one more (``s = 0``) or one less (``s = 1``)
+``1 1 1 s u``           ``2 + k`` more or less; ``u`` is ``k`` ones and a zero
+``1 1 0 g``             a run of absent symbols; ``g`` is its Elias gamma code
+======================  ========================================================
+
+- The Elias gamma code of a run ``n`` is ``w - 1`` zeros and then the ``w`` binary
+  digits of ``n``, most significant first.
+- A run is as long as possible: no run follows another.
+- There is no end mark, the alphabet's size is known. Bits fill bytes from the
+  least significant; unused bits of the last byte are zero.
+- Equal tables have exactly one form, and a reader rejects every other.
+- Against a delta code without runs, as in bzip2, this takes about 40 % less on
+  the tables of LeNet-300-100 and 60 % less where most symbols are absent.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import ArgumentError, FormatError, TruncatedError
+from .prefix_code import MAX_ALPHABET
+from .tensors import Int64Array, UInt8Array
+
+
+@dataclass(frozen=True)
+class TableKind:
+    """What the tables of a coder have in common.
+
+    Attributes
+    ----------
+    value : str
+        What a value is called in errors.
+    maximum : int
+        Largest value.
+    first_previous : int
+        What the first non-zero value is compared with.
+    """
+
+    value: str
+    maximum: int
+    first_previous: int
+
+
+def encode_deltas(values: UInt8Array, kind: TableKind) -> bytes:
+    """Write a table.
+
+    Parameters
+    ----------
+    values : ndarray of shape (A,), uint8
+        Each ``<= kind.maximum``; 0 for an absent symbol.
+    kind : TableKind
+
+    Returns
+    -------
+    bytes
+    """
+    bits: list[int] = []
+    previous = kind.first_previous
+    run = 0
+    for value in [*values.tolist(), -1]:  # -1 ends a trailing run
+        if value == 0:
+            run += 1
+            continue
+        if run:
+            width = run.bit_length()
+            bits += [1, 1, 0, *[0] * (width - 1)]
+            bits += [run >> place & 1 for place in reversed(range(width))]
+            run = 0
+        if value < 0:
+            break
+        step, down = abs(value - previous), int(value < previous)
+        if step == 0:
+            bits += [0]
+        elif step == 1:
+            bits += [1, 0, down]
+        else:
+            bits += [1, 1, 1, down, *[1] * (step - 2), 0]
+        previous = value
+    return np.packbits(np.array(bits, np.uint8), bitorder="little").tobytes()
+
+
+def step_bits(steps: Int64Array) -> Int64Array:
+    """Return how many bits `encode_deltas` writes for differences of either sign.
+
+    Examples
+    --------
+    >>> step_bits(np.array([0, 1, -1, 2, -3])).tolist()
+    [1, 3, 3, 5, 6]
+    """
+    sizes = np.abs(steps)
+    return np.where(sizes < 2, 1 + 2 * sizes, 3 + sizes)
+
+
+def decode_deltas(data: bytes, alphabet: int, kind: TableKind) -> tuple[UInt8Array, int]:
+    """Read a table from the start of `data`.
+
+    Parameters
+    ----------
+    data : bytes
+        May go on after the table.
+    alphabet : int
+        Number of symbols in the table, 0 to 256.
+    kind : TableKind
+
+    Returns
+    -------
+    values : ndarray of shape (alphabet,), uint8
+    consumed : int
+        Number of bytes that the table takes.
+
+    Raises
+    ------
+    ArgumentError
+        If `alphabet` is out of range.
+    TruncatedError
+        If `data` ends within the table.
+    FormatError
+        If a token isn't what `encode_deltas` writes.
+    """
+    if not 0 <= alphabet <= MAX_ALPHABET:
+        raise ArgumentError(f"an alphabet has 0 to {MAX_ALPHABET} symbols, got {alphabet}")
+    longest_token = 2 * kind.maximum + 4  # bits, of those that no writer makes, too
+    table = np.frombuffer(data, np.uint8)[: alphabet * longest_token // 8 + 1]
+    bits = np.unpackbits(table, bitorder="little").tolist()
+    try:
+        values, end = _read_tokens(bits, alphabet, kind)
+    except IndexError:
+        raise TruncatedError(f"table of {alphabet} {kind.value}s ends early") from None
+    consumed = (end + 7) // 8
+    if any(bits[end : 8 * consumed]):
+        raise FormatError(f"padding bits after the table of {kind.value}s aren't zero")
+    return np.array(values, np.uint8), consumed
+
+
+def _read_tokens(bits: list[int], alphabet: int, kind: TableKind) -> tuple[list[int], int]:
+    """Return the values and where their bits end; arguments validated by `decode_deltas`."""
+    place = 0
+
+    def take() -> int:
+        nonlocal place
+        place += 1
+        return bits[place - 1]
+
+    def unary(stop: int) -> int:
+        """Count the bits before the next that equals `stop`, and pass that one, too."""
+        for count in range(kind.maximum):
+            if take() == stop:
+                return count
+        raise FormatError(f"{kind.value} table has no token like the one before bit {place}")
+
+    values: list[int] = []
+    previous = kind.first_previous
+    after_run = False
+    while len(values) < alphabet:
+        step = 0
+        if take():
+            if not take():
+                step = -1 if take() else 1
+            elif take():
+                sign = -1 if take() else 1
+                step = sign * (2 + unary(stop=0))
+            else:
+                run = 1
+                for _ in range(unary(stop=1)):
+                    run = 2 * run + take()
+                if after_run or len(values) + run > alphabet:
+                    raise FormatError(f"run of {run} absent symbols can't end at bit {place}")
+                values += [0] * run
+                after_run = True
+                continue
+        previous += step
+        if not 1 <= previous <= kind.maximum:
+            raise FormatError(f"{kind.value} {previous} of symbol {len(values)} is out of range")
+        values.append(previous)
+        after_run = False
+    return values, place

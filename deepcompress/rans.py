@@ -1,0 +1,225 @@
+"""Stage 3c: symbols as bytes, by a range asymmetric numeral system (rANS).
+
+A deviation from the paper, which has Huffman coding only: a Huffman code spends a whole
+number of bits on each symbol, this one fractions of them, so that the symbols take what
+their entropy says (Duda 2013, "Asymmetric numeral systems: entropy coding combining
+speed of Huffman coding with compression rate of arithmetic coding", arXiv:1311.2540, §2.3).
+
+The road from symbols to bytes is ``counts -> levels -> frequencies -> encode``; a reader
+needs the levels only. The whole message is one integer, the *state*. To encode a symbol
+of probability p makes it about 1/p times as large; decoding undoes that, in reverse
+order. Bytes move between the state and the payload so that it stays within 31 bits.
+
+Format notes
+------------
+All numbers are integers, ``//`` and ``%`` are quotient and remainder, ``<<`` and ``>>``
+shift bits and bind weaker than ``*`` and ``+``, as in Python.
+
+- *Levels:* each symbol s of an alphabet of at most 256 has a level, 0 if it doesn't occur
+  and else 1 to 31. A level l > 0 stands for the weight ``W = (2 + l % 2) << (l // 2)``:
+  3, 4, 6, 8, 12, 16, 24, … 98,304. A writer is free to choose the levels of
+  the symbols that occur (how ours does is in `rans_table`); only the ratios of weights count.
+- *Table of levels:* the tokens of `delta_tokens`. A value is at most 31, and the first
+  *previous* is 24.
+- *Frequencies:* with n symbols that have a level and T the sum of their weights, the
+  frequency of each is ``f = 1 + W * (2**14 - n) // T``, in which the division comes
+  last but for the sum. What is left to ``2**14`` is added to the frequency of the first
+  symbol among those of the largest weight, so that the sum is ``2**14``. (Products
+  stay below ``2**31``.)
+- *Slots:* symbols in ascending order share the numbers 0 to ``2**14 - 1`` among them: a
+  symbol has the f slots from its *start*, which is the sum of the frequencies of all
+  smaller symbols.
+- *Payload:* first the initial state, 4 bytes, least significant first; it is at least
+  ``2**23`` and less than ``2**31``. Then come bytes in the order in which they are wanted.
+- *Decoding:* repeat for each symbol: its slot is ``x % 2**14`` of the state x, which tells
+  the symbol, and thus f and start. The state becomes
+  ``x = f * (x >> 14) + slot - start``, and then, while ``x < 2**23``,
+  ``x = x * 2**8 + the next byte`` (at most two of them).
+- *End:* after the last symbol the state is exactly ``2**23``, and no byte is left.
+- *Encoding* is the reverse: start with ``x = 2**23`` and take the symbols from the last to
+  the first: while ``x >= f << 17``, put the byte ``x % 2**8`` in front of the payload and let
+  ``x = x >> 8``; then ``x = (x // f << 14) + x % f + start``. At the end, put the state in front.
+- *One form:* with given levels and count, equal symbols have exactly one payload and a
+  reader rejects every other. It has at most 0.003 bits per symbol and 4 bytes more than
+  ``sum(log2(2**14 / f))`` bits.
+- *One symbol in use:* its frequency is ``2**14``, it costs nothing, and the
+  payload is the four bytes 00 00 80 00 for any count but 0.
+- *No symbol at all:* every level is 0 and the payload is empty.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from . import native
+from .bitpack import as_uint8, check_count
+from .errors import ArgumentError, FormatError, TruncatedError
+from .rans_table import (
+    MAX_LEVEL,
+    PROBABILITY_BITS,
+    check_coverage,
+    decode_levels,
+    encode_levels,
+    estimated_bytes,
+    frequencies,
+    levels,
+)
+from .tensors import UInt8Array, UInt16Array
+
+__all__ = [
+    "MAX_LEVEL",
+    "PROBABILITY_BITS",
+    "decode",
+    "decode_levels",
+    "encode",
+    "encode_levels",
+    "estimated_bytes",
+    "frequencies",
+    "levels",
+]
+
+_LOWEST_STATE = 1 << 23
+_STATE_BYTES = 4
+# A state of at least this times f has to give off a byte before a symbol of frequency f.
+_ROOM = (_LOWEST_STATE >> PROBABILITY_BITS) << 8
+
+
+def encode(symbols: npt.ArrayLike, levels: npt.ArrayLike) -> bytes:
+    """Write symbols with the probabilities that levels stand for.
+
+    Parameters
+    ----------
+    symbols : array_like of shape (count,), dtype uint8
+    levels : array_like of shape (A,), uint8
+        Level of each symbol of the alphabet, 0 to 31. All 0 if there is no symbol.
+
+    Returns
+    -------
+    bytes
+        About ``estimated_bytes(bincount(symbols), levels)`` of them.
+
+    Raises
+    ------
+    ArgumentError
+        If `symbols` isn't a one-dimensional uint8 array, a symbol that occurs
+        has no level, or there are levels but no symbols.
+    FormatError
+        If a level exceeds 31.
+
+    Examples
+    --------
+    >>> encode(np.array([2, 0, 1], np.uint8), np.array([24, 22, 22], np.uint8)).hex()
+    '00300110'
+    """
+    symbols = as_uint8(symbols, "symbols")
+    shares = frequencies(levels)
+    counts = np.bincount(symbols, minlength=len(shares))
+    check_coverage(counts, np.pad(shares, (0, len(counts) - len(shares))))
+    if not symbols.size:
+        if shares.any():
+            raise ArgumentError("there are no symbols, but a symbol has a level")
+        return b""
+    if native.active():
+        return native.rans_encode(symbols, shares).tobytes()
+    return _encode(symbols, shares)
+
+
+def decode(
+    payload: bytes | memoryview | UInt8Array, levels: npt.ArrayLike, count: int
+) -> UInt8Array:
+    """Read ``count`` symbols; the payload must end with the last of them.
+
+    Parameters
+    ----------
+    payload : bytes, memoryview or ndarray of uint8
+    levels : array_like of shape (A,), uint8
+        Level of each symbol of the alphabet, 0 to 31.
+    count : int
+        Number of symbols, ``>= 0``. Nothing in the payload bounds it, as a symbol may take
+        0 bits: it is for the caller to see that so many bytes can be had.
+
+    Returns
+    -------
+    ndarray of shape (count,), uint8
+
+    Raises
+    ------
+    ArgumentError
+        If `count` is negative, or an array has the wrong dtype or shape.
+    TruncatedError
+        If the payload ends before the last symbol.
+    FormatError
+        If a level exceeds 31, there are symbols but no levels or levels but no
+        symbols, the first or the last state is none that `encode` leaves, or bytes
+        follow the last symbol.
+
+    Examples
+    --------
+    >>> decode(bytes.fromhex("00300110"), np.array([24, 22, 22], np.uint8), 3).tolist()
+    [2, 0, 1]
+    """
+    data = np.frombuffer(payload, np.uint8)
+    shares = frequencies(levels)
+    check_count(count)
+    if count and not shares.any():
+        raise FormatError(f"{count} symbols are declared, but none has a level")
+    if not count:
+        if shares.any():
+            raise FormatError("no symbols are declared, but a symbol has a level")
+        if data.size:
+            raise FormatError("bytes follow the last symbol (byte 0)")
+        return np.zeros(0, np.uint8)
+    if native.active():
+        return native.rans_decode(data, shares, count)
+    return _decode(data, shares, count)
+
+
+def _encode(symbols: UInt8Array, shares: UInt16Array) -> bytes:
+    """Write symbols, at least one; arguments validated by `encode`."""
+    frequency = shares.tolist()
+    start = _starts(shares)
+    state = _LOWEST_STATE
+    backwards = bytearray()
+    for symbol in reversed(symbols.tolist()):
+        f = frequency[symbol]
+        while state >= _ROOM * f:
+            backwards.append(state & 0xFF)
+            state >>= 8
+        state = (state // f << PROBABILITY_BITS) + state % f + start[symbol]
+    backwards += state.to_bytes(_STATE_BYTES, "big")
+    return bytes(reversed(backwards))
+
+
+def _decode(data: UInt8Array, shares: UInt16Array, count: int) -> UInt8Array:
+    """Read symbols, at least one; arguments validated by `decode`."""
+    frequency = shares.tolist()
+    start = _starts(shares)
+    symbol_of = np.repeat(np.arange(len(shares)), shares).tolist()  # by slot
+    symbols = bytearray(count)
+    stream = data.tobytes()
+    if len(stream) < _STATE_BYTES:
+        raise TruncatedError("the coded bits end before the last symbol (symbol 0)")
+    state = int.from_bytes(stream[:_STATE_BYTES], "little")
+    if not _LOWEST_STATE <= state < _LOWEST_STATE << 8:
+        raise FormatError("the first state of the coder is out of range (byte 0)")
+    place = _STATE_BYTES
+    try:
+        for i in range(count):
+            slot = state % (1 << PROBABILITY_BITS)
+            symbols[i] = symbol = symbol_of[slot]
+            state = frequency[symbol] * (state >> PROBABILITY_BITS) + slot - start[symbol]
+            while state < _LOWEST_STATE:
+                state = state << 8 | stream[place]
+                place += 1
+    except IndexError:
+        raise TruncatedError(f"the coded bits end before the last symbol (symbol {i})") from None
+    if place < len(stream):
+        raise FormatError(f"bytes follow the last symbol (byte {place})")
+    if state != _LOWEST_STATE:
+        raise FormatError(f"the last state of the coder isn't the lowest (byte {place})")
+    return np.frombuffer(symbols, np.uint8)
+
+
+def _starts(shares: UInt16Array) -> list[int]:
+    """Return the first slot of each symbol."""
+    ends: list[int] = np.cumsum(shares, dtype=np.int64).tolist()
+    return [0, *ends[:-1]]
