@@ -22,8 +22,8 @@ from .container import (
     RELATIVE,
     SYMBOLS_PER_BYTE,
     Coding,
-    stream_bits,
 )
+from .container_layout import stream_bits
 from .container_writer import shared_size
 from .cursor import varint
 from .tensors import FIXED_WIDTH, MAX_BITS, UInt8Array

@@ -1,12 +1,12 @@
-"""The coders of a stream behind one interface: fixed width, Huffman, and what may follow."""
+"""The coders of a stream behind one interface: fixed width, Huffman, rANS."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from . import bitpack, huffman
+from . import bitpack, huffman, rans
 from .errors import FormatError
-from .tensors import FIXED_WIDTH, HUFFMAN, Int64Array, UInt8Array
+from .tensors import FIXED_WIDTH, HUFFMAN, RANS, Int64Array, UInt8Array
 
 
 @dataclass(frozen=True)
@@ -16,12 +16,12 @@ class Code:
     Attributes
     ----------
     coder : int
-        `FIXED_WIDTH` or `HUFFMAN`.
+        `FIXED_WIDTH`, `HUFFMAN` or `RANS`.
     width : int
         Of a symbol, where the coder is `FIXED_WIDTH`.
     parameters : ndarray of shape (A,), uint8
-        What the table says of each symbol: the length of its Huffman code. Empty at
-        fixed width.
+        What the table says of each symbol: the length of its Huffman code, or its level
+        (see `rans`). Empty at fixed width.
     """
 
     coder: int
@@ -30,12 +30,17 @@ class Code:
 
     def table(self) -> bytes:
         """Return the table that a reader needs, empty at fixed width."""
-        return huffman.encode_lengths(self.parameters) if self.coder == HUFFMAN else b""
+        if self.coder == HUFFMAN:
+            return huffman.encode_lengths(self.parameters)
+        return rans.encode_levels(self.parameters) if self.coder == RANS else b""
 
     def encode(self, symbols: UInt8Array) -> bytes:
         """Return symbols as bytes."""
         if self.coder == HUFFMAN:
             return huffman.encode(symbols, self.parameters)
+        if self.coder == RANS:
+            # A block without symbols has no bytes, whatever the others' levels are.
+            return rans.encode(symbols, self.parameters) if symbols.size else b""
         return bitpack.pack(symbols, self.width).tobytes()
 
     def decode(self, data: bytes, count: int) -> UInt8Array:
@@ -48,6 +53,10 @@ class Code:
         """
         if self.coder == HUFFMAN:
             return huffman.decode(data, self.parameters, count)
+        if self.coder == RANS:
+            if not count and not data:
+                return np.zeros(0, np.uint8)
+            return rans.decode(data, self.parameters, count)
         return bitpack.unpack(np.frombuffer(data, np.uint8), self.width, count)
 
     def size_bytes(self, symbols: UInt8Array) -> int:
@@ -59,6 +68,8 @@ class Code:
         """Return how many bits symbols with these counts take, None if it depends on more."""
         if self.coder == HUFFMAN:
             return huffman.encoded_bits(counts, self.parameters)
+        if self.coder == RANS:
+            return None
         return self.width * int(counts.sum())
 
 
@@ -66,6 +77,8 @@ def make(coder: int, counts: Int64Array, width: int) -> Code:
     """Return the best code of a coder for symbols with these counts."""
     if coder == HUFFMAN:
         return Code(coder, width, huffman.code_lengths(counts))
+    if coder == RANS:
+        return Code(coder, width, rans.levels(counts))
     return Code(coder, width, np.zeros(0, np.uint8))
 
 
@@ -79,7 +92,8 @@ def read(coder: int, table: bytes, alphabet: int, width: int) -> Code:
     """
     if coder == FIXED_WIDTH:
         return Code(coder, width, np.zeros(0, np.uint8))
-    parameters, size = huffman.decode_lengths(table, alphabet)
+    decode_table = huffman.decode_lengths if coder == HUFFMAN else rans.decode_levels
+    parameters, size = decode_table(table, alphabet)
     if size != len(table):
         raise FormatError(f"{len(table) - size} bytes too many in a code table")
     return Code(coder, width, parameters)

@@ -8,19 +8,8 @@ import numpy as np
 from . import coders, relindex
 from .coders import Code
 from .compressed import CompressedTensor
-from .container import (
-    BITMASK,
-    DENSE,
-    RELATIVE,
-    Block,
-    Coding,
-    SharedRecord,
-    block_count,
-    block_size,
-    fixed_width,
-    stream_bits,
-    stream_symbols,
-)
+from .container import BITMASK, DENSE, RELATIVE, Block, Coding, SharedRecord
+from .container_layout import block_count, block_size, fixed_width, stream_bits, stream_symbols
 from .errors import ArgumentError, FormatError
 from .tensors import MAX_BITS, Int64Array, SharedWeights, UInt8Array
 

@@ -124,8 +124,41 @@ other (``previous`` is the last length that wasn't 0, and 4 at first)::
     1 1 0 g     a run of n symbols that don't occur, as long as it can be; g is the Elias
                 gamma code of n: w - 1 zeros, then the w binary digits of n from the highest
 
-Reading: every count and size is compared with what is left of the file before anything
-is allocated for it. A reader refuses whatever breaks a rule above.
+rANS (``//`` and ``%`` are quotient and remainder; ``<<`` and ``>>`` bind weaker than
+``+``): each symbol of the alphabet has a level, 0 if it doesn't occur, else 1 to 31. A level
+l stands for the weight ``W = (2 + l % 2) << (l // 2)``. With n symbols that have a level and
+T the sum of their weights, the frequency of each is ``f = 1 + W * (2**14 - n) // T``; what
+is left to 2**14 is added to that of the first symbol among those of the largest weight. The
+*start* of a symbol is the sum of the frequencies of all smaller symbols.
+
+A stream of no symbols has no bytes. Any other begins with the initial state x, 4 bytes, with
+``2**23 <= x < 2**31``. For each symbol: ``slot = x % 2**14``; the symbol is the one with
+``start <= slot < start + f``; x becomes ``f * (x >> 14) + slot - start``, and then, while
+``x < 2**23``, ``(x << 8) + the next byte``. After the last symbol x is exactly 2**23, and
+no byte is left.
+
+Table of rANS levels: as that of the lengths, but the values are levels, at most 31, and
+``previous`` is 24 at first.
+
+What a reader refuses
+---------------------
+Whatever breaks a rule above; every count and size is compared with what is left of the file
+before anything is allocated for it. In particular: another magic or an unknown version; a
+CRC that doesn't match; bytes missing or left over, of the file, the header, a tensor, a
+chunk, a table or a stream; a varint longer than needed; metadata that isn't an object, or
+has NaN or Infinity; names that are empty, not UTF-8, twice the same, or share more bytes
+with the one before than they say; unknown dtypes, encodings and coders; bools other than 0
+and 1; centroids that aren't finite; lengths or levels that no code has; symbols outside
+their alphabet; entries outside their block; a mask with another number of bits than S;
+unused bits that aren't 0; more than 64 symbols to a byte.
+
+What isn't refused, though our writer doesn't do it: fillers where none is needed, centroids
+that no label names or that occur twice, codes of symbols that occur nowhere, blocks of
+another size, a coder that isn't the cheapest.
+
+What the checksums cover: that of the header every byte before it; those of the chunks every
+other byte. A reader that wants a part of a tensor reads the header, chunk 0 of the tensor,
+and the chunks of the blocks in which the part lies.
 
 Worked example
 --------------
@@ -253,33 +286,6 @@ class Section:
     tensor: str
     part: str
     size_bytes: int
-
-
-def block_count(size: int, block_bits: int) -> int:
-    """Return B, into how many blocks a tensor of `size` elements is cut."""
-    return max(1, -(-size >> block_bits))
-
-
-def block_size(size: int, block_bits: int, block: int) -> int:
-    """Return how many elements a block of such a tensor has."""
-    return min(size - (block << block_bits), 1 << block_bits)
-
-
-def fixed_width(largest: int) -> int:
-    """Return w(n), the width of symbols up to `largest`."""
-    return max(1, largest.bit_length())
-
-
-def stream_bits(coding: Coding, k: int) -> tuple[int, int]:
-    """Return the widths of labels and positions; 0 where there are no positions."""
-    label = fixed_width(max(k - 1, 0)) if coding.encoding == BITMASK else fixed_width(k)
-    return label, {RELATIVE: coding.gap_bits, DENSE: 0, BITMASK: 8}[coding.encoding]
-
-
-def stream_symbols(coding: Coding, count: int, elements: int) -> tuple[int, int]:
-    """Return how many labels and positions a block of S = `count` entries has."""
-    positions = {RELATIVE: count, DENSE: 0, BITMASK: (elements + 7) // 8}[coding.encoding]
-    return (elements if coding.encoding == DENSE else count), positions
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,8 @@ from .container import (
     Contents,
     Section,
     SharedRecord,
-    block_count,
 )
+from .container_layout import block_count
 from .container_shared import SharedHead, parse_block, parse_head
 from .container_writer import chunk_crc_start
 from .cursor import Cursor, common_bytes

@@ -17,11 +17,8 @@ from .container import (
     Block,
     Coding,
     SharedRecord,
-    block_count,
-    block_size,
-    stream_bits,
-    stream_symbols,
 )
+from .container_layout import block_count, block_size, stream_bits, stream_symbols
 from .cursor import Cursor
 from .tensors import FIXED_WIDTH, MAX_BITS, Float32Array
 

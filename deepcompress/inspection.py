@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from .container import CODERS, ENCODINGS, MAGIC, Record, SharedRecord, stream_bits
+from .container import CODERS, ENCODINGS, MAGIC, Record, SharedRecord
+from .container_layout import stream_bits
 from .container_reader import parse
 from .ledger import FP32_BYTES, PARTS, LayerRow, account, ledger
 from .report import align

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from . import coding
 from .compressed import CompressedTensor
-from .container import RAW, RELATIVE, Coding, block_size
+from .container import RAW, RELATIVE, Coding
+from .container_layout import block_size
 from .container_reader import Reader, TensorEntry
 from .errors import ArgumentError, DataError, FormatError
 

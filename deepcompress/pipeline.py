@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import choice, coding, container, container_writer, prune, quantize
+from . import choice, coding, container_writer, prune, quantize
 from .atomic import write_bytes
 from .choice import Choice
 from .compressed import CompressedTensor
 from .config import Config, TensorConfig
 from .container import Coding, Record
+from .container_layout import fixed_width
 from .errors import ArgumentError, DataError
 from .modelfile import ModelFile, Tensor, open_file
 from .tensors import BoolArray
@@ -209,7 +210,7 @@ def _compress_tensor(
     mask = _mask(values, wanted)
     shared = quantize.share_weights(values, mask, wanted.bits, wanted.init, rng=rng)
     positions = np.flatnonzero(mask)
-    label_bits = container.fixed_width(len(shared.codebook) - 1)
+    label_bits = fixed_width(len(shared.codebook) - 1)
     gap_bits = wanted.gap_bits or coding.narrowest_gap_bits(positions, label_bits)
     tensor = coding.from_survivors(
         values.shape, shared.codebook, positions, shared.labels, gap_bits

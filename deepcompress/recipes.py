@@ -167,7 +167,7 @@ PAPER_RECIPES = {
         data="mnist",
         initializer="he",
         batch_size=64,
-        dropout={"drop0": 0.1, "drop1": 0.2, "drop2": 0.2},
+        dropout={"drop0": 0.2, "drop1": 0.4, "drop2": 0.4},
         dropout_of={"drop0": "ip1.weight", "drop1": "ip1.weight", "drop2": "ip2.weight"},
         train=Training(epochs=20, rate=0.05, l2=1e-4),
         rounds=_rounds(

@@ -12,7 +12,7 @@ import numpy as np
 import deepcompress as dc
 from deepcompress.container import BITMASK, DENSE, DTYPES, ENCODINGS, RELATIVE, VERSION, Coding
 from deepcompress.pipeline import at_fixed_width
-from deepcompress.tensors import FIXED_WIDTH, HUFFMAN
+from deepcompress.tensors import FIXED_WIDTH, HUFFMAN, RANS
 
 
 def models() -> dict[str, dc.CompressedModel]:
@@ -48,6 +48,7 @@ def models() -> dict[str, dc.CompressedModel]:
         "fixed": {"coder": "fixed"},
         "long": {"method": "raw"},
     }
+    bias = {"bias": {"method": "shared"}}
     dtypes = {dtype.name: np.arange(5).astype(dtype) for dtype in DTYPES}
     shared = dc.Config(dc.TensorConfig(min_size=0), by_name={"rank 6": {"method": "raw"}})
     huffman = dc.compress(lenet, metadata={"network": "golden", "é": [1, None, 0.5]})
@@ -58,13 +59,14 @@ def models() -> dict[str, dc.CompressedModel]:
         "dtypes": dc.compress(dtypes),
         "nothing": dc.compress({}),
         "encodings": dc.compress(full, dc.Config(by_name=encodings)),
+        "rans": dc.compress(lenet | full, dc.Config(dc.TensorConfig(coder="rans"), bias)),
         "blocks": dataclasses.replace(
-            dc.compress(full, dc.Config(by_kind={"bias": {"method": "shared"}})),
+            dc.compress(full, dc.Config(by_kind=bias)),
             storage={
                 "relative": Coding(RELATIVE, HUFFMAN, HUFFMAN, gap_bits=4, block_bits=9),
                 "dense": Coding(DENSE, HUFFMAN, FIXED_WIDTH, block_bits=10),
                 "bitmask": Coding(BITMASK, HUFFMAN, HUFFMAN, block_bits=8),
-                "fixed": Coding(BITMASK, block_bits=6),
+                "fixed": Coding(BITMASK, RANS, RANS, block_bits=9),
                 "long": Coding(RELATIVE, HUFFMAN, FIXED_WIDTH, gap_bits=8, block_bits=12),
             },
         ),
