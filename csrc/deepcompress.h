@@ -88,8 +88,7 @@ enum dc_status dc_rans_decode(const uint8_t *payload, size_t size, const uint16_
                               size_t alphabet, uint8_t *symbols, size_t count, size_t *at);
 
 /* A tensor of any rank, flattened in row-major order, as a matrix of its first axis
- * against all others. An entry of label 0 is a filler; codebook[0] is of no
- * consequence. */
+ * against all others. An entry of label 0 is a filler; codebook[0] is 0. */
 struct dc_tensor {
     int64_t rows;          /* rows * cols < 2**63 */
     int64_t cols;
@@ -107,9 +106,12 @@ struct dc_tensor {
  * DC_BAD_LABEL, then DC_BAD_POSITION: *at is the first such entry. */
 enum dc_status dc_validate(const struct dc_tensor *w, size_t *at);
 
-/* Instruction sets that a product may use; the caller holds the choice. */
+/* Instruction sets that a product may use, in ascending order; the caller holds the
+ * choice. */
 enum dc_isa {
     DC_SCALAR = 0,
+    DC_AVX2,   /* with FMA */
+    DC_AVX512, /* F, BW, VL, VBMI and VBMI2 */
     DC_ISA_COUNT
 };
 
@@ -119,15 +121,50 @@ const char *dc_isa_name(enum dc_isa isa);
 /* 1 if this build has the instruction set and this processor and system run it, else 0. */
 int dc_isa_available(enum dc_isa isa);
 
-/* spmv: y = W x, for cols elements of x and rows elements of y.
- * DC_NO_ISA: nothing is written. */
-enum dc_status dc_spmv(enum dc_isa isa, const struct dc_tensor *w, const float *x, float *y);
+/* A tensor as products want it, without its fillers; layout.py defines the bytes. A part
+ * is the least that a product computes on its own: 16 rows of similar length in lanes, or
+ * in masks one row. */
+struct dc_layout {
+    int64_t rows;           /* below 2**31, like cols */
+    int64_t cols;
+    const float *codebook;  /* `centroids` values, the first is 0 */
+    const uint8_t *data;    /* ends with 64 bytes that may be loaded and mean nothing */
+    const uint64_t *starts; /* where in `data` each part begins and the last one ends */
+    const uint32_t *order;  /* lanes: which row is in each lane; masks: not used */
+    uint32_t centroids;     /* 1 to 256; masks: to 32 */
+    uint8_t gap_bits;       /* lanes: 1 to 8; masks: 0 */
+    uint8_t label_bits;     /* lanes: 1 to 8; masks: 8 */
+};
+
+/* layout: how many entries each row has in lanes of each width of gaps: counts[b * rows + r]
+ * for 1 <= b <= 8, fillers included; for b = 0 how many weights survive. */
+void dc_layout_counts(const struct dc_tensor *w, uint32_t *counts);
+
+/* layout: fills `data`, zeroed by the caller. `places` is the inverse of `order`. */
+void dc_layout_lanes(const struct dc_tensor *w, unsigned gap_bits, unsigned label_bits,
+                     const uint32_t *places, const uint64_t *starts, uint8_t *data);
+void dc_layout_masks(const struct dc_tensor *w, const uint64_t *starts, uint8_t *data);
+
+/* spmv: 1 if none of the elements is infinite or NaN, which the products below take for
+ * granted, else 0. */
+int dc_all_finite(const float *x, size_t count);
+
+/* spmv: y = W x, for cols elements of x, in the rows of the parts from `first` to before
+ * `last`; the other elements of y are left alone. A row's result doesn't depend on the
+ * parts that are asked for. DC_NO_ISA: nothing is written. */
+enum dc_status dc_spmv(enum dc_isa isa, const struct dc_layout *w, const float *x, float *y,
+                       size_t first, size_t last);
 
 /* spmv: Y = W X, for X of shape (cols, n) and Y of shape (rows, n) in row-major
  * order; consecutive rows start ldx >= n and ldy >= n elements apart, and the
- * elements between them are left alone. DC_NO_ISA: nothing is written. */
-enum dc_status dc_spmm(enum dc_isa isa, const struct dc_tensor *w, const float *x, size_t ldx,
-                       float *y, size_t ldy, size_t n);
+ * elements between them are left alone. Parts and status as for dc_spmv. */
+enum dc_status dc_spmm(enum dc_isa isa, const struct dc_layout *w, const float *x, size_t ldx,
+                       float *y, size_t ldy, size_t n, size_t first, size_t last);
+
+/* spmv: the same products without a layout, for tensors that would grow by it. */
+void dc_spmv_flat(const struct dc_tensor *w, const float *x, float *y);
+void dc_spmm_flat(const struct dc_tensor *w, const float *x, size_t ldx, float *y, size_t ldy,
+                  size_t n);
 
 /* cdef ends */
 

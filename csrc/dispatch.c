@@ -1,12 +1,26 @@
 /* Which instruction sets there are, and the kernels that go with each. */
 #include "spmv.h"
 
-static const struct {
+struct kernels {
     const char *name;
-    dc_spmv_kernel *spmv;
-    dc_spmm_kernel *spmm;
-} sets[] = {
-    [DC_SCALAR] = {"scalar", dc_spmv_scalar, dc_spmm_scalar},
+    dc_spmv_kernel *spmv_lanes, *spmv_masks;
+    dc_spmm_kernel *spmm_lanes, *spmm_masks;
+};
+
+#if DC_X86
+#define ON_X86(kernel) kernel
+#else
+#define ON_X86(kernel) 0
+#endif
+
+static const struct kernels sets[] = {
+    [DC_SCALAR] = {"scalar", dc_spmv_lanes_scalar, dc_spmv_masks_scalar, dc_spmm_lanes_scalar,
+                   dc_spmm_masks_scalar},
+    /* Without an instruction to spread bytes by a mask, the scalar way is as good. */
+    [DC_AVX2] = {"avx2", ON_X86(dc_spmv_lanes_avx2), dc_spmv_masks_scalar, dc_spmm_lanes_scalar,
+                 dc_spmm_masks_scalar},
+    [DC_AVX512] = {"avx512", ON_X86(dc_spmv_lanes_avx512), ON_X86(dc_spmv_masks_avx512),
+                   dc_spmm_lanes_scalar, dc_spmm_masks_scalar},
 };
 
 _Static_assert(sizeof sets / sizeof sets[0] == DC_ISA_COUNT, "every set has kernels");
@@ -20,24 +34,37 @@ int dc_isa_available(enum dc_isa isa)
 {
     switch (isa) {
     case DC_SCALAR: return 1;
+#if DC_X86
+    /* True only if the operating system saves the registers as well: the runtimes of gcc
+     * (since 6) and clang read XCR0 for it. */
+    case DC_AVX2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    case DC_AVX512:
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") &&
+               __builtin_cpu_supports("avx512vbmi2");
+#else
+    case DC_AVX2:
+    case DC_AVX512:
+#endif
     case DC_ISA_COUNT: break;
     }
     return 0;
 }
 
-enum dc_status dc_spmv(enum dc_isa isa, const struct dc_tensor *w, const float *x, float *y)
+enum dc_status dc_spmv(enum dc_isa isa, const struct dc_layout *w, const float *x, float *y,
+                       size_t first, size_t last)
 {
     if (!dc_isa_available(isa))
         return DC_NO_ISA;
-    sets[isa].spmv(w, x, y);
+    (w->gap_bits ? sets[isa].spmv_lanes : sets[isa].spmv_masks)(w, x, y, first, last);
     return DC_OK;
 }
 
-enum dc_status dc_spmm(enum dc_isa isa, const struct dc_tensor *w, const float *x, size_t ldx,
-                       float *y, size_t ldy, size_t n)
+enum dc_status dc_spmm(enum dc_isa isa, const struct dc_layout *w, const float *x, size_t ldx,
+                       float *y, size_t ldy, size_t n, size_t first, size_t last)
 {
     if (!dc_isa_available(isa))
         return DC_NO_ISA;
-    sets[isa].spmm(w, x, ldx, y, ldy, n);
+    (w->gap_bits ? sets[isa].spmm_lanes : sets[isa].spmm_masks)(w, x, ldx, y, ldy, n, first, last);
     return DC_OK;
 }

@@ -4,11 +4,24 @@
 
 #include "deepcompress.h"
 
-typedef void dc_spmv_kernel(const struct dc_tensor *w, const float *x, float *y);
-typedef void dc_spmm_kernel(const struct dc_tensor *w, const float *x, size_t ldx, float *y,
-                            size_t ldy, size_t n);
+/* The files for x86 are compiled with nothing but the portable flags; their functions name
+ * their instruction sets themselves, which only these compilers can. */
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+#define DC_X86 1
+#else
+#define DC_X86 0
+#endif
 
-dc_spmv_kernel dc_spmv_scalar;
-dc_spmm_kernel dc_spmm_scalar;
+typedef void dc_spmv_kernel(const struct dc_layout *w, const float *x, float *y, size_t first,
+                            size_t last);
+typedef void dc_spmm_kernel(const struct dc_layout *w, const float *x, size_t ldx, float *y,
+                            size_t ldy, size_t n, size_t first, size_t last);
+
+dc_spmv_kernel dc_spmv_lanes_scalar, dc_spmv_masks_scalar;
+dc_spmm_kernel dc_spmm_lanes_scalar, dc_spmm_masks_scalar;
+#if DC_X86
+dc_spmv_kernel dc_spmv_lanes_avx2;
+dc_spmv_kernel dc_spmv_lanes_avx512, dc_spmv_masks_avx512;
+#endif
 
 #endif

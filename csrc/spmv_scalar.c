@@ -1,77 +1,150 @@
-/* Products straight from packed gaps and labels: the portable kernels.
+/* Products from a layout: the portable kernels.
  *
- * An entry's place is followed as a column that advances by gap + 1 and drops by
- * `cols` at each row it passes, which saves a division per entry. A filler adds
- * nothing, whatever x holds: a pruned weight is absent, not zero. */
+ * Lanes are taken in turn, four entries of each, so that the sums of 16 rows are under way
+ * at a time and no addition waits for the one before it. A filler, and what pads a row,
+ * has the weight 0 and thus adds nothing, as x is finite. */
 #include <string.h>
 
 #include "bitreader.h"
+#include "layout.h"
 #include "spmv.h"
 
-/* 0 for a filler. As a mask, because fillers come too irregularly for a branch: at a
- * density of 9 % and 4-bit gaps, every fifth entry is one, and a branch on it nearly
- * doubles the time. */
-static float unless_filler(float product, unsigned label)
+int dc_all_finite(const float *x, size_t count)
 {
-    uint32_t bits;
-    memcpy(&bits, &product, sizeof bits);
-    bits &= label ? UINT32_MAX : 0;
-    memcpy(&product, &bits, sizeof product);
-    return product;
+    /* Without a branch, so that compilers make vectors of it. */
+    uint32_t found = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, x + i, sizeof bits);
+        found |= (bits & 0x7f800000) == 0x7f800000;
+    }
+    return !found;
 }
 
-void dc_spmv_scalar(const struct dc_tensor *w, const float *x, float *y)
+/* The four values of a lane, the first one lowest; there may be anything above them. */
+static inline uint64_t load_lane(const uint8_t *packed, size_t lane, unsigned bits)
 {
-    const size_t entries = (size_t)w->entries;
-    const unsigned gap_mask = (1u << w->gap_bits) - 1, label_mask = (1u << w->label_bits) - 1;
-    int64_t row = 0, col = -1;
-    float sum = 0.0f;
-    for (size_t i = 0; i < entries;) {
-        uint64_t gap_word = dc_load_block(w->gaps, i, entries, w->gap_bits);
-        uint64_t label_word = dc_load_block(w->labels, i, entries, w->label_bits);
-        for (size_t end = dc_block_end(i, entries); i < end; i++) {
-            col += ((unsigned)gap_word & gap_mask) + 1;
-            for (; col >= w->cols; col -= w->cols) {
-                y[row++] = sum;
-                sum = 0.0f;
+    size_t at = lane * DC_STEPS * bits;
+    return dc_load8(packed + at / 8) >> at % 8;
+}
+
+static inline size_t lanes_in_use(const struct dc_layout *w, size_t group)
+{
+    size_t rows = (size_t)w->rows - group * DC_LANES;
+    return rows < DC_LANES ? rows : DC_LANES;
+}
+
+void dc_spmv_lanes_scalar(const struct dc_layout *w, const float *x, float *y, size_t first,
+                          size_t last)
+{
+    const unsigned gap_bits = w->gap_bits, label_bits = w->label_bits;
+    const unsigned gap_mask = (1u << gap_bits) - 1, label_mask = (1u << label_bits) - 1;
+    const float *codebook = w->codebook;
+    for (size_t g = first; g < last; g++) {
+        const size_t lanes = lanes_in_use(w, g);
+        const float *at[DC_LANES];
+        float sums[DC_LANES] = {0.0f};
+        for (size_t l = 0; l < DC_LANES; l++)
+            at[l] = x;
+        const uint8_t *end = w->data + w->starts[g + 1];
+        for (const uint8_t *gaps = w->data + w->starts[g]; gaps < end;) {
+            const uint8_t *labels = gaps + 8 * gap_bits;
+            for (size_t l = 0; l < lanes; l++) {
+                uint64_t gap = load_lane(gaps, l, gap_bits);
+                uint64_t label = load_lane(labels, l, label_bits);
+                const float *p = at[l];
+                float sum = sums[l];
+                for (unsigned step = 0; step < DC_STEPS; step++) {
+                    p += gap & gap_mask;
+                    sum += codebook[label & label_mask] * *p;
+                    gap >>= gap_bits;
+                    label >>= label_bits;
+                }
+                at[l] = p;
+                sums[l] = sum;
             }
-            unsigned label = (unsigned)label_word & label_mask;
-            sum += unless_filler(w->codebook[label] * x[col], label);
-            gap_word >>= w->gap_bits;
-            label_word >>= w->label_bits;
+            gaps = labels + 8 * label_bits;
         }
-    }
-    for (; row < w->rows; row++) {
-        y[row] = sum;
-        sum = 0.0f;
+        for (size_t l = 0; l < lanes; l++)
+            y[w->order[g * DC_LANES + l]] = sums[l];
     }
 }
 
-void dc_spmm_scalar(const struct dc_tensor *w, const float *x, size_t ldx, float *y, size_t ldy,
-                    size_t n)
+static void add_multiple(float *restrict to, float weight, const float *restrict from, size_t n)
 {
-    const size_t entries = (size_t)w->entries;
-    const unsigned gap_mask = (1u << w->gap_bits) - 1, label_mask = (1u << w->label_bits) - 1;
-    int64_t row = 0, col = -1;
-    for (int64_t r = 0; r < w->rows; r++)
-        memset(y + (size_t)r * ldy, 0, n * sizeof *y);
-    for (size_t i = 0; i < entries;) {
-        uint64_t gap_word = dc_load_block(w->gaps, i, entries, w->gap_bits);
-        uint64_t label_word = dc_load_block(w->labels, i, entries, w->label_bits);
-        for (size_t end = dc_block_end(i, entries); i < end; i++) {
-            col += ((unsigned)gap_word & gap_mask) + 1;
-            for (; col >= w->cols; col -= w->cols)
-                row++;
-            unsigned label = (unsigned)label_word & label_mask;
-            if (label) {
-                const float weight = w->codebook[label];
-                const float *restrict from = x + (size_t)col * ldx;
-                float *restrict to = y + (size_t)row * ldy;
-                for (size_t j = 0; j < n; j++)
-                    to[j] += weight * from[j];
+    for (size_t j = 0; j < n; j++)
+        to[j] += weight * from[j];
+}
+
+void dc_spmm_lanes_scalar(const struct dc_layout *w, const float *x, size_t ldx, float *y,
+                          size_t ldy, size_t n, size_t first, size_t last)
+{
+    const unsigned gap_bits = w->gap_bits, label_bits = w->label_bits;
+    const unsigned gap_mask = (1u << gap_bits) - 1, label_mask = (1u << label_bits) - 1;
+    for (size_t g = first; g < last; g++) {
+        const uint8_t *end = w->data + w->starts[g + 1];
+        for (size_t l = 0; l < lanes_in_use(w, g); l++) {
+            float *to = y + w->order[g * DC_LANES + l] * ldy;
+            memset(to, 0, n * sizeof *to);
+            size_t col = 0;
+            for (const uint8_t *gaps = w->data + w->starts[g]; gaps < end;) {
+                const uint8_t *labels = gaps + 8 * gap_bits;
+                uint64_t gap = load_lane(gaps, l, gap_bits);
+                uint64_t label = load_lane(labels, l, label_bits);
+                for (unsigned step = 0; step < DC_STEPS; step++) {
+                    col += gap & gap_mask;
+                    if (label & label_mask)
+                        add_multiple(to, w->codebook[label & label_mask], x + col * ldx, n);
+                    gap >>= gap_bits;
+                    label >>= label_bits;
+                }
+                gaps = labels + 8 * label_bits;
             }
-            gap_word >>= w->gap_bits;
-            label_word >>= w->label_bits;
         }
+    }
+}
+
+static unsigned lowest_bit(uint64_t mask)
+{
+#if defined(__GNUC__) || defined(__clang__)
+    return (unsigned)__builtin_ctzll(mask);
+#else
+    unsigned bit = 0;
+    for (; !(mask & 1); mask >>= 1)
+        bit++;
+    return bit;
+#endif
+}
+
+void dc_spmv_masks_scalar(const struct dc_layout *w, const float *x, float *y, size_t first,
+                          size_t last)
+{
+    const size_t blocks = dc_mask_blocks(w->cols);
+    for (size_t r = first; r < last; r++) {
+        const uint8_t *label = w->data + w->starts[r];
+        float sums[4] = {0.0f}; /* by turns of the mask */
+        for (size_t i = 0; i < blocks; i++)
+            for (uint64_t mask = dc_load8(w->data + (r * blocks + i) * 8); mask; mask &= mask - 1) {
+                unsigned bit = lowest_bit(mask);
+                sums[bit % 4] +=
+                    w->codebook[*label++] * x[i * DC_MASK_COLS + dc_column_of_bit(bit)];
+            }
+        y[r] = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    }
+}
+
+void dc_spmm_masks_scalar(const struct dc_layout *w, const float *x, size_t ldx, float *y,
+                          size_t ldy, size_t n, size_t first, size_t last)
+{
+    const size_t blocks = dc_mask_blocks(w->cols);
+    for (size_t r = first; r < last; r++) {
+        const uint8_t *label = w->data + w->starts[r];
+        float *to = y + r * ldy;
+        memset(to, 0, n * sizeof *to);
+        for (size_t i = 0; i < blocks; i++)
+            for (uint64_t mask = dc_load8(w->data + (r * blocks + i) * 8); mask; mask &= mask - 1) {
+                size_t col = i * DC_MASK_COLS + dc_column_of_bit(lowest_bit(mask));
+                add_multiple(to, w->codebook[*label++], x + col * ldx, n);
+            }
     }
 }

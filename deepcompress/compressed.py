@@ -1,19 +1,24 @@
 """A tensor that stays compressed in memory and is used as it is."""
 
 import math
-import operator
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from . import bitpack, native, relindex, spmv
-from .errors import ArgumentError, FormatError
+from . import bitpack, layout_choice, native, native_products, relindex, spmv
+from . import compressed_parts as parts
+from .errors import ArgumentError
+from .layout import Layout, entries
 from .tensors import Float32Array, GapStream, Int64Array, SharedWeights, UInt8Array
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
+
+
+_STREAMS = ("labels_packed", "gaps_packed")
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +27,9 @@ class CompressedTensor:
 
     Whatever is constructed has been checked, so that an instance is safe for each
     kernel. The arrays are copied and read-only.
+
+    The first product of a matrix rearranges gaps and labels (see `layout`), and from then
+    on they are held in that form; whoever asks for the packed ones gets them rebuilt.
 
     Parameters
     ----------
@@ -62,24 +70,27 @@ class CompressedTensor:
     count: int
     labels_packed: UInt8Array = field(repr=False)
     gaps_packed: UInt8Array = field(repr=False)
+    _layout: Layout | None = field(init=False, repr=False, default=None)
+    _building: threading.Lock = field(init=False, repr=False, default_factory=threading.Lock)
+    _is_laid_out: bool = field(init=False, repr=False, default=False)
 
     __array_ufunc__ = None  # so that `ndarray @ w` is a TypeError, not a puzzle
 
     def __post_init__(self) -> None:
         """Copy the arrays and validate everything."""
         set_field = object.__setattr__  # the class is frozen
-        set_field(self, "shape", _check_shape(self.shape))
+        set_field(self, "shape", parts.check_shape(self.shape))
         set_field(self, "label_bits", bitpack.check_bits(self.label_bits, "label_bits"))
         set_field(self, "gap_bits", bitpack.check_bits(self.gap_bits, "gap_bits"))
-        set_field(self, "codebook", _check_codebook(self.codebook, self.label_bits))
-        for name in ("labels_packed", "gaps_packed"):
-            set_field(self, name, _frozen(bitpack.as_uint8(getattr(self, name), name)))
+        set_field(self, "codebook", parts.check_codebook(self.codebook, self.label_bits))
+        for name in _STREAMS:
+            set_field(self, name, parts.frozen(bitpack.as_uint8(getattr(self, name), name)))
         bitpack.check_packed(self.labels_packed, self.label_bits, self.count)
         bitpack.check_packed(self.gaps_packed, self.gap_bits, self.count)
         if native.active():
-            native.validate(self)
+            native_products.validate(self)
         else:
-            _validate(self)
+            parts.check_entries(self.labels(), self.gaps(), len(self.codebook), self.size)
 
     @classmethod
     def from_parts(
@@ -147,12 +158,15 @@ class CompressedTensor:
     @property
     def density(self) -> float:
         """Share of the elements that survived pruning, 0.0 for an empty tensor."""
-        return np.count_nonzero(self.labels()) / self.size if self.size else 0.0
+        return len(self.survivors()[1]) / self.size if self.size else 0.0
 
     @property
     def nbytes(self) -> int:
-        """Bytes that labels, gaps and codebook take in memory."""
-        return self.labels_packed.nbytes + self.gaps_packed.nbytes + self.codebook.nbytes
+        """Bytes that labels, gaps and codebook take in memory, as they are held."""
+        held = dict(vars(self))  # a copy, as another thread may be at the first product
+        laid_out = self._layout.nbytes if self._layout else 0
+        streams = sum(held[name].nbytes for name in _STREAMS if name in held)
+        return int(self.codebook.nbytes + laid_out + streams)
 
     def labels(self) -> UInt8Array:
         """Return the label of each entry, shape (S,); 0 for a filler."""
@@ -166,6 +180,14 @@ class CompressedTensor:
         """Return the position of each entry in the flattened tensor, shape (S,)."""
         return relindex.decode(self.gaps(), self.size)
 
+    def survivors(self) -> tuple[Int64Array, UInt8Array]:
+        """Return the position (ascending) and the label of each surviving weight."""
+        if self._layout is not None:
+            return entries(self._layout)
+        labels = self.labels()
+        survives = labels != 0
+        return self.positions()[survives], labels[survives]
+
     def to_dense(self) -> Float32Array:
         """Return the tensor with all its zeros.
 
@@ -178,7 +200,8 @@ class CompressedTensor:
             dense = np.zeros(self.size, np.float32)
         except (MemoryError, ValueError) as error:  # ValueError beyond NumPy's largest size
             raise ArgumentError(f"can't hold {self.shape} densely: {error}") from None
-        dense[self.positions()] = self.codebook[self.labels()]
+        positions, labels = self.survivors()
+        dense[positions] = self.codebook[labels]
         return dense.reshape(self.shape)
 
     def to_scipy_csr(self) -> "csr_array":
@@ -191,39 +214,38 @@ class CompressedTensor:
         """
         from scipy.sparse import csr_array  # here, as few need it and it takes long to load
 
-        self._check_is_matrix()
+        if len(self.shape) < 2:
+            raise ArgumentError(f"a tensor of shape {self.shape} isn't a matrix")
         row, col, value = spmv.coordinates(self)
         row_starts = np.searchsorted(row, np.arange(self.rows + 1))
         return csr_array((value, col, row_starts), shape=(self.rows, self.cols))
 
     def __matmul__(self, x: npt.ArrayLike) -> Float32Array:
+        """Multiply as `dot`."""
+        return spmv.dot(self, x)
+
+    def dot(self, x: npt.ArrayLike, out: Float32Array | None = None) -> Float32Array:
         """Multiply the (R, C) matrix with a vector or a matrix of columns.
 
         Parameters
         ----------
         x : array_like of shape (C,) or (C, n)
             Real numbers; converted to float32.
+        out : ndarray of shape (R,) or (R, n), float32, optional
+            Takes the product; contiguous and apart from `x`.
 
         Returns
         -------
         ndarray of shape (R,) or (R, n), float32
-            See `spmv` for rounding and for x that isn't finite.
+            `out`, if given. See `spmv` for rounding and for x that isn't finite.
 
         Raises
         ------
         ArgumentError
-            If the rank is below 2, or x has another shape or isn't real.
+            If the rank is below 2, x has another shape or isn't real, or `out` can't take
+            the product or overlaps x.
         """
-        self._check_is_matrix()
-        array = np.asarray(x)
-        if array.dtype.kind not in "biuf":
-            raise ArgumentError(f"x must be of real numbers, got {array.dtype}")
-        if array.ndim not in (1, 2) or len(array) != self.cols:
-            raise ArgumentError(
-                f"x must have shape ({self.cols},) or ({self.cols}, n), got {array.shape}"
-            )
-        array = np.ascontiguousarray(array, np.float32)
-        return spmv.matvec(self, array) if array.ndim == 1 else spmv.matmat(self, array)
+        return spmv.dot(self, x, out)
 
     def __getitem__(self, rows: slice) -> "CompressedTensor":
         """Return consecutive rows (slices of the first axis) as a tensor of their own.
@@ -237,57 +259,41 @@ class CompressedTensor:
             raise ArgumentError(f"only slices of consecutive rows can be taken, not {rows!r}")
         start, stop, _ = rows.indices(self.rows)
         shape = (max(stop - start, 0), *self.shape[1:])
-        labels, positions = self.labels(), self.positions()
-        inside = (labels > 0) & (positions >= start * self.cols) & (positions < stop * self.cols)
-        gaps = relindex.encode(
-            positions[inside] - start * self.cols, math.prod(shape), self.gap_bits
-        )
-        weights = SharedWeights(self.codebook, labels[inside], self.label_bits)
-        return self.from_parts(shape, weights, gaps)
+        positions, labels = self.survivors()
+        inside = (positions >= start * self.cols) & (positions < stop * self.cols)
+        own, weights = positions[inside] - start * self.cols, labels[inside]
+        gaps = relindex.encode(own, math.prod(shape), self.gap_bits)
+        return self.from_parts(shape, SharedWeights(self.codebook, weights, self.label_bits), gaps)
 
-    def _check_is_matrix(self) -> None:
-        if len(self.shape) < 2:
-            raise ArgumentError(f"a tensor of shape {self.shape} isn't a matrix")
+    def layout(self) -> Layout | None:
+        """Return the form for products, built by the first caller; None if there is none.
 
+        It then replaces the packed arrays, if they can be rebuilt from it: if they have
+        fillers only where `relindex` puts them.
+        """
+        with self._building:
+            if not self._is_laid_out:
+                self._lay_out()
+        return self._layout
 
-def _check_shape(shape: Any) -> tuple[int, ...]:
-    """Return a shape of Python integers that aren't negative, or raise."""
-    try:
-        checked = tuple(operator.index(axis) for axis in shape)
-    except TypeError:
-        raise ArgumentError(f"shape must be a tuple of integers, got {shape!r}") from None
-    if min(checked, default=0) < 0 or math.prod(filter(None, checked)) >= 2**63:
-        raise ArgumentError(f"shape {checked} has a negative axis or too many elements")
-    return checked
+    def _lay_out(self) -> None:
+        built = layout_choice.build(self, masks=native_products.prefers_masks())
+        streams = self.labels(), self.gaps(), self.gap_bits
+        object.__setattr__(self, "_layout", built)
+        object.__setattr__(self, "_is_laid_out", True)
+        if built and parts.has_needed_fillers_only(*streams):
+            for name in _STREAMS:
+                object.__delattr__(self, name)  # from here on, __getattr__ makes them
 
+    if not TYPE_CHECKING:
 
-def _check_codebook(codebook: npt.ArrayLike, label_bits: int) -> Float32Array:
-    """Return a read-only copy, or raise unless the invariants of a codebook hold."""
-    array = np.asarray(codebook)
-    if array.dtype != np.float32 or array.ndim != 1 or not 1 <= len(array) <= 2**label_bits:
-        raise ArgumentError(
-            f"codebook must be a float32 array of 1 to {2**label_bits} centroids, "
-            f"got {array.dtype} of shape {array.shape}"
-        )
-    if array[0] != 0 or np.signbit(array[0]):
-        raise FormatError(f"codebook[0] must be 0.0, got {array[0]}")
-    if not np.isfinite(array).all():
-        raise FormatError(f"centroid {int(np.isfinite(array).argmin())} isn't finite")
-    frozen: Float32Array = _frozen(array)
-    return frozen
+        def __getattr__(self, name: str) -> UInt8Array:
+            """Rebuild the packed arrays that a layout has replaced."""
+            if name not in _STREAMS:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            return parts.rebuild(self.survivors(), self.size, self.label_bits, self.gap_bits)[name]
 
-
-def _frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return a contiguous copy that can't be written to."""
-    copy = array.copy()
-    copy.flags.writeable = False
-    return copy
-
-
-def _validate(w: CompressedTensor) -> None:
-    """Raise unless labels and positions are in range; all else validated before."""
-    labels = w.labels()
-    if labels.size and labels.max() >= len(w.codebook):
-        entry = int((labels >= len(w.codebook)).argmax())
-        raise FormatError(f"a label has no centroid (entry {entry})")
-    relindex.decode(w.gaps(), w.size)
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy what it was made from."""
+        streams = self.label_bits, self.gap_bits, self.count, self.labels_packed, self.gaps_packed
+        return type(self), (self.shape, self.codebook, *streams)

@@ -1,4 +1,4 @@
-"""The gateway to the C kernels: the only module that knows cffi.
+"""The gateway to the C kernels: with `native_products`, all that knows cffi.
 
 ``DEEPCOMPRESS_BACKEND`` chooses who computes: ``reference`` (the NumPy twins),
 ``native`` (the C kernels, or an error if they aren't there) or ``auto``, the default:
@@ -18,15 +18,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .errors import BackendError, ConfigError, FormatError, TruncatedError
 from .tensors import Float32Array, Int64Array, UInt8Array, UInt16Array
-
-if TYPE_CHECKING:
-    from .compressed import CompressedTensor
 
 BACKENDS = ("auto", "reference", "native")
 
@@ -178,29 +175,6 @@ def rans_decode(payload: UInt8Array, frequencies: UInt16Array, count: int) -> UI
     return symbols
 
 
-def validate(w: "CompressedTensor") -> None:
-    """Call dc_validate; raise FormatError unless labels and positions are in range."""
-    at = _ffi().new("size_t *")
-    _check(_lib().dc_validate(_tensor(w), at), at[0])
-
-
-def matvec(w: "CompressedTensor", x: Float32Array) -> Float32Array:
-    """Call dc_spmv."""
-    y = np.empty(w.rows, np.float32)
-    isa = _choice().isa
-    _check(_lib().dc_spmv(isa, _tensor(w), _floats(x), _floats(y)), isa)
-    return y
-
-
-def matmat(w: "CompressedTensor", x: Float32Array) -> Float32Array:
-    """Call dc_spmm."""
-    n = x.shape[1]
-    y = np.empty((w.rows, n), np.float32)
-    isa = _choice().isa
-    _check(_lib().dc_spmm(isa, _tensor(w), _floats(x), n, _floats(y), n, n), isa)
-    return y
-
-
 @cache
 def _load() -> tuple[Any, str | None]:
     """Return the extension module, or None and why there isn't one."""
@@ -277,19 +251,3 @@ def _bytes(array: UInt8Array) -> Any:
 
 def _floats(array: Float32Array) -> Any:
     return _ffi().from_buffer("float[]", array)
-
-
-def _tensor(w: "CompressedTensor") -> Any:
-    """Return a struct dc_tensor; it borrows the arrays of `w`."""
-    fields = {
-        "rows": w.rows,
-        "cols": w.cols,
-        "entries": w.count,
-        "codebook": _floats(w.codebook),
-        "labels": _bytes(w.labels_packed),
-        "gaps": _bytes(w.gaps_packed),
-        "centroids": len(w.codebook),
-        "label_bits": w.label_bits,
-        "gap_bits": w.gap_bits,
-    }
-    return _ffi().new("struct dc_tensor *", fields)

@@ -2,71 +2,89 @@
 
 A tensor of shape ``(R, …)`` acts as the matrix of shape ``(R, C)`` that its row-major
 elements form. The NumPy twins here define the results; they expand coordinates,
-while the C kernels keep nothing but the packed bytes.
+while the C kernels keep nothing but the packed bytes, rearranged by `layout`.
 
 Notes
 -----
-- A pruned weight is absent. Deviation: where x isn't finite, the dense product
-  has ``0 * inf = nan`` in every row; here, an element of x reaches only the rows
-  with a surviving weight in its column.
+- A pruned weight is a zero: where x isn't finite, rows without a weight there get
+  ``0 * inf = nan``, as they do from the dense product. That takes a slow path.
 - Elements of a row may be summed in any order and at any precision from float32
   up. Of n products, the error is below ``(n + 1) * eps * sum(abs(w * x))`` with the
   float32 ``eps = 2**-23``, and backends differ by that much.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from . import native
+from . import native, native_products
+from .errors import ArgumentError
 from .tensors import Float32Array, Int64Array
 
 if TYPE_CHECKING:
     from .compressed import CompressedTensor
 
 
-def matvec(w: "CompressedTensor", x: Float32Array) -> Float32Array:
-    """Compute ``y = W x``; arguments validated by ``CompressedTensor.__matmul__``.
-
-    Parameters
-    ----------
-    w : CompressedTensor of shape (R, …)
-    x : ndarray of shape (C,), float32, contiguous
-
-    Returns
-    -------
-    ndarray of shape (R,), float32
-    """
-    if native.active():
-        return native.matvec(w, x)
-    return _matmat(w, x[:, np.newaxis])[:, 0]
-
-
-def matmat(w: "CompressedTensor", x: Float32Array) -> Float32Array:
-    """Compute ``Y = W X``; arguments validated by ``CompressedTensor.__matmul__``.
-
-    Parameters
-    ----------
-    w : CompressedTensor of shape (R, …)
-    x : ndarray of shape (C, n), float32, contiguous
-
-    Returns
-    -------
-    ndarray of shape (R, n), float32
-    """
-    return native.matmat(w, x) if native.active() else _matmat(w, x)
+def dot(w: "CompressedTensor", x: npt.ArrayLike, out: Any = None) -> Float32Array:
+    """Compute ``W x`` or ``W X``; documented at ``CompressedTensor.dot``."""
+    if len(w.shape) < 2:
+        raise ArgumentError(f"a tensor of shape {w.shape} isn't a matrix")
+    array = np.asarray(x)
+    if array.dtype.kind not in "biuf":
+        raise ArgumentError(f"x must be of real numbers, got {array.dtype}")
+    if array.ndim not in (1, 2) or len(array) != w.cols:
+        raise ArgumentError(f"x must have shape ({w.cols},) or ({w.cols}, n), got {array.shape}")
+    shape = (w.rows, *array.shape[1:])
+    if out is None:
+        out = np.empty(shape, np.float32)
+    else:
+        _check_out(out, shape, array)
+    array = np.require(array, np.float32, ["C", "A"])
+    if native.active() and native_products.all_finite(array):
+        _native(w, array, out)
+    else:
+        columns = array if array.ndim == 2 else array[:, np.newaxis]
+        out[...] = _exact(w, columns).reshape(shape)
+    return out  # type: ignore[no-any-return]
 
 
 def coordinates(w: "CompressedTensor") -> tuple[Int64Array, Int64Array, Float32Array]:
     """Return row, column and value of each surviving weight, in row-major order."""
-    labels = w.labels()
-    survives = labels != 0
-    row, col = np.divmod(w.positions()[survives], w.cols)
-    return row, col, w.codebook[labels[survives]]
+    positions, labels = w.survivors()
+    row, col = np.divmod(positions, max(w.cols, 1))
+    return row, col, w.codebook[labels]
 
 
-def _matmat(w: "CompressedTensor", x: Float32Array) -> Float32Array:
-    """Multiply the weights of each row with the rows of x that their columns name."""
+def _check_out(out: Any, shape: tuple[int, ...], x: npt.NDArray[Any]) -> None:
+    """Raise unless `out` can take the product."""
+    if not isinstance(out, np.ndarray) or out.dtype != np.float32 or out.shape != shape:
+        got = f"{out.dtype} of {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        raise ArgumentError(f"out must be a float32 array of shape {shape}, got {got}")
+    if not (out.flags.writeable and out.flags.c_contiguous and out.flags.aligned):
+        raise ArgumentError("out must be writeable, contiguous in row-major order and aligned")
+    if not out.dtype.isnative:
+        raise ArgumentError("out must have the byte order of this machine")
+    if np.may_share_memory(out, x):
+        raise ArgumentError("out must not overlap x")
+
+
+def _native(w: "CompressedTensor", x: Float32Array, y: Float32Array) -> None:
+    """Compute with the C kernels for x that is finite."""
+    layout = w.layout()
+    if layout is None:
+        flat = native_products.matvec_flat if x.ndim == 1 else native_products.matmat_flat
+        flat(w, x, y)
+    else:
+        product = native_products.matvec if x.ndim == 1 else native_products.matmat
+        product(w.codebook, layout, x, y)
+
+
+def _exact(w: "CompressedTensor", x: Float32Array) -> Float32Array:
+    """Multiply the weights of each row with the rows of x that their columns name.
+
+    Then give nan to each row that has a zero where x isn't finite.
+    """
     row, col, value = coordinates(w)
     y = np.zeros((w.rows, x.shape[1]), np.float32)
     used, starts, counts = np.unique(row, return_index=True, return_counts=True)
@@ -74,4 +92,8 @@ def _matmat(w: "CompressedTensor", x: Float32Array) -> Float32Array:
         for r, start, count in zip(used, starts, counts, strict=True):
             entries = slice(start, start + count)
             y[r] = value[entries] @ x[col[entries]]
+    endless = ~np.isfinite(x)
+    for j in np.flatnonzero(endless.any(axis=0)):
+        met = np.bincount(row[endless[col, j] & (value != 0)], minlength=w.rows)
+        y[met < np.count_nonzero(endless[:, j]), j] = np.nan
     return y

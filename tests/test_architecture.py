@@ -8,7 +8,7 @@ import pytest
 import deepcompress
 
 PACKAGE = Path(deepcompress.__file__).parent
-BASE = {"errors", "tensors", "bitpack", "native"}
+BASE = {"errors", "tensors", "bitpack", "native", "native_products"}
 STAGES = {
     "prune": BASE,
     "quantize": BASE,
@@ -21,11 +21,16 @@ STAGES = {
     "rans": BASE | {"rans_table"},
     "container": BASE | {"cursor"},
     "spmv": BASE,
+    "layout": BASE,
+    "layout_choice": BASE | {"layout"},
     "bitpack": {"errors", "tensors", "native"},
     "native": {"errors", "tensors", "_native"},
+    "native_products": {"errors", "tensors", "native"},
     "tensors": {"errors"},
     "errors": set(),
-    "compressed": BASE | {"relindex", "spmv"},  # unites what stages made, for use
+    # Unites what stages made, for use.
+    "compressed": BASE | {"compressed_parts", "relindex", "layout", "layout_choice", "spmv"},
+    "compressed_parts": BASE | {"relindex"},
 }
 
 
@@ -71,6 +76,9 @@ def test_native_alone_touches_cffi(path):
     if path.name not in ("native.py", "native_build.py"):
         names = {name.split(".")[0] for name in imports(path)} | own(path)
         assert names & {"cffi", "_native"} == set()
+    if path.name not in ("native.py", "native_products.py"):  # the pair shares what is private
+        tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        assert not {"_ffi", "_lib"} & {getattr(n, "attr", getattr(n, "id", "")) for n in tree}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from strategies import compressed, packable, rans_payloads, sparse, symbols, widths
 
-from deepcompress import bitpack, huffman, native, rans, relindex
+from deepcompress import bitpack, huffman, native, native_products, rans, relindex
 from deepcompress.compressed import CompressedTensor
 from deepcompress.errors import FormatError
 
@@ -126,10 +126,11 @@ def test_spmm_leaves_what_lies_between_rows_alone(w, seed, n, more):
     y = np.full((w.packed.rows, n + 2 * more), 7, np.float32)
     with native.use("native"):
         expected = w.packed @ x[:, :n]
+        layout = w.packed.layout()
         status = lib.dc_spmm(
-            *(native._choice().isa, native._tensor(w.packed)),
+            *(native._choice().isa, native_products._layout(w.packed.codebook, layout)),
             *(ffi.from_buffer("float[]", x), n + more),
-            *(ffi.from_buffer("float[]", y), n + 2 * more, n),
+            *(ffi.from_buffer("float[]", y), n + 2 * more, n, 0, layout.parts),
         )
     assert status == lib.DC_OK
     np.testing.assert_array_equal(y[:, :n], expected)

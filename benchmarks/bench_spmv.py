@@ -1,0 +1,232 @@
+"""Time ``y = W x`` from packed weights against MKL, SciPy and OpenBLAS on one thread.
+
+``python -m benchmarks.bench_spmv [--json FILE] [--rounds N] [--isa NAME ...] [--layer NAME ...]``
+
+Layers of the paper's Table 8 and of EIE (Han et al. 2016, Table III), 5-bit labels, random
+positions. First each answer is checked against float64. Then the contestants take turns, twice
+in a row each: the first turn warms the caches that the others have used, the second counts.
+Ratios are of medians, peer over ours, so more than 1 means that we are faster. The gather
+limit is the time to gather an element of x for each surviving weight and do nothing else.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy
+import torch
+from scipy.sparse import csr_array
+from threadpoolctl import threadpool_limits
+
+from deepcompress import native, relindex
+from deepcompress.compressed import CompressedTensor
+from deepcompress.tensors import SharedWeights
+
+from .gather_limit import GatherLimit, compile_gather
+
+BITS, GAP_BITS = 5, 5  # of the packed tensor; its layout chooses its own
+EPS = 2.0**-23
+
+
+class Case(NamedTuple):
+    """A layer: y of `rows` elements from x of `cols`."""
+
+    name: str
+    rows: int
+    cols: int
+    density: float
+
+
+TABLE_8 = [
+    Case("alexnet-fc6", 4096, 9216, 0.09),
+    Case("alexnet-fc7", 4096, 4096, 0.09),
+    Case("alexnet-fc8", 1000, 4096, 0.25),
+    Case("vgg-fc6", 4096, 25088, 0.04),
+    Case("vgg-fc7", 4096, 4096, 0.04),
+    Case("vgg-fc8", 1000, 4096, 0.23),
+]
+# EIE prints a layer's input before its output.
+NEURALTALK = [
+    Case("neuraltalk-we", 600, 4096, 0.10),
+    Case("neuraltalk-wd", 8791, 600, 0.11),
+    Case("neuraltalk-lstm", 2400, 1201, 0.10),
+]
+PEERS = ("mkl_csr", "mkl_dense", "scipy_csr", "openblas_dense", "gather_limit")
+
+
+def build(case: Case) -> tuple[CompressedTensor, np.ndarray]:
+    """Return a random layer, packed and as a dense matrix."""
+    rng = np.random.default_rng(0)
+    mask = rng.random((case.rows, case.cols), dtype=np.float32) < case.density
+    positions = np.flatnonzero(mask)
+    codebook = np.zeros(2**BITS, np.float32)
+    codebook[1:] = np.sort(rng.standard_normal(2**BITS - 1))
+    labels = rng.integers(1, 2**BITS, len(positions)).astype(np.uint8)
+    gaps = relindex.encode(positions, mask.size, GAP_BITS)
+    packed = CompressedTensor.from_parts(mask.shape, SharedWeights(codebook, labels, BITS), gaps)
+    return packed, packed.to_dense()
+
+
+def verify(name: str, y: np.ndarray, dense: np.ndarray, x: np.ndarray) -> None:
+    """Exit unless `y` is the product up to the rounding of float32."""
+    exact = dense.astype(np.float64) @ x
+    terms = np.count_nonzero(dense, axis=1)
+    bound = (terms + 1) * EPS * (np.abs(dense).astype(np.float64) @ np.abs(x))
+    if not (np.abs(y - exact) <= bound).all():
+        raise SystemExit(f"{name} gives a wrong answer")
+
+
+def contestants(
+    case: Case, packed: CompressedTensor, dense: np.ndarray, gather: Any
+) -> tuple[dict[str, Callable[[], Any]], np.ndarray, int]:
+    """Return what each peer calls, x, and the bytes of the weights as CSR."""
+    x = np.random.default_rng(1).standard_normal(case.cols).astype(np.float32)
+    csr: csr_array = packed.to_scipy_csr()
+    csr.indices, csr.indptr = csr.indices.astype(np.int32), csr.indptr.astype(np.int32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch calls its CSR a beta version
+        mkl = torch.sparse_csr_tensor(
+            *map(torch.from_numpy, (csr.indptr, csr.indices, csr.data)), size=dense.shape
+        )
+    x_torch, dense_torch = torch.from_numpy(x), torch.from_numpy(dense)
+    peers: dict[str, Callable[[], Any]] = {
+        "mkl_csr": lambda: mkl @ x_torch,
+        "mkl_dense": lambda: torch.mv(dense_torch, x_torch),
+        "scipy_csr": lambda: csr @ x,
+        "openblas_dense": lambda: dense @ x,
+    }
+    for name, call in peers.items():
+        verify(name, np.asarray(call()), dense, x)
+    if gather:
+        peers["gather_limit"] = GatherLimit(gather, x, csr.nnz, case.density)
+    return peers, x, csr.data.nbytes + csr.indices.nbytes + csr.indptr.nbytes
+
+
+def measure(case: Case, isas: list[str], rounds: int, gather: Any) -> list[dict[str, Any]]:
+    """Return a row for each instruction set."""
+    packed, dense = build(case)
+    peers, x, csr_bytes = contestants(case, packed, dense, gather)
+    # One tensor for each set, as a layout is made for the set in use at the first product.
+    tensors = {isa: packed[:] for isa in isas}  # noqa: C420  (each its own)
+    out = np.empty(case.rows, np.float32)
+    for isa, tensor in tensors.items():
+        with native.use("native", isa):
+            verify(isa, tensor.dot(x), dense, x)
+    seconds: dict[str, list[float]] = {name: [] for name in [*isas, *peers]}
+    for _ in range(rounds):
+        for isa, tensor in tensors.items():
+            with native.use("native", isa):
+                tensor.dot(x, out)
+                started = time.perf_counter()
+                tensor.dot(x, out)
+                seconds[isa].append(time.perf_counter() - started)
+        for name, call in peers.items():
+            call()
+            started = time.perf_counter()
+            call()
+            seconds[name].append(time.perf_counter() - started)
+    median = {name: statistics.median(turns) for name, turns in seconds.items()}
+    return [
+        {
+            "layer": case.name,
+            "isa": isa,
+            "rows": case.rows,
+            "cols": case.cols,
+            "density": case.density,
+            "layout": describe(tensors[isa]),
+            "ours_bytes": tensors[isa].nbytes,
+            "csr_bytes": csr_bytes,
+            "ratio_bytes": csr_bytes / tensors[isa].nbytes,
+            "ours_seconds": median[isa],
+            **{f"{name}_seconds": median[name] for name in peers},
+            **{f"ratio_{name}": median[name] / median[isa] for name in peers},
+        }
+        for isa in isas
+    ]
+
+
+def describe(tensor: CompressedTensor) -> str:
+    """Name the form in which the tensor is held."""
+    layout = tensor.layout()
+    if layout is None:
+        return "stream"
+    return f"lanes, {layout.gap_bits}-bit differences" if layout.gap_bits else "masks"
+
+
+def geometric_means(rows: list[dict[str, Any]], isas: list[str]) -> list[dict[str, Any]]:
+    """Return the means of the ratios over Table 8's layers, by instruction set."""
+    names = {case.name for case in TABLE_8}
+    means = []
+    for isa in isas:
+        mine = [row for row in rows if row["isa"] == isa and row["layer"] in names]
+        keys = [key for key in (mine[0] if mine else {}) if key.startswith("ratio_")]
+        mean = {key: statistics.geometric_mean(row[key] for row in mine) for key in keys}
+        means += [{"isa": isa, "layers": len(mine), **mean}] if mine else []
+    return means
+
+
+def machine() -> dict[str, Any]:
+    """Describe what this ran on."""
+    info = Path("/proc/cpuinfo")
+    models = [
+        line.split(":")[1].strip()
+        for line in (info.read_text(encoding="utf-8").splitlines() if info.exists() else [])
+        if line.startswith("model name")
+    ]
+    return {
+        "processor": models[0] if models else platform.processor(),
+        "processors": os.cpu_count(),
+        "threads": 1,
+        "system": platform.platform(),
+        "compiler": native.info()["compiler"],
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "torch": torch.__version__,
+        "mkl": torch.backends.mkl.is_available(),
+    }
+
+
+def main() -> None:
+    """Measure, print the table and write the rows."""
+    isas = list(native.info()["available_isas"])
+    layers = {case.name: case for case in [*TABLE_8, *NEURALTALK]}
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=21)
+    parser.add_argument("--isa", nargs="+", choices=isas, default=isas[::-1])
+    parser.add_argument("--layer", nargs="+", choices=list(layers), default=list(layers))
+    parser.add_argument("--json", type=Path, help="file for the rows")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    threadpool_limits(1)
+    gather = compile_gather() if "avx512" in isas else None
+    rows: list[dict[str, Any]] = []
+    for name in options.layer:
+        for row in measure(layers[name], options.isa, options.rounds, gather):
+            ratios = "  ".join(
+                f"{peer} {row['ratio_' + peer]:5.2f}" for peer in PEERS if "ratio_" + peer in row
+            )
+            print(
+                f"{row['layer']:16} {row['isa']:7} {row['ours_seconds'] * 1e3:7.3f} ms  {ratios}"
+                f"  bytes 1/{row['ratio_bytes']:.2f} of CSR  ({row['layout']})",
+                flush=True,
+            )
+            rows.append(row)
+    means = geometric_means(rows, options.isa)
+    for mean in means:
+        ratios = "  ".join(f"{key[6:]} {mean[key]:.2f}" for key in mean if key.startswith("ratio"))
+        print(f"mean of {mean['layers']} layers  {mean['isa']:7} {ratios}")
+    if options.json:
+        content = {"machine": machine(), "rows": rows, "geometric_means": means}
+        options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

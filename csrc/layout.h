@@ -1,0 +1,35 @@
+/* Measures of the layouts that layout.py defines. */
+#ifndef DC_LAYOUT_H
+#define DC_LAYOUT_H
+
+#include "deepcompress.h"
+
+#define DC_LANES 16     /* rows side by side */
+#define DC_STEPS 4      /* entries of a lane in a block */
+#define DC_MASK_COLS 64 /* columns of a mask */
+
+/* Bytes of a block: DC_LANES * DC_STEPS gaps, then as many labels. */
+static inline size_t dc_block_bytes(unsigned gap_bits, unsigned label_bits)
+{
+    return 8 * ((size_t)gap_bits + label_bits);
+}
+
+static inline size_t dc_mask_blocks(int64_t cols)
+{
+    return ((size_t)cols + DC_MASK_COLS - 1) / DC_MASK_COLS;
+}
+
+/* The columns of a mask go round its bits in four turns of 16, so that byte k of dword l,
+ * where labels are spread out by the mask, belongs to column 16 * k + l: what is left of
+ * the dwords after k shifts meets 16 consecutive elements of x. */
+static inline unsigned dc_bit_of_column(unsigned col)
+{
+    return col % 16 * 4 + col / 16;
+}
+
+static inline unsigned dc_column_of_bit(unsigned bit)
+{
+    return bit % 4 * 16 + bit / 4;
+}
+
+#endif

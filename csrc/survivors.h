@@ -1,0 +1,48 @@
+/* The surviving weights of a packed tensor, one after the other. */
+#ifndef DC_SURVIVORS_H
+#define DC_SURVIVORS_H
+
+#include "bitreader.h"
+#include "deepcompress.h"
+
+struct dc_survivors {
+    const struct dc_tensor *w;
+    size_t next, end; /* the next entry, and where its block ends */
+    uint64_t gaps, labels;
+    int64_t row, col; /* of the survivor, or filler, read last */
+    unsigned label;
+};
+
+static inline struct dc_survivors dc_survivors_of(const struct dc_tensor *w)
+{
+    return (struct dc_survivors){.w = w, .col = -1};
+}
+
+/* Moves on to the next survivor; 0 at the end. The place is followed as a column that
+ * advances by gap + 1 and drops by `cols` at each row it passes, which saves a division
+ * per entry. */
+static inline int dc_next_survivor(struct dc_survivors *s)
+{
+    const struct dc_tensor *w = s->w;
+    const unsigned gap_bits = w->gap_bits, label_bits = w->label_bits;
+    do {
+        if (s->next == s->end) {
+            size_t entries = (size_t)w->entries;
+            if (s->next == entries)
+                return 0;
+            s->gaps = dc_load_block(w->gaps, s->next, entries, gap_bits);
+            s->labels = dc_load_block(w->labels, s->next, entries, label_bits);
+            s->end = dc_block_end(s->next, entries);
+        }
+        s->next++;
+        s->col += ((unsigned)s->gaps & ((1u << gap_bits) - 1)) + 1;
+        for (; s->col >= w->cols; s->col -= w->cols)
+            s->row++;
+        s->label = (unsigned)s->labels & ((1u << label_bits) - 1);
+        s->gaps >>= gap_bits;
+        s->labels >>= label_bits;
+    } while (s->label == 0);
+    return 1;
+}
+
+#endif

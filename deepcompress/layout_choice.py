@@ -1,0 +1,65 @@
+"""Which layout a matrix gets when it is first multiplied, if any."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from . import native, native_products
+from .layout import MASKS, Layout, arrange, group_blocks, label_width, row_counts
+from .tensors import MAX_BITS
+
+if TYPE_CHECKING:
+    from .compressed import CompressedTensor
+
+MAX_MASK_CENTROIDS = 32  # as many as two registers hold
+
+
+def build(w: "CompressedTensor", *, masks: bool) -> Layout | None:
+    """Rearrange a tensor of rank 2 or more.
+
+    Parameters
+    ----------
+    w : CompressedTensor
+    masks : bool
+        Whether masks may be chosen.
+
+    Returns
+    -------
+    Layout or None
+        None if the stream is better left as it is: where columns or rows exceed 32 bits, or
+        the layout would take more than twice the bytes of the stream and 4 KiB, as it may for
+        a few rows or for many empty ones.
+    """
+    limit = 2 * (w.labels_packed.nbytes + w.gaps_packed.nbytes) + 4096
+    if max(w.rows, w.cols) >= 2**31 or 4 * w.rows > limit:
+        return None
+    counts = native_products.layout_counts(w) if native.active() else row_counts(w)
+    gap_bits = choose(counts, w.cols, len(w.codebook), masks=masks)
+    layout = arrange(w, gap_bits, counts[gap_bits], limit)
+    return None if layout is None or layout.nbytes > limit else layout
+
+
+def choose(counts: npt.NDArray[np.uint32], cols: int, centroids: int, *, masks: bool) -> int:
+    """Return the width of gaps in lanes, or `MASKS`.
+
+    Of the widths that take at most 5 % more bytes than the best one, that of the fewest
+    blocks is the fastest.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (9, rows), uint32
+        From `row_counts`.
+    cols, centroids : int
+    masks : bool
+        Whether masks may be chosen.
+    """
+    survivors, size = int(counts[0].sum(dtype=np.int64)), counts.shape[1] * cols
+    if masks and centroids <= MAX_MASK_CENTROIDS and survivors and 24 * survivors >= 5 * size:
+        return MASKS
+    label_bits = label_width(centroids)
+    widths = range(1, MAX_BITS + 1)
+    blocks = {bits: int(group_blocks(np.sort(counts[bits])[::-1]).sum()) for bits in widths}
+    sizes = {bits: blocks[bits] * (bits + label_bits) for bits in widths}
+    small = [bits for bits in widths if 20 * sizes[bits] <= 21 * min(sizes.values())]
+    return min(small, key=lambda bits: (blocks[bits], bits))

@@ -1,0 +1,119 @@
+"""The gateway to the C kernels of layouts and products; `native` has the others.
+
+Arguments are as there: validated, contiguous and aligned, with the native backend active.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .native import _bytes, _check, _choice, _ffi, _floats, _lib
+from .tensors import Float32Array
+
+if TYPE_CHECKING:
+    from .compressed import CompressedTensor
+    from .layout import Layout
+
+
+def prefers_masks() -> bool:
+    """Tell whether the instruction set in use spreads bytes by a mask."""
+    return bool(_choice().isa == _lib().DC_AVX512)
+
+
+def validate(w: "CompressedTensor") -> None:
+    """Call dc_validate; raise FormatError unless labels and positions are in range."""
+    at = _ffi().new("size_t *")
+    _check(_lib().dc_validate(_tensor(w), at), at[0])
+
+
+def layout_counts(w: "CompressedTensor") -> npt.NDArray[np.uint32]:
+    """Call dc_layout_counts; return an array of shape (9, rows)."""
+    counts = np.empty((9, w.rows), np.uint32)
+    _lib().dc_layout_counts(_tensor(w), _ffi().from_buffer("uint32_t[]", counts))
+    return counts
+
+
+def fill_layout(w: "CompressedTensor", layout: "Layout") -> None:
+    """Call dc_layout_lanes or dc_layout_masks; write to the data of `layout`."""
+    starts, data = _ffi().from_buffer("uint64_t[]", layout.starts), _bytes(layout.data)
+    if not layout.gap_bits:
+        _lib().dc_layout_masks(_tensor(w), starts, data)
+        return
+    places = np.empty(layout.rows, np.uint32)
+    places[layout.order] = np.arange(layout.rows, dtype=np.uint32)
+    widths = layout.gap_bits, layout.label_bits
+    places_c = _ffi().from_buffer("uint32_t[]", places)
+    _lib().dc_layout_lanes(_tensor(w), *widths, places_c, starts, data)
+
+
+def all_finite(x: Float32Array) -> bool:
+    """Call dc_all_finite."""
+    return bool(_lib().dc_all_finite(_floats(x), x.size))
+
+
+def matvec(codebook: Float32Array, layout: "Layout", x: Float32Array, y: Float32Array) -> None:
+    """Call dc_spmv."""
+    isa = _choice().isa
+    arguments = _layout(codebook, layout), _floats(x), _floats(y)
+    _check(_lib().dc_spmv(isa, *arguments, 0, layout.parts), isa)
+
+
+def matmat(codebook: Float32Array, layout: "Layout", x: Float32Array, y: Float32Array) -> None:
+    """Call dc_spmm."""
+    isa, n = _choice().isa, x.shape[1]
+    arguments = _layout(codebook, layout), _floats(x), n, _floats(y), n, n
+    _check(_lib().dc_spmm(isa, *arguments, 0, layout.parts), isa)
+
+
+def matvec_flat(w: "CompressedTensor", x: Float32Array, y: Float32Array) -> None:
+    """Call dc_spmv_flat."""
+    _lib().dc_spmv_flat(_tensor(w), _floats(x), _floats(y))
+
+
+def matmat_flat(w: "CompressedTensor", x: Float32Array, y: Float32Array) -> None:
+    """Call dc_spmm_flat."""
+    n = x.shape[1]
+    _lib().dc_spmm_flat(_tensor(w), _floats(x), n, _floats(y), n, n)
+
+
+def _tensor(w: "CompressedTensor") -> Any:
+    """Return a struct dc_tensor and keep the arrays that it borrows alive with it."""
+    labels, gaps = w.labels_packed, w.gaps_packed  # maybe made for this moment
+    fields = {
+        "rows": w.rows,
+        "cols": w.cols,
+        "entries": w.count,
+        "codebook": _floats(w.codebook),
+        "labels": _bytes(labels),
+        "gaps": _bytes(gaps),
+        "centroids": len(w.codebook),
+        "label_bits": w.label_bits,
+        "gap_bits": w.gap_bits,
+    }
+    return _keeping(_ffi().new("struct dc_tensor *", fields), fields)
+
+
+def _layout(codebook: Float32Array, layout: "Layout") -> Any:
+    """Return a struct dc_layout, made once as that takes longer than a small product."""
+    struct = layout.cache.get("struct")
+    if struct is None:
+        fields = {
+            "rows": layout.rows,
+            "cols": layout.cols,
+            "codebook": _floats(codebook),
+            "data": _bytes(layout.data),
+            "starts": _ffi().from_buffer("uint64_t[]", layout.starts),
+            "order": _ffi().from_buffer("uint32_t[]", layout.order),
+            "centroids": len(codebook),
+            "gap_bits": layout.gap_bits,
+            "label_bits": layout.label_bits,
+        }
+        struct = _keeping(_ffi().new("struct dc_layout *", fields), fields)
+        layout.cache["struct"] = struct
+    return struct
+
+
+def _keeping(struct: Any, fields: dict[str, Any]) -> Any:
+    """Return `struct` as an object on which the memory that its fields point to depends."""
+    return _ffi().gc(struct, lambda _, fields=fields: None)
