@@ -9,6 +9,8 @@
 #define AVX512 __attribute__((target(TARGET)))
 #define AVX512_INLINE static inline __attribute__((always_inline, target(TARGET)))
 
+#define PREFETCH 1536 /* bytes ahead */
+
 /* How to spread values of one width over the lanes. */
 struct spread {
     __m512i bytes;   /* where the values of a lane begin */
@@ -92,6 +94,9 @@ AVX512_INLINE void lanes_product(const struct dc_layout *w, const float *x, floa
         __m512 sum = _mm512_setzero_ps();
         const uint8_t *end = w->data + w->starts[g + 1];
         for (const uint8_t *p = w->data + w->starts[g]; p < end; p += block_bytes) {
+            /* The processor's own prefetching ends at pages, which are 40 blocks. */
+            _mm_prefetch((const char *)p + PREFETCH, _MM_HINT_T0);
+            _mm_prefetch((const char *)p + PREFETCH + 64, _MM_HINT_T0);
             const __m512i gaps = load_lanes(p, &of_gaps);
             const __m512i labels = load_lanes(p + label_offset, &of_labels);
 #pragma GCC unroll 4
@@ -141,6 +146,8 @@ AVX512 void dc_spmv_masks_avx512(const struct dc_layout *w, const float *x, floa
         __m512 sum[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
                          _mm512_setzero_ps()};
         for (size_t i = 0; i < blocks; i++, masks += 8) {
+            _mm_prefetch((const char *)labels + PREFETCH, _MM_HINT_T0);
+            _mm_prefetch((const char *)masks + PREFETCH, _MM_HINT_T0);
             uint64_t mask;
             __builtin_memcpy(&mask, masks, sizeof mask);
             __m512i label = _mm512_maskz_expand_epi8((__mmask64)mask, _mm512_loadu_si512(labels));

@@ -272,11 +272,9 @@ class CompressedTensor:
         fillers only where `relindex` puts them.
         """
         with self._building:
-            if not self._is_laid_out:
-                self._lay_out()
-        return self._layout
+            return self._layout if self._is_laid_out else self._lay_out()
 
-    def _lay_out(self) -> None:
+    def _lay_out(self) -> Layout | None:
         built = layout_choice.build(self, masks=native_products.prefers_masks())
         streams = self.labels(), self.gaps(), self.gap_bits
         object.__setattr__(self, "_layout", built)
@@ -284,6 +282,7 @@ class CompressedTensor:
         if built and parts.has_needed_fillers_only(*streams):
             for name in _STREAMS:
                 object.__delattr__(self, name)  # from here on, __getattr__ makes them
+        return built
 
     if not TYPE_CHECKING:
 

@@ -1,5 +1,8 @@
 """The compressed tensor: what it refuses to be, and what can be done with it."""
 
+import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, replace
 
 import hypothesis.strategies as st
@@ -8,7 +11,7 @@ import pytest
 from hypothesis import given
 from strategies import compressed
 
-from deepcompress import bitpack, relindex
+from deepcompress import bitpack, native, relindex
 from deepcompress.compressed import CompressedTensor
 from deepcompress.errors import ArgumentError, FormatError, TruncatedError
 from deepcompress.tensors import SharedWeights
@@ -221,3 +224,74 @@ def test_a_huge_shape_is_held_packed_but_not_densely(shape):
     assert w.size == 1 << 62
     with pytest.raises(ArgumentError, match="densely"):
         w.to_dense()
+
+
+def held(w):
+    return {name for name in ("labels_packed", "gaps_packed") if name in vars(w)}
+
+
+needs_extension = pytest.mark.skipif(native._load()[0] is None, reason="no C extension")
+
+
+@needs_extension
+@given(compressed(min_rank=2))
+def test_a_product_leaves_one_form_and_the_packed_arrays_as_they_were(w):
+    labels, gaps = w.packed.labels_packed, w.packed.gaps_packed
+    size = w.packed.nbytes
+    with native.use("native"):
+        w.packed @ np.ones(w.packed.cols)
+    laid_out = w.packed.layout()
+    assert len(held(w.packed)) == (2 if laid_out is None else 0)
+    if laid_out:
+        assert w.packed.nbytes == w.packed.codebook.nbytes + laid_out.nbytes
+    np.testing.assert_array_equal(w.packed.labels_packed, labels, strict=True)
+    np.testing.assert_array_equal(w.packed.gaps_packed, gaps, strict=True)
+    assert not w.packed.gaps_packed.flags.writeable
+    np.testing.assert_array_equal(w.packed.to_dense(), w.dense)
+    again = pickle.loads(pickle.dumps(w.packed))
+    np.testing.assert_array_equal(again.to_dense(), w.dense)
+    assert again.nbytes == size
+
+
+@needs_extension
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels_packed": u8(0b00_00_10)},  # a filler at the end
+        {"gaps_packed": u8(0b00_10_01), "gap_bits": 2},  # a filler after a gap that is too small
+    ],
+)
+def test_streams_with_needless_fillers_are_kept(change):
+    w = CompressedTensor(**{**VALID, **change})
+    expected = w.labels_packed.tolist(), w.gaps_packed.tolist()
+    with native.use("native"):
+        w @ np.ones(3)
+    assert held(w) == {"labels_packed", "gaps_packed"}
+    assert w.layout().nbytes > 0
+    assert (w.labels_packed.tolist(), w.gaps_packed.tolist()) == expected
+    assert w.nbytes == 1 + 1 + 12 + w.layout().nbytes
+
+
+def test_the_first_product_may_be_in_many_threads():
+    rng = np.random.default_rng(0)
+    positions = np.flatnonzero(rng.random(300 * 500) < 0.1)
+    weights = SharedWeights(f32(0, 1, 2), rng.integers(1, 3, len(positions)).astype(np.uint8), 2)
+    gaps = relindex.encode(positions, 300 * 500, 4)
+    x = rng.normal(size=500)
+    expected = CompressedTensor.from_parts((300, 500), weights, gaps) @ x
+    for _ in range(5):
+        w = CompressedTensor.from_parts((300, 500), weights, gaps)
+        barrier = threading.Barrier(8)
+
+        def work(i, w=w, barrier=barrier):
+            barrier.wait()
+            return w @ x if i % 2 else w.to_dense() @ x
+
+        with ThreadPoolExecutor(8) as pool:
+            for i, y in enumerate(pool.map(work, range(8))):
+                np.testing.assert_allclose(y, expected, rtol=0, atol=0 if i % 2 else 1e-3)
+
+
+def test_unknown_attributes_are_errors():
+    with pytest.raises(AttributeError, match="'CompressedTensor' object has no attribute 'label'"):
+        _ = CompressedTensor(**VALID).label

@@ -6,7 +6,7 @@ Reads past the end show up in a build with AddressSanitizer (see ``setup.py``).
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from strategies import compressed, packable, rans_payloads, sparse, symbols, widths
 
 from deepcompress import bitpack, huffman, native, native_products, rans, relindex
@@ -127,6 +127,7 @@ def test_spmm_leaves_what_lies_between_rows_alone(w, seed, n, more):
     with native.use("native"):
         expected = w.packed @ x[:, :n]
         layout = w.packed.layout()
+        assume(layout is not None)
         status = lib.dc_spmm(
             *(native._choice().isa, native_products._layout(w.packed.codebook, layout)),
             *(ffi.from_buffer("float[]", x), n + more),

@@ -4,10 +4,11 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given
-from strategies import compressed
+from strategies import Compressed, compressed
 
-from deepcompress import relindex
+from deepcompress import layout, native, native_products, relindex
 from deepcompress.compressed import CompressedTensor
+from deepcompress.errors import ArgumentError
 from deepcompress.tensors import SharedWeights
 
 EPS = np.finfo(np.float32).eps  # 2**-23: a rounding errs by half of it, relatively
@@ -107,3 +108,126 @@ def test_a_column_vector_whose_entries_are_rows_apart():
     weights = SharedWeights(np.array([0, 2], np.float32), np.ones(4, np.uint8), 1)
     w = CompressedTensor.from_parts((700, 1), weights, relindex.encode(positions, 700, 8))
     np.testing.assert_array_equal(np.flatnonzero(w @ np.ones(1)), positions)
+
+
+def isas():
+    return native._isas() if native._load()[0] else {}
+
+
+def each_kind():
+    """Widths of lanes and masks with each number of bits for labels that they may have."""
+    for kind in range(9):
+        for bits in range(1, 9 if kind else 6):
+            yield kind, bits
+
+
+def laid_out(w, kind):
+    """The tensor with a layout of the given kind, as if it were the best one."""
+    object.__setattr__(w, "_layout", layout.arrange(w, kind, layout.row_counts(w)[kind]))
+    object.__setattr__(w, "_is_laid_out", True)
+    return w
+
+
+def random_tensor(shape, density, bits, seed=0):
+    rng = np.random.default_rng(seed)
+    codebook = np.concatenate([[0], rng.normal(size=2**bits - 1)]).astype(np.float32)
+    positions = np.flatnonzero(rng.random(shape) < density)
+    weights = SharedWeights(codebook, rng.integers(1, 2**bits, len(positions), np.uint8), bits)
+    gaps = relindex.encode(positions, int(np.prod(shape)), 5)
+    packed = CompressedTensor.from_parts(shape, weights, gaps)
+    return Compressed(packed, packed.to_dense())
+
+
+@pytest.mark.parametrize("isa", [*isas()])
+@pytest.mark.parametrize(("kind", "bits"), [*each_kind()])
+def test_every_instruction_set_on_every_layout(isa, kind, bits):
+    for shape in [(17, 333), (1, 130), (16, 64), (33, 1), (5, 700), (3, 0), (0, 4)]:
+        for density in (0.01, 0.2, 0.9):
+            w = random_tensor(shape, density, bits)
+            laid_out(w.packed, kind)
+            with native.use("native", isa):
+                assert_product(w, draw_x(kind, shape[1]))
+                assert_product(w, draw_x(kind, shape[1], 5))
+
+
+@pytest.mark.parametrize("isa", [*isas()])
+@pytest.mark.parametrize("kind", [0, 4])
+def test_parts_can_be_computed_apart(isa, kind):
+    ffi, lib = native._ffi(), native._lib()
+    w = laid_out(random_tensor((70, 99), 0.3, 5).packed, kind)
+    x, x2 = draw_x(0, 99), draw_x(1, 99, 3)
+    with native.use("native", isa):
+        whole, whole2 = w @ x, w @ x2
+        struct, chosen = native_products._layout(w.codebook, w.layout()), native._choice().isa
+    for first, last in [(0, 0), (0, 2), (2, w.layout().parts)]:
+        y, y2 = np.full(70, 7, np.float32), np.full((70, 3), 7, np.float32)
+        pointers = [ffi.from_buffer("float[]", array) for array in (x, y, x2, y2)]
+        lib.dc_spmv(chosen, struct, *pointers[:2], first, last)
+        lib.dc_spmm(chosen, struct, pointers[2], 3, pointers[3], 3, 3, first, last)
+        inside = np.arange(first, last) if kind == 0 else w.layout().order[16 * first : 16 * last]
+        outside = np.setdiff1d(np.arange(70), inside)
+        np.testing.assert_array_equal(y[inside], whole[inside])
+        np.testing.assert_array_equal(y2[inside], whole2[inside])
+        assert (y[outside] == 7).all()
+        assert (y2[outside] == 7).all()
+
+
+def test_tensors_without_a_layout():
+    for w in (random_tensor((1, 60_000), 0.09, 3), random_tensor((60_000, 1), 0.001, 3)):
+        assert_product(w, draw_x(0, w.packed.cols))
+        assert_product(w, draw_x(0, w.packed.cols, 2))
+        if native.active():
+            assert w.packed.layout() is None
+
+
+def test_operands_that_are_not_aligned():
+    w = random_tensor((20, 30), 0.4, 4)
+    x = draw_x(0, 30)
+    bytes_of = np.concatenate([[0], x.view(np.uint8)]).astype(np.uint8)
+    misaligned = bytes_of[1:].view(np.float32)
+    assert not misaligned.flags.aligned
+    np.testing.assert_array_equal(w.packed @ misaligned, w.packed @ x)
+
+
+def test_dot_writes_to_out():
+    w = random_tensor((20, 30), 0.4, 4).packed
+    for x in (
+        draw_x(0, 30),
+        draw_x(0, 30, 3),
+        draw_x(0, 30).astype(np.float16),
+        np.full(30, np.inf),
+    ):
+        out = np.empty((20, *x.shape[1:]), np.float32)
+        assert w.dot(x, out) is out
+        np.testing.assert_array_equal(out, w @ x)
+
+
+def read_only():
+    array = np.zeros(20, np.float32)
+    array.flags.writeable = False
+    return array
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        (np.zeros(19, np.float32), r"of shape \(20,\), got float32 of \(19,\)"),
+        (np.zeros((20, 1), np.float32), r"got float32 of \(20, 1\)"),
+        (np.zeros(20), r"got float64 of \(20,\)"),
+        (np.zeros(20, ">f4"), "out must be a float32 array"),
+        ([0.0] * 20, "got list"),
+        (read_only(), "writeable"),
+        (np.zeros(40, np.float32)[::2], "contiguous"),
+        (np.zeros(81, np.uint8)[1:].view(np.float32), "aligned"),
+    ],
+)
+def test_other_outs_are_refused(out, message):
+    with pytest.raises(ArgumentError, match=message):
+        random_tensor((20, 30), 0.4, 4).packed.dot(np.ones(30), out=out)
+
+
+def test_an_out_that_overlaps_x_is_refused():
+    both = np.ones(40, np.float32)
+    with pytest.raises(ArgumentError, match="must not overlap"):
+        random_tensor((20, 30), 0.4, 4).packed.dot(both[:30], out=both[20:])
+    random_tensor((10, 30), 0.4, 4).packed.dot(both[:30], out=both[30:])

@@ -1,0 +1,130 @@
+"""How matrices lie in memory for products: the definition, and C against it."""
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given
+from strategies import compressed
+
+from deepcompress import layout, layout_choice, native, relindex
+from deepcompress.compressed import CompressedTensor
+from deepcompress.tensors import SharedWeights
+
+EXTENSION, REASON = native._load()
+needs_extension = pytest.mark.skipif(EXTENSION is None, reason=f"no C extension: {REASON}")
+kinds = st.integers(layout.MASKS, 8)
+
+
+def tensor(dense, bits=2, gap_bits=2):
+    """A tensor whose weights are their labels."""
+    dense = np.array(dense, np.uint8)
+    codebook = np.arange(2**bits, dtype=np.float32)
+    positions = np.flatnonzero(dense)
+    weights = SharedWeights(codebook, dense[dense != 0], bits)
+    gaps = relindex.encode(positions, dense.size, gap_bits)
+    return CompressedTensor.from_parts(dense.shape, weights, gaps)
+
+
+def arrange(w, kind, backend="reference"):
+    with native.use(backend):
+        counts = layout.row_counts(w)
+        return layout.arrange(w, kind, counts[kind])
+
+
+def test_a_worked_example_in_lanes():
+    w = tensor([[0, 3, 0, 0, 0, 0], [0] * 6, [1, 0, 0, 0, 0, 2]])
+    counts = layout.row_counts(w)
+    assert counts[:4].tolist() == [[1, 0, 2], [1, 0, 6], [1, 0, 3], [1, 0, 2]]
+    laid = arrange(w, 2)
+    assert laid.order.tolist() == [2, 0, 1]
+    assert laid.starts.tolist() == [0, 32]
+    # Lane 0 is row 2: column 0, a filler 3 on, then 2 more. Lane 1 is row 0: column 1.
+    differences = [0b10_11_00, 0b01] + [0] * 14
+    labels = [0b10_00_01, 0b11] + [0] * 14
+    assert laid.data.tolist() == differences + labels + [0] * 64
+
+
+def test_a_worked_example_of_masks():
+    dense = np.zeros((2, 70), np.uint8)
+    dense[0, [0, 1, 16, 69]] = 1, 2, 3, 1
+    laid = arrange(tensor(dense), layout.MASKS)
+    assert laid.starts.tolist() == [32, 36, 36]
+    masks = laid.data[:32].view("<u8").tolist()
+    # Column 16 follows column 0 in the bits, and column 1 is bit 4; 69 is column 5 of its mask.
+    assert masks == [0b1_0011, 1 << 20, 0, 0]
+    assert laid.data[32:36].tolist() == [1, 3, 2, 1]
+    assert (laid.data[36:] == 0).all()
+    assert len(laid.data) == 36 + 64
+
+
+@given(compressed(min_rank=2), kinds)
+def test_layouts_have_the_survivors(w, kind):
+    positions, labels = layout.entries(arrange(w.packed, kind))
+    expected, expected_labels = w.packed.survivors()
+    np.testing.assert_array_equal(positions, expected)
+    np.testing.assert_array_equal(labels, expected_labels)
+
+
+@needs_extension
+@given(compressed(min_rank=2), kinds)
+def test_c_makes_the_same_bytes(w, kind):
+    reference, c = (arrange(w.packed, kind, backend) for backend in ("reference", "native"))
+    for name in ("data", "starts", "order"):
+        np.testing.assert_array_equal(getattr(c, name), getattr(reference, name), strict=True)
+
+
+@needs_extension
+@pytest.mark.parametrize("shape", [(40, 700), (1, 5000), (17, 1), (16, 300)])
+@pytest.mark.parametrize("density", [0.003, 0.05, 0.5])
+def test_c_makes_the_same_bytes_of_long_rows(shape, density):
+    rng = np.random.default_rng(0)
+    w = tensor(rng.integers(1, 32, shape) * (rng.random(shape) < density), 5, 4)
+    with native.use("native"):
+        c = layout_choice.native_products.layout_counts(w)
+    np.testing.assert_array_equal(c, layout.row_counts(w), strict=True)
+    for kind in range(9):
+        reference, native_one = arrange(w, kind), arrange(w, kind, "native")
+        np.testing.assert_array_equal(native_one.data, reference.data)
+        np.testing.assert_array_equal(layout.entries(reference)[0], w.positions()[w.labels() > 0])
+
+
+def counts_of(shape, density):
+    rng = np.random.default_rng(0)
+    w = tensor(rng.integers(1, 32, shape) * (rng.random(shape) < density), 5, 8)
+    return layout.row_counts(w)
+
+
+@pytest.mark.parametrize(("density", "gap_bits"), [(0.04, 7), (0.09, 6), (0.25, 4)])
+def test_the_width_is_of_the_fewest_blocks_at_nearly_the_least_bytes(density, gap_bits):
+    counts = counts_of((64, 4096), density)
+    assert layout_choice.choose(counts, 4096, 32, masks=False) == gap_bits
+
+
+def test_masks_are_chosen_where_they_can_be_and_pay():
+    choose = layout_choice.choose
+    dense, sparse = counts_of((16, 640), 0.25), counts_of((16, 640), 0.18)
+    assert choose(dense, 640, 32, masks=True) == layout.MASKS
+    assert choose(dense, 640, 33, masks=True) != layout.MASKS
+    assert choose(dense, 640, 32, masks=False) != layout.MASKS
+    assert choose(sparse, 640, 32, masks=True) != layout.MASKS
+
+
+@pytest.mark.parametrize("density", [0.04, 0.09, 0.23, 0.25])
+@pytest.mark.parametrize("masks", [False, True])
+def test_layouts_take_at_most_a_fifth_of_csr(density, masks):
+    rng = np.random.default_rng(0)
+    shape = (256, 4096)
+    w = tensor(rng.integers(1, 32, shape) * (rng.random(shape) < density), 5, 5)
+    survivors = len(w.survivors()[0])
+    assert 5 * layout_choice.build(w, masks=masks).nbytes <= 8 * survivors + 4 * shape[0]
+
+
+def test_some_tensors_are_left_as_they_are():
+    empty = SharedWeights(np.zeros(1, np.float32), np.zeros(0, np.uint8), 1)
+    for shape in [(2**31, 1), (1, 2**31), (100_000, 3)]:
+        gaps = relindex.encode([], 2**31, 8)
+        assert (
+            layout_choice.build(CompressedTensor.from_parts(shape, empty, gaps), masks=True) is None
+        )
+    one_row = tensor((np.arange(50_000) % 10 == 0)[np.newaxis])  # in lanes, 15 would be idle
+    assert layout_choice.build(one_row, masks=True) is None
