@@ -227,6 +227,12 @@ REFUSED = {
     "symbols, but no level": dense(1, RANS, "110 010", STATE),
     "an entry, but no centroid": one((3,), 0x3A, b"\0\x14\0\1\0\1"),
     "a mask beyond the elements": one((3,), 0x3A, b"\0\x14\1\1" + ONE + b"\0\x08"),
+    "a varint of a byte too many": one((1,), 0x2A, b"\0\x14\x81\0" + ONE + b"\1"),
+    "an infinite centroid": one((1,), 0x2A, b"\0\x14\1\0\0\x80\x7f\1"),
+    "another last state": dense(1, RANS, "0 110 1", b"\1\0\x80\0"),
+    "a name that says too little in common": named((0, b"ab"), (0, b"ac")),
+    "more bits in the mask than entries": one((3,), 0x3A, b"\0\x14\1\1" + ONE + b"\0\3"),
+    "a bool of 2": one((1,), 0, b"\2"),
     "a filler outside its block": one((1,), 0x1A, b"\0\x14\1\1\1" + ONE + b"\0\1"),
 }  # fmt: skip
 
