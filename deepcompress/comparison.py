@@ -128,9 +128,7 @@ class _SumOfSquares:
         return self.largest * math.sqrt(self._scaled / count) if count else 0.0
 
 
-def _pairs(
-    tensor: Tensor, original: Tensor
-) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+def _pairs(tensor: Tensor, original: Tensor) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
     """Yield values to be compared side by side; what is left out is 0 in both."""
     if isinstance(tensor, CompressedTensor) and isinstance(original, CompressedTensor):
         labels = _at_either(tensor, original)

@@ -7,7 +7,7 @@ from .container import CODERS, ENCODINGS, MAGIC, Record, SharedRecord
 from .container_layout import stream_bits
 from .container_reader import parse
 from .ledger import FP32_BYTES, PARTS, LayerRow, account, ledger
-from .report import align
+from .report import align, printable
 
 TENSOR_COLUMNS = (
     ("name", "tensor", "{}"),
@@ -79,7 +79,7 @@ def format_description(description: dict[str, Any]) -> str:
     size, reference = description["file_bytes"], description["reference_bytes"]
     tensors = [[header for _, header, _ in TENSOR_COLUMNS]]
     for row in description["tensors"]:
-        row = row | {"name": _printable(row["name"]), "shape": "x".join(map(str, row["shape"]))}
+        row = row | {"name": printable(row["name"]), "shape": "x".join(map(str, row["shape"]))}
         tensors.append(
             ["-" if row[key] is None else form.format(row[key]) for key, _, form in TENSOR_COLUMNS]
         )
@@ -121,8 +121,3 @@ def _tensor(row: LayerRow, record: Record) -> dict[str, Any]:
         "entries": sum(block.count for block in record.blocks),
         "fillers": row.fillers,
     } | values
-
-
-def _printable(name: str) -> str:
-    """Escape what could change the terminal or the table."""
-    return name if name.isprintable() else name.encode("unicode_escape").decode()

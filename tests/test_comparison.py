@@ -1,4 +1,4 @@
-"""How far tensors are apart: by NumPy's arithmetic where that is exact, and beyond where it isn't."""
+"""How far tensors are apart: as NumPy says where that is exact, and where it isn't."""
 
 import math
 import tracemalloc
