@@ -83,9 +83,18 @@ def run(
     return _run(chosen, data, out, seed=seed, holdout_images=holdout, threads=threads)
 
 
-def inspect(file: str) -> Answer:
-    """Say what a file holds and where its bytes go."""
-    description = describe(read_file(file), file)
+def inspect(file: str, codes: bool = False, alternatives: bool = False) -> Answer:
+    """Say what a file holds and where its bytes go.
+
+    Parameters
+    ----------
+    file : str
+    codes : bool
+        Whether to list what each symbol of each stream costs.
+    alternatives : bool
+        Whether to list what other ways to store each tensor would have cost.
+    """
+    description = describe(read_file(file), file, codes=codes, prices=alternatives)
     return Answer({"file": file} | description, f"{file}: {format_description(description)}")
 
 
