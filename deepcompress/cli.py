@@ -20,6 +20,7 @@ from typing import NoReturn
 
 from . import __version__, commands, conversion, differences, recipes, verification
 from .atomic import canonical_json
+from .container import CODERS
 from .errors import ArgumentError, DeepCompressError, FormatError, OutputError
 
 PROGRAM = "deepcompress"
@@ -46,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = vars(_parser().parse_args(arguments))
         command, _ = options.pop("command"), options.pop("json")
+        if as_json and "alternatives" in options:
+            options["alternatives"] = True  # a table for the few in text, no clutter in JSON
         answer = command(**options)
         text = canonical_json(answer.values) if as_json else answer.text + "\n"
         return _print(text, FAILED if answer.failed else DONE)
@@ -136,15 +139,22 @@ def _parser() -> argparse.ArgumentParser:
     decompress = add(commands.decompress, "write a file's tensors, dense, as an npz file")
     for subparser in (inspect, verify, evaluate, decompress):
         subparser.add_argument("file", metavar="FILE", help="a .dcnn file")
+    inspect.add_argument("--codes", action="store_true", help="list the codes, symbol by symbol")
+    other = "list what every encoding, gap width and coder would have cost; JSON always does"
+    inspect.add_argument("--alternatives", action="store_true", help=other)
     against = "a .dcnn or an npz file: also say how far the tensors are from those in it"
     verify.add_argument("--against", metavar="ORIGINAL", help=against)
     evaluate.add_argument("--data", metavar="DIR", help=f"{data}; not used for the demo's network")
     decompress.add_argument("-o", dest="out", metavar="OUT.npz", required=True)
 
-    convert = add(conversion.convert, "write a .net file of the paper's authors as .dcnn, or back")
+    convert = add(
+        conversion.convert, "a .net file of the paper's authors to .dcnn and back, or .dcnn anew"
+    )
     convert.add_argument("file", metavar="FILE", help="a .net or a .dcnn file")
     layers = "the layers of a .net file, in its order; see formats/layers.py"
     convert.add_argument("--layers", metavar="LAYERS.json", help=layers)
+    coder = "the strongest coder of OUT.dcnn, chosen anew for each tensor"
+    convert.add_argument("--coder", choices=CODERS, help=coder)
     convert.add_argument("-o", dest="out", metavar="OUT", required=True, help="OUT.dcnn or OUT.net")
 
     diff = add(differences.diff, "compare two files, tensor by tensor")

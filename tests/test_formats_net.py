@@ -15,6 +15,8 @@ from hypothesis import HealthCheck, given, settings
 
 import deepcompress as dc
 from deepcompress import pipeline, relindex
+from deepcompress.choice import Choice
+from deepcompress.container import CODERS
 from deepcompress.formats import net
 from deepcompress.formats.layers import WeightLayer
 from deepcompress.tensors import SharedWeights
@@ -347,6 +349,21 @@ def test_convert_there_and_back(tmp_path: Path, files: tuple[Path, Path]) -> Non
             np.testing.assert_array_equal(array, wanted, strict=True)
 
 
+@pytest.mark.parametrize("coder", CODERS)
+def test_convert_with_another_coder(tmp_path: Path, files: tuple[Path, Path], coder: str) -> None:
+    source, layers = files
+    packed, back = tmp_path / "out.dcnn", tmp_path / "back.net"
+    arguments = ("convert", source, "--layers", layers, "--coder", coder, "-o", packed)
+    assert call(*arguments)[0] == 0
+    model = net.read(source, layers_of(SMALL))
+    expected = dc.CompressedModel(model.tensors, {}, dict.fromkeys(model, Choice(coder)))
+    assert packed.read_bytes() == expected.to_bytes()
+    assert call("convert", packed, "-o", back)[0] == 0
+    assert back.read_bytes() == source.read_bytes()
+    error = fails(2, "convert", packed, "--coder", coder, "-o", back)
+    assert error.startswith("--coder is for writing a .dcnn file")
+
+
 def test_convert_used_wrongly(tmp_path: Path, files: tuple[Path, Path]) -> None:
     source, layers = files
     packed, link = tmp_path / "out.dcnn", tmp_path / "link.dcnn"
@@ -365,6 +382,8 @@ def test_convert_used_wrongly(tmp_path: Path, files: tuple[Path, Path]) -> None:
     out = tmp_path / "out.net"
     assert "--layers" in fails(2, "convert", packed, *with_layers, "-o", out)
     assert "already" in fails(2, "convert", packed, *with_layers, "-o", tmp_path / "x.dcnn")
+    again = ("convert", packed, "--coder", "fixed", "-o", tmp_path / "x.dcnn")
+    assert "--layers is for reading a .net" in fails(2, *again, *with_layers)
     dc.compress({"w": ONE}).save(packed)
     assert f"{packed}: " in (error := fails(2, "convert", packed, "-o", out))
     assert "tensor 'w'" in error
