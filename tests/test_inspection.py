@@ -217,9 +217,11 @@ def test_why_kept_raw() -> None:
 
 
 def test_why_few_elements() -> None:
-    data, found = reasons({"w": RNG.normal(size=(10, 16))}, bits=5)
+    data, found = reasons({"w": RNG.normal(size=(10, 16))}, {"w": Coding(DENSE, 1)}, bits=5)
     parts, size = parts_of(data, "w"), rows_of(data)["w"]["bytes"]
-    codes = parts["codebooks"] + parts.get("code tables", 0)
+    assert percent(parts["codebooks"], size) != percent(parts["codebooks"] + 8, size)
+    assert parts["code tables"] > 8
+    codes = parts["codebooks"] + parts["code tables"]
     assert found["w"] == f"few elements: codebook and code tables are {percent(codes, size)}"
     data, found = reasons({"w": np.ones((5, 3))}, min_size=0, bits=1)
     parts, size = parts_of(data, "w"), rows_of(data)["w"]["bytes"]
