@@ -145,6 +145,7 @@ def test_what_nobody_would_choose_is_there(coding: Coding) -> None:
     assert chosen["bytes"] == row["bytes"]
     assert chosen["encoding"] == ENCODINGS[coding.encoding]
     assert chosen["gap_bits"] == (coding.gap_bits or None)
+    assert chosen["coder"] == CODERS[max(coding.label_coder, coding.position_coder)]
 
 
 def test_a_file_in_small_blocks_is_priced_so() -> None:
