@@ -8,10 +8,19 @@ import numpy as np
 from . import coders, relindex
 from .coders import Code
 from .compressed import CompressedTensor
-from .container import BITMASK, DENSE, RELATIVE, Block, Coding, SharedRecord
+from .container import (
+    BITMASK,
+    CODERS,
+    DENSE,
+    RELATIVE,
+    SYMBOLS_PER_BYTE,
+    Block,
+    Coding,
+    SharedRecord,
+)
 from .container_layout import block_count, block_size, fixed_width, stream_bits, stream_symbols
 from .errors import ArgumentError, FormatError
-from .tensors import MAX_BITS, Int64Array, SharedWeights, UInt8Array
+from .tensors import FIXED_WIDTH, MAX_BITS, Int64Array, SharedWeights, UInt8Array
 
 
 @dataclass(frozen=True)
@@ -36,20 +45,30 @@ def encode(tensor: CompressedTensor, coding: Coding) -> SharedRecord:
     Returns
     -------
     SharedRecord
+
+    Raises
+    ------
+    ArgumentError
+        If a coder packs more symbols to a byte than the format allows.
     """
     blocks = list(block_symbols(tensor, coding))
     codes = make_codes(coding, len(tensor.codebook) - 1, blocks)
-    return SharedRecord(
-        tensor.shape,
-        tensor.codebook,
-        coding,
-        codes[0].table(),
-        codes[1].table(),
-        tuple(
-            Block(block.count, codes[0].encode(block.labels), codes[1].encode(block.positions))
-            for block in blocks
-        ),
+    coded = tuple(
+        Block(block.count, _coded(codes[0], block.labels), _coded(codes[1], block.positions))
+        for block in blocks
     )
+    tables = codes[0].table(), codes[1].table()
+    return SharedRecord(tensor.shape, tensor.codebook, coding, *tables, coded)
+
+
+def _coded(code: Code, symbols: UInt8Array) -> bytes:
+    data = code.encode(symbols)
+    if code.coder != FIXED_WIDTH and len(symbols) > SYMBOLS_PER_BYTE * len(data):
+        raise ArgumentError(
+            f"{len(symbols)} symbols in {len(data)} bytes: more than {SYMBOLS_PER_BYTE} to a byte "
+            f"have no place in a file; choose another coder than {CODERS[code.coder]}"
+        )
+    return data
 
 
 def make_codes(coding: Coding, k: int, blocks: list[BlockSymbols]) -> tuple[Code, Code]:

@@ -11,9 +11,10 @@ from hypothesis.extra import numpy as hnp
 
 import deepcompress as dc
 from deepcompress.choice import Choice, choose
-from deepcompress.container import CODERS
+from deepcompress.container import CODERS, DENSE, Coding
 from deepcompress.container_reader import Reader
 from deepcompress.pipeline import at_fixed_width, from_bytes
+from deepcompress.tensors import RANS
 
 
 @st.composite
@@ -198,3 +199,12 @@ def test_what_sharing_would_enlarge_is_kept_exactly() -> None:
     assert isinstance(model["w"], np.ndarray)
     assert (model["w"] == w).all()
     assert len(model.to_bytes()) < w.nbytes + 60
+
+
+def test_a_coding_that_no_reader_takes_is_refused() -> None:
+    """A lone symbol takes no bits under rANS: so many of them could stand in four bytes."""
+    model = dc.compress({"w": np.ones((40, 40))})
+    assert len(replace(model, storage={"w": Choice("rans")}).to_bytes()) < 400
+    forced = replace(model, storage={"w": Coding(DENSE, RANS)})
+    with pytest.raises(dc.ArgumentError, match="tensor 'w': 1600 symbols in 4 bytes"):
+        forced.to_bytes()
