@@ -38,7 +38,8 @@ Record::
                     unlike all the others
     1 byte          bits 0-3: dtype of the elements; bits 4-7: encoding
     1 byte          rank, 0 to 32
-    rank varints    the shape; the product of the axes that aren't 0 is below 2**63
+    rank varints    the shape; the product of the axes that aren't 0 is below 2**63, and
+                    of a raw tensor also if multiplied by the bytes of an element
     varint          size of the tensor's data: all its chunks and their CRCs
 
 dtypes: 0 bool (a byte, 0 or 1), 1 int8, 2 int16, 3 int32, 4 int64, 5 uint8, 6 uint16,
@@ -146,11 +147,11 @@ Whatever breaks a rule above; every count and size is compared with what is left
 before anything is allocated for it. In particular: another magic or an unknown version; a
 CRC that doesn't match; bytes missing or left over, of the file, the header, a tensor, a
 chunk, a table or a stream; a varint longer than needed; metadata that isn't an object, or
-has NaN or Infinity; names that are empty, not UTF-8, twice the same, or share more bytes
-with the one before than they say; unknown dtypes, encodings and coders; bools other than 0
-and 1; centroids that aren't finite; lengths or levels that no code has; symbols outside
-their alphabet; entries outside their block; a mask with another number of bits than S;
-unused bits that aren't 0; more than 64 symbols to a byte.
+has NaN, Infinity or a number beyond float64's range; names that are empty, not UTF-8, twice
+the same, or share more bytes with the one before than they say; unknown dtypes, encodings and
+coders; bools other than 0 and 1; centroids that aren't finite; lengths or levels that no code
+has; symbols outside their alphabet; entries outside their block; a mask with another number of
+bits than S; unused bits that aren't 0; more than 64 symbols to a byte.
 
 What isn't refused, though our writer doesn't do it: fillers where none is needed, centroids
 that no label names or that occur twice, codes of symbols that occur nowhere, blocks of
