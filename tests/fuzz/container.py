@@ -93,11 +93,12 @@ def mutate(data: bytes, max_size: int, random: Random, mutate_bytes: object) -> 
     if choice < 0.7 and entries:
         entry = random.choice(entries)
         begin, end = start + entry.offset, start + entry.offset + entry.data_bytes
-        room = max(1, max_size - len(data) + end - begin)
-        data = data[:begin] + mutate_bytes(data[begin:end], room) + data[end:]
+        part = data[begin:end]  # may have less than its record says
+        room = len(part) + max(1, max_size - len(data))
+        data = data[:begin] + mutate_bytes(part, room) + data[end:]
         grown = len(data) - (start + sum(entry.data_bytes for entry in entries))
         return mend(data, entry.name, grown)[:max_size]
-    head = mutate_bytes(header, max(1, max_size - len(data) + len(header)))
+    head = mutate_bytes(header, len(header) + max(1, max_size - len(data)))
     return mend(PREFIX.pack(MAGIC, VERSION, 0) + head + data[PREFIX.size + len(header) :])[
         :max_size
     ]

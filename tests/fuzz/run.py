@@ -162,7 +162,11 @@ def main() -> int:
     parser.add_argument("--target", action="append", choices=[*C_TARGETS, *PYTHON_TARGETS])
     parser.add_argument("--kept", type=Path, help="folder for inputs worth keeping")
     parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--has-libfuzzer", action="store_true", help="only tell by the status")
     arguments = parser.parse_args()
+    if arguments.has_libfuzzer:
+        with tempfile.TemporaryDirectory() as name:
+            return int(not has_libfuzzer(Path(name)))
     limit = [f"-max_total_time={arguments.seconds}"]
     if arguments.runs:
         limit = [f"-runs={arguments.runs}"]
