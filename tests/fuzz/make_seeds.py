@@ -30,6 +30,8 @@ def containers() -> dict[str, bytes]:
     golden = Path(__file__).parents[1] / "golden"
     files = {name: (golden / f"v1-{name}.dcnn").read_bytes() for name in ("nooks", "nothing")}
     files["dtypes"] = dc.compress({d.name: np.arange(2).astype(d) for d in DTYPES}).to_bytes()
+    metadata = {" é": [1, None, 0.5, True], "a": {"b": "\ud800"}}
+    files["metadata"] = dc.compress({}, metadata=metadata).to_bytes()
     rng = np.random.default_rng(0)
     weights = rng.choice([-1, 0.5, 2, 3], size=(12, 20)) * (rng.random((12, 20)) < 0.3)
     tensor = dc.compress({"w": weights}, dc.Config(dc.TensorConfig(min_size=0)))

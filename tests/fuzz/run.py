@@ -35,6 +35,7 @@ PYTHON_TARGETS = {
     "npz": 1200,
     "records": 1200,
 }
+NO_READER = 3
 SANITIZERS = ["-fsanitize=fuzzer-no-link,address,undefined", "-fno-sanitize-recover=undefined"]
 ENVIRONMENT = {
     # Nothing is freed in the kernels: a long quarantine only costs the processor's cache.
@@ -85,8 +86,11 @@ def has_libfuzzer(folder: Path) -> bool:
 def has_reader(target: str) -> bool:
     """Tell whether the package has what a target reads with; other branches may lack it."""
     program = f"import sys; sys.path[0] = {str(HERE.parent)!r}; import fuzz.{target} as t"
-    program += "; sys.exit(not getattr(t, 'available', True))"
-    return subprocess.run([sys.executable, "-c", program]).returncode == 0
+    program += f"; sys.exit(0 if getattr(t, 'available', True) else {NO_READER})"
+    status = subprocess.run([sys.executable, "-c", program]).returncode
+    if status not in (0, NO_READER):
+        sys.exit(f"FAILED: the target {target} can't be imported")
+    return status == 0
 
 
 def fuzz(target: str, program: list[str], limit: list[str], kept: Path, folder: Path) -> Result:
