@@ -273,10 +273,11 @@ def _parse_record(cursor: Cursor, previous: bytes, offset: int) -> tuple[TensorE
     if rank > MAX_RANK:
         raise cursor.error(f"tensor {name!r}: rank {rank} is above {MAX_RANK}")
     shape = tuple(cursor.varint(f"shape of tensor {name!r}") for _ in range(rank))
-    unit = DTYPES[dtype].itemsize if encoding == RAW else 1
-    if math.prod(axis for axis in shape if axis) * unit >= 1 << 63:
-        what = "bytes" if encoding == RAW else "elements"
-        raise cursor.error(f"tensor {name!r}: shape {shape} has 2**63 {what} or more")
+    product = math.prod(axis for axis in shape if axis)
+    if product >= 1 << 63:
+        raise cursor.error(f"tensor {name!r}: shape {shape} has 2**63 elements or more")
+    if encoding == RAW and product * DTYPES[dtype].itemsize >= 1 << 63:  # more than NumPy can hold
+        raise cursor.error(f"tensor {name!r}: shape {shape} has 2**63 bytes or more")
     data_bytes = cursor.varint(f"data size of tensor {name!r}")
     record = bytes(cursor.data[start : cursor.offset])
     return TensorEntry(name, encoding, DTYPES[dtype], shape, data_bytes, offset, record), encoded
