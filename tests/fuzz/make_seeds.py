@@ -68,7 +68,7 @@ def lists_of_layers() -> dict[str, bytes]:
     relu = {"name": "r", "type": "ReLU", "of": [1.5, None, {"é": True}]}
     return {
         "layers": json.dumps([convolution | {"kernel": 3, "group": 2}, relu, product]).encode(),
-        "large": json.dumps([product | {"in_channels": 2**31, "out_channels": 2**31}]).encode(),
+        "large": json.dumps([product | {"in_channels": 2**32, "out_channels": 2**31 - 1}]).encode(),
         "utf-16": json.dumps([product]).encode("utf-16"),
     }
 
