@@ -20,7 +20,10 @@ def main() -> None:
     if hasattr(module, "mutate"):
 
         def mutator(data: bytes, max_size: int, seed: int) -> bytes:
-            return module.mutate(data, max_size, random.Random(seed), atheris.Mutate)
+            try:
+                return module.mutate(data, max_size, random.Random(seed), atheris.Mutate)
+            except Exception:  # would hang; what a reader does wrong shows up when it runs
+                return atheris.Mutate(data, max_size)
 
         options["custom_mutator"] = mutator
     atheris.Setup(sys.argv, module.test_one_input, **options)
