@@ -1,7 +1,7 @@
 """One compressed tensor <-> its record in a file: the last stages, entropy coding included."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,7 +10,6 @@ from .coders import Code
 from .compressed import CompressedTensor
 from .container import (
     BITMASK,
-    CODERS,
     DENSE,
     RELATIVE,
     SYMBOLS_PER_BYTE,
@@ -20,7 +19,7 @@ from .container import (
 )
 from .container_layout import block_count, block_size, fixed_width, stream_bits, stream_symbols
 from .errors import ArgumentError, FormatError
-from .tensors import FIXED_WIDTH, MAX_BITS, Int64Array, SharedWeights, UInt8Array
+from .tensors import HUFFMAN, MAX_BITS, RANS, Int64Array, SharedWeights, UInt8Array
 
 
 @dataclass(frozen=True)
@@ -40,35 +39,39 @@ def encode(tensor: CompressedTensor, coding: Coding) -> SharedRecord:
     tensor : CompressedTensor
     coding : Coding
         With blocks of a size that leaves only one, a relative tensor whose gaps have the
-        same width keeps its fillers as they are; otherwise they are placed anew.
+        same width keeps its fillers as they are; otherwise they are placed anew. Where rANS
+        would put more symbols into a byte than a file may, Huffman codes take its place.
 
     Returns
     -------
     SharedRecord
 
-    Raises
-    ------
-    ArgumentError
-        If a coder packs more symbols to a byte than the format allows.
     """
     blocks = list(block_symbols(tensor, coding))
     codes = make_codes(coding, len(tensor.codebook) - 1, blocks)
-    coded = tuple(
-        Block(block.count, _coded(codes[0], block.labels), _coded(codes[1], block.positions))
-        for block in blocks
+    labels = [codes[0].encode(block.labels) for block in blocks]
+    positions = [codes[1].encode(block.positions) for block in blocks]
+    if coding.label_coder == RANS and not _bounded([b.labels for b in blocks], labels):
+        return encode(tensor, replace(coding, label_coder=HUFFMAN))
+    if coding.position_coder == RANS and not _bounded([b.positions for b in blocks], positions):
+        return encode(tensor, replace(coding, position_coder=HUFFMAN))
+    counts = [block.count for block in blocks]
+    return SharedRecord(
+        tensor.shape,
+        tensor.codebook,
+        coding,
+        codes[0].table(),
+        codes[1].table(),
+        tuple(map(Block, counts, labels, positions)),
     )
-    tables = codes[0].table(), codes[1].table()
-    return SharedRecord(tensor.shape, tensor.codebook, coding, *tables, coded)
 
 
-def _coded(code: Code, symbols: UInt8Array) -> bytes:
-    data = code.encode(symbols)
-    if code.coder != FIXED_WIDTH and len(symbols) > SYMBOLS_PER_BYTE * len(data):
-        raise ArgumentError(
-            f"{len(symbols)} symbols in {len(data)} bytes: more than {SYMBOLS_PER_BYTE} to a byte "
-            f"have no place in a file; choose another coder than {CODERS[code.coder]}"
-        )
-    return data
+def _bounded(symbols: list[UInt8Array], streams: list[bytes]) -> bool:
+    """Tell whether no stream has more symbols to a byte than a file may hold."""
+    return all(
+        len(one) <= SYMBOLS_PER_BYTE * len(stream)
+        for one, stream in zip(symbols, streams, strict=True)
+    )
 
 
 def make_codes(coding: Coding, k: int, blocks: list[BlockSymbols]) -> tuple[Code, Code]:

@@ -152,11 +152,11 @@ Whatever breaks a rule above; every count and size is compared with what is left
 before anything is allocated for it. In particular: another magic or an unknown version; a
 CRC that doesn't match; bytes missing or left over, of the file, the header, a tensor, a
 chunk, a table or a stream; a varint longer than needed; metadata that isn't an object, or
-has NaN or Infinity; names that are empty, not UTF-8, twice the same, or share more bytes
-with the one before than they say; unknown dtypes, encodings and coders; bools other than 0
-and 1; centroids that aren't finite; lengths or levels that no code has; symbols outside
-their alphabet; entries outside their block; a mask with another number of bits than S;
-unused bits that aren't 0; more than 64 symbols to a byte.
+has NaN, Infinity or a number beyond float64's range; names that are empty, not UTF-8, twice
+the same, or share more bytes with the one before than they say; unknown dtypes, encodings and
+coders; bools other than 0 and 1; centroids that aren't finite; lengths or levels that no code
+has; symbols outside their alphabet; entries outside their block; a mask with another number of
+bits than S; unused bits that aren't 0; more than 64 symbols to a byte.
 
 What isn't refused, though our writer doesn't do it: fillers where none is needed, centroids
 that no label names or that occur twice, codes of symbols that occur nowhere, blocks of
