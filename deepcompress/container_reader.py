@@ -5,7 +5,6 @@ checked without decoding a stream is refused here, and every size is compared
 with what is left of the file before anything is allocated for it.
 """
 
-import json
 import math
 import zlib
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from . import strict_json
 from .container import (
     CRC,
     DTYPES,
@@ -227,8 +227,8 @@ def _parse_header(start: Cursor) -> tuple[dict[str, TensorEntry], dict[str, Any]
         raise ChecksumError(f"{start.what}: checksum of the header doesn't match")
     text = cursor.take(cursor.varint("size of the metadata"), "metadata")
     try:
-        metadata = json.loads(str(text, "utf-8"), parse_constant=_no_json)
-    except (ValueError, RecursionError) as error:
+        metadata = strict_json.parse(str(text, "utf-8"))
+    except ValueError as error:
         raise cursor.error(f"metadata isn't JSON in UTF-8: {error}") from None
     if not isinstance(metadata, dict):
         raise cursor.error("metadata isn't a JSON object")
@@ -248,11 +248,6 @@ def _parse_header(start: Cursor) -> tuple[dict[str, TensorEntry], dict[str, Any]
         offset += entry.data_bytes
     cursor.end()
     return entries, metadata, sections
-
-
-def _no_json(constant: str) -> None:
-    """Refuse NaN and infinities, which Python's parser would take."""
-    raise ValueError(f"{constant} has no JSON form")
 
 
 def _parse_record(cursor: Cursor, previous: bytes, offset: int) -> tuple[TensorEntry, bytes]:
@@ -278,8 +273,11 @@ def _parse_record(cursor: Cursor, previous: bytes, offset: int) -> tuple[TensorE
     if rank > MAX_RANK:
         raise cursor.error(f"tensor {name!r}: rank {rank} is above {MAX_RANK}")
     shape = tuple(cursor.varint(f"shape of tensor {name!r}") for _ in range(rank))
-    if math.prod(axis for axis in shape if axis) >= 1 << 63:
+    product = math.prod(axis for axis in shape if axis)
+    if product >= 1 << 63:
         raise cursor.error(f"tensor {name!r}: shape {shape} has 2**63 elements or more")
+    if encoding == RAW and product * DTYPES[dtype].itemsize >= 1 << 63:  # more than NumPy can hold
+        raise cursor.error(f"tensor {name!r}: shape {shape} has 2**63 bytes or more")
     data_bytes = cursor.varint(f"data size of tensor {name!r}")
     record = bytes(cursor.data[start : cursor.offset])
     return TensorEntry(name, encoding, DTYPES[dtype], shape, data_bytes, offset, record), encoded

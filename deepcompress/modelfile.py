@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from . import coding
 from .compressed import CompressedTensor
-from .container import RAW, RELATIVE, Coding
+from .container import BITMASK, RAW, RELATIVE, Coding
 from .container_layout import block_size
 from .container_reader import Reader, TensorEntry
 from .errors import ArgumentError, DataError, FormatError
@@ -146,9 +146,21 @@ def decoding_bytes(
     blocks = range(first, len(head.blocks) if stop is None else stop)
     entries = sum(head.blocks[block].count for block in blocks)
     elements = max((block_size(size, head.coding.block_bits, b) for b in blocks), default=0)
+    span = sum(block_size(size, head.coding.block_bits, b) for b in blocks)
     scratch = 0 if head.coding.encoding == RELATIVE else elements
     # Labels, gaps and flags of a byte, positions of eight with their copies, per entry.
+    entries += _most_fillers(head.coding, span, len(blocks))
     return 64 * entries + 16 * scratch + entry.data_bytes + 65536
+
+
+def _most_fillers(coding: Coding, span: int, blocks: int) -> int:
+    """Return a bound on the fillers that blocks of `span` elements need beyond their own.
+
+    A file needs none from one block to the next, what is in memory does; and a mask has none.
+    """
+    if coding.encoding == BITMASK:
+        return span // 2  # as many as gaps of one bit need; a wider one is taken for fewer bits
+    return span >> coding.gap_bits if coding.encoding == RELATIVE and blocks > 1 else 0
 
 
 @contextmanager

@@ -1,0 +1,224 @@
+/* dc_validate, against its definition; what passes is laid out and goes to every product there
+ * is.
+ *
+ * Centroids and x are small integers, so that all sums are exact in any order and the products
+ * must be equal to naive ones, not only close. What must not count is huge in the columns of x
+ * in which no weight lies, and NaN between the rows of X. */
+#include <float.h>
+#include <math.h>
+
+#include "fuzz.h"
+
+#define MAX_CENTROIDS 256
+
+/* The first entry that breaks a rule, labels first, or that all is well. `positions` has room
+ * for all entries; those of a tensor that is valid are written. */
+static enum dc_status check(const struct dc_tensor *w, int64_t *positions, size_t *at)
+{
+    for (size_t i = 0; i < (size_t)w->entries; i++)
+        if (packed_value(w->labels, i, w->label_bits) >= w->centroids) {
+            *at = i;
+            return DC_BAD_LABEL;
+        }
+    __extension__ __int128 position = -1;
+    for (size_t i = 0; i < (size_t)w->entries; i++) {
+        position += packed_value(w->gaps, i, w->gap_bits) + 1;
+        if (position >= w->rows * w->cols) {
+            *at = i;
+            return DC_BAD_POSITION;
+        }
+        positions[i] = (int64_t)position;
+    }
+    return DC_OK;
+}
+
+static float x_value(size_t col, size_t j)
+{
+    return (float)((int)((col * 7 + j * 3) % 15) - 7);
+}
+
+/* 1 for each column in which a weight lies. */
+static uint8_t *used_columns(const struct dc_tensor *w, const int64_t *positions)
+{
+    uint8_t *used = calloc((size_t)w->cols + 1, 1);
+    for (size_t i = 0; i < (size_t)w->entries; i++)
+        if (packed_value(w->labels, i, w->label_bits))
+            used[positions[i] % w->cols] = 1;
+    return used;
+}
+
+/* Element (row, j) of the product. All at once, in `sums` of shape (rows, n). */
+static void naive(const struct dc_tensor *w, const int64_t *positions, size_t n, float *sums)
+{
+    memset(sums, 0, (size_t)w->rows * n * sizeof *sums);
+    for (size_t i = 0; i < (size_t)w->entries; i++) {
+        unsigned label = packed_value(w->labels, i, w->label_bits);
+        for (size_t j = 0; label && j < n; j++)
+            sums[(size_t)(positions[i] / w->cols) * n + j] +=
+                w->codebook[label] * x_value((size_t)(positions[i] % w->cols), j);
+    }
+}
+
+static size_t matrix_bytes(size_t rows, size_t ld, size_t n)
+{
+    return rows && n ? ((rows - 1) * ld + n) * sizeof(float) : 0;
+}
+
+/* A layout and what it borrows. */
+struct laid_out {
+    struct dc_layout layout;
+    uint8_t *data;
+    uint64_t *starts;
+    uint32_t *order;
+    size_t data_bytes, starts_bytes, order_bytes, parts;
+};
+
+/* Rows in descending order of their counts, equal ones as they are. */
+static void sort_rows(const uint32_t *counts, size_t rows, uint32_t *order)
+{
+    for (size_t r = 0; r < rows; r++) {
+        size_t at = r;
+        for (; at > 0 && counts[order[at - 1]] < counts[r]; at--)
+            order[at] = order[at - 1];
+        order[at] = (uint32_t)r;
+    }
+}
+
+/* In lanes with gaps of `gap_bits`, or for 0 in masks. */
+static struct laid_out lay_out(const struct dc_tensor *w, unsigned gap_bits)
+{
+    size_t rows = (size_t)w->rows, masks = ((size_t)w->cols + 63) / 64;
+    unsigned label_bits = 1;
+    while (w->centroids > 1u << label_bits)
+        label_bits++;
+    struct laid_out it = {.parts = gap_bits ? (rows + 15) / 16 : rows};
+    it.order_bytes = gap_bits ? rows * sizeof *it.order : 0;
+    it.starts_bytes = (it.parts + 1) * sizeof *it.starts;
+    it.order = exact(it.order_bytes);
+    it.starts = exact(it.starts_bytes);
+    uint32_t *counts = exact(9 * rows * sizeof *counts), *mine = counts + gap_bits * rows;
+    uint32_t *places = exact(rows * sizeof *places);
+    dc_layout_counts(w, counts);
+    if (gap_bits) {
+        sort_rows(mine, rows, it.order);
+        for (size_t i = 0; i < rows; i++)
+            places[it.order[i]] = (uint32_t)i;
+    }
+    it.starts[0] = gap_bits ? 0 : 8 * rows * masks;
+    for (size_t p = 0; p < it.parts; p++)
+        it.starts[p + 1] = it.starts[p] + (gap_bits ? (mine[it.order[16 * p]] + 3) / 4 * 8 *
+                                                          (gap_bits + label_bits)
+                                                    : mine[p]);
+    it.data_bytes = it.starts[it.parts] + 64;
+    it.data = exact(it.data_bytes);
+    memset(it.data, 0, it.data_bytes);
+    if (gap_bits)
+        dc_layout_lanes(w, gap_bits, label_bits, places, it.starts, it.data);
+    else
+        dc_layout_masks(w, it.starts, it.data);
+    for (size_t i = it.data_bytes - 64; i < it.data_bytes; i++)
+        require(it.data[i] == 0);
+    it.layout = (struct dc_layout){w->rows, w->cols, w->codebook, it.data, it.starts, it.order,
+                                   w->centroids, (uint8_t)gap_bits,
+                                   (uint8_t)(gap_bits ? label_bits : 8)};
+    release(counts, 9 * rows * sizeof *counts);
+    release(places, rows * sizeof *places);
+    return it;
+}
+
+/* `n` 0 stands for a vector, else the columns are n - 1; `it` NULL for no layout. */
+static void multiply(int isa, const struct dc_tensor *w, const struct laid_out *it,
+                     const int64_t *positions, const uint8_t *used, size_t n, size_t ldx,
+                     size_t ldy)
+{
+    int is_vector = n == 0;
+    n = is_vector ? 1 : n - 1;
+    ldx = is_vector ? 1 : n + ldx;
+    ldy = is_vector ? 1 : n + ldy;
+    size_t rows = (size_t)w->rows, cols = (size_t)w->cols;
+    size_t x_bytes = matrix_bytes(cols, ldx, n), y_bytes = matrix_bytes(rows, ldy, n);
+    float *x = exact(x_bytes), *y = exact(y_bytes), *sums = malloc(rows * n * sizeof *sums + 1);
+    for (size_t i = 0; i < x_bytes / sizeof *x; i++)
+        x[i] = i % ldx >= n ? NAN : used[i / ldx] ? x_value(i / ldx, i % ldx) : FLT_MAX;
+    naive(w, positions, n, sums);
+
+    enum dc_status status = DC_OK;
+    if (!it && is_vector)
+        dc_spmv_flat(w, x, y);
+    else if (!it)
+        dc_spmm_flat(w, x, ldx, y, ldy, n);
+    else
+        /* In two steps, since a result doesn't depend on them. */
+        for (size_t k = 0; k < 2; k++) {
+            size_t first = k ? it->parts / 2 : 0, last = k ? it->parts : it->parts / 2;
+            status = is_vector
+                         ? dc_spmv((enum dc_isa)isa, &it->layout, x, y, first, last)
+                         : dc_spmm((enum dc_isa)isa, &it->layout, x, ldx, y, ldy, n, first, last);
+        }
+    require(status == (!it || dc_isa_available((enum dc_isa)isa) ? DC_OK : DC_NO_ISA));
+    for (size_t i = 0; i < y_bytes / sizeof *y; i++) {
+        if (status == DC_OK && i % ldy < n)
+            require(y[i] == sums[i / ldy * n + i % ldy]);
+        else
+            require(untouched((const uint8_t *)(y + i), sizeof *y));
+    }
+    release(x, x_bytes);
+    release(y, y_bytes);
+    free(sums);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct input in = {data, size};
+    struct dc_tensor w = {0};
+    unsigned widths = take(&in), large = take(&in);
+    w.label_bits = (uint8_t)(widths % 8 + 1);
+    w.gap_bits = (uint8_t)(widths / 8 % 8 + 1);
+    w.centroids = take(&in) % (1u << w.label_bits) + 1;
+    w.rows = take(&in);
+    w.cols = take(&in);
+    /* Few columns for large tensors: what the fuzzer does in a second counts. */
+    size_t most = 600 / (size_t)(w.rows + w.cols + 1) + 1;
+    size_t n = take(&in) % (most < 20 ? most : 20), ldx = take(&in) % 3, ldy = take(&in) % 3;
+    if (large == 1) /* too large for a product, not for the validator */
+        w.rows = w.cols ? INT64_MAX / w.cols : INT64_MAX;
+    w.entries = take(&in);
+
+    size_t label_bytes = ((size_t)w.entries * w.label_bits + 7) / 8;
+    size_t gap_bytes = ((size_t)w.entries * w.gap_bits + 7) / 8;
+    size_t codebook_bytes = w.centroids * sizeof(float);
+    uint8_t *gaps = take_exact(&in, gap_bytes), *labels = take_exact(&in, label_bytes);
+    float *codebook = exact(codebook_bytes);
+    for (uint32_t c = 0; c < w.centroids; c++)
+        codebook[c] = c ? (float)((int)(c % 31) - 15) : 0.0f;
+    w.gaps = gaps;
+    w.labels = labels;
+    w.codebook = codebook;
+
+    int64_t positions[MAX_CENTROIDS];
+    size_t at = SIZE_MAX, expected_at = SIZE_MAX;
+    enum dc_status status = dc_validate(&w, &at);
+    require(status == check(&w, positions, &expected_at));
+    require(at == expected_at);
+    if (status == DC_OK && large != 1) {
+        uint8_t *used = used_columns(&w, positions);
+        multiply(0, &w, NULL, positions, used, 0, 0, 0);
+        multiply(0, &w, NULL, positions, used, n + 1, ldx, ldy);
+        unsigned gap_bits = large % 9;
+        if (gap_bits || w.centroids <= 32) {
+            struct laid_out it = lay_out(&w, gap_bits);
+            for (int isa = 0; isa < DC_ISA_COUNT; isa++) {
+                multiply(isa, &w, &it, positions, used, 0, 0, 0);
+                multiply(isa, &w, &it, positions, used, n + 1, ldx, ldy);
+            }
+            release(it.data, it.data_bytes);
+            release(it.starts, it.starts_bytes);
+            release(it.order, it.order_bytes);
+        }
+        free(used);
+    }
+    release(gaps, gap_bytes);
+    release(labels, label_bytes);
+    release(codebook, codebook_bytes);
+    return 0;
+}
