@@ -56,17 +56,20 @@ ALWAYS_INLINE void lanes_product(const struct dc_layout *w, const float *x, floa
         const uint8_t *end = w->data + w->starts[g + 1];
         for (const uint8_t *gaps = w->data + w->starts[g]; gaps < end;) {
             const uint8_t *labels = gaps + 8 * gap_bits;
-            for (size_t l = 0; l < lanes; l++) {
-                uint64_t gap = load_lane(gaps, l, gap_bits);
-                uint64_t label = load_lane(labels, l, label_bits);
-                const float *p = at[l];
-                float sum = sums[l];
-                for (unsigned step = 0; step < DC_STEPS; step++) {
-                    p += gap >> step * gap_bits & gap_mask;
-                    sum += codebook[label >> step * label_bits & label_mask] * *p;
+            /* Of two lanes, as their values begin at a byte. */
+            for (size_t l = 0; l < lanes; l += 2) {
+                uint64_t gap = dc_load8(gaps + l / 2 * gap_bits);
+                uint64_t label = dc_load8(labels + l / 2 * label_bits);
+                for (unsigned i = 0; i < 2 * DC_STEPS; i += DC_STEPS) {
+                    const float *p = at[l + i / DC_STEPS];
+                    float sum = sums[l + i / DC_STEPS];
+                    for (unsigned k = i; k < i + DC_STEPS; k++) {
+                        p += gap >> k * gap_bits & gap_mask;
+                        sum += codebook[label >> k * label_bits & label_mask] * *p;
+                    }
+                    at[l + i / DC_STEPS] = p;
+                    sums[l + i / DC_STEPS] = sum;
                 }
-                at[l] = p;
-                sums[l] = sum;
             }
             gaps = labels + 8 * label_bits;
         }
