@@ -8,7 +8,15 @@ import numpy as np
 from . import coders, relindex
 from .coders import Code
 from .compressed import CompressedTensor
-from .container import BITMASK, DENSE, RELATIVE, Block, Coding, SharedRecord
+from .container import (
+    BITMASK,
+    DENSE,
+    RELATIVE,
+    SYMBOLS_PER_BYTE,
+    Block,
+    Coding,
+    SharedRecord,
+)
 from .container_layout import block_count, block_size, fixed_width, stream_bits, stream_symbols
 from .errors import ArgumentError, FormatError
 from .tensors import MAX_BITS, Int64Array, SharedWeights, UInt8Array
@@ -36,20 +44,26 @@ def encode(tensor: CompressedTensor, coding: Coding) -> SharedRecord:
     Returns
     -------
     SharedRecord
+
+    Raises
+    ------
+    ArgumentError
+        If a stream had more symbols to a byte than a file may have.
     """
-    blocks = list(block_symbols(tensor, coding))
-    codes = make_codes(coding, len(tensor.codebook) - 1, blocks)
-    return SharedRecord(
-        tensor.shape,
-        tensor.codebook,
-        coding,
-        codes[0].table(),
-        codes[1].table(),
-        tuple(
-            Block(block.count, codes[0].encode(block.labels), codes[1].encode(block.positions))
-            for block in blocks
-        ),
-    )
+    symbols = list(block_symbols(tensor, coding))
+    codes = make_codes(coding, len(tensor.codebook) - 1, symbols)
+    blocks = []
+    for block in symbols:
+        coded = codes[0].encode(block.labels), codes[1].encode(block.positions)
+        for stream, of in zip(coded, (block.labels, block.positions), strict=True):
+            if len(of) > SYMBOLS_PER_BYTE * len(stream):
+                raise ArgumentError(
+                    f"{len(of)} symbols would take {len(stream)} bytes, but a reader takes at "
+                    f"most {SYMBOLS_PER_BYTE} to a byte; choose another coder"
+                )
+        blocks.append(Block(block.count, *coded))
+    tables = codes[0].table(), codes[1].table()
+    return SharedRecord(tensor.shape, tensor.codebook, coding, *tables, tuple(blocks))
 
 
 def make_codes(coding: Coding, k: int, blocks: list[BlockSymbols]) -> tuple[Code, Code]:
