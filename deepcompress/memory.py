@@ -20,7 +20,7 @@ RANS_BYTES = 3 << 17  # the reference decoder's list of all slots
 HUFFMAN_BYTES = 74  # the reference decoder's list of bits, for each byte of a stream
 ENTRY_BYTES = 54  # positions and labels, and what makes gaps of them
 FILLER_BYTES = 36  # gap, label and flag, and their check
-PACKED_BYTES = {"native": 8, "reference": 36}  # an entry whose gap is taken as it is
+PACKED_BYTES = 36  # an entry whose gap is taken as it is, in the reference's check
 
 
 def raw_bytes(entry: TensorEntry, elements: int) -> int:
@@ -55,14 +55,15 @@ def decoding_bytes(
     reading = 12 * entries
     if coding.encoding == BITMASK:
         reading += 4 * max(elements, default=0)
-    backend = native.backend()
-    if backend == "reference":
+    packing = 0
+    if not native.active():
+        packing = PACKED_BYTES * entries
         coders = coding.label_coder, coding.position_coder
         longest = max((max(part.label_bytes, part.position_bytes) for part in parts), default=0)
         reading += HUFFMAN_BYTES * longest * (HUFFMAN in coders)
         fixed += RANS_BYTES * (RANS in coders)
     if coding.encoding == RELATIVE and len(head.blocks) == 1 and not is_part:
-        return fixed + max(reading, PACKED_BYTES[backend] * entries)
+        return fixed + max(reading, packing)
     # Zeros after the last entry take no fillers, and gaps say how far it may be at most.
     while len(elements) > 1 and not parts[len(elements) - 1].count:
         elements.pop()
