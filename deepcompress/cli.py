@@ -6,7 +6,7 @@ with ``--json`` there is also an object with ``error``, the message, and ``kind`
 name of its class in `errors`, on standard output. Exit status:
 
 - 0: done;
-- 1: a file isn't valid, or the system failed (disk full);
+- 1: a file isn't valid, a check failed, two files differ, or the system failed (disk full);
 - 2: the command has to change: an unknown option or choice, a file, data or a backend
   that isn't there, an ``--out`` that can't be used;
 - 130: interrupted (Ctrl-C); 141: nobody reads the answer any more (``… | head``).
@@ -18,8 +18,9 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from . import __version__, commands, conversion, recipes
+from . import __version__, commands, conversion, differences, recipes, verification
 from .atomic import canonical_json
+from .container import CODERS
 from .errors import ArgumentError, DeepCompressError, FormatError, OutputError
 
 PROGRAM = "deepcompress"
@@ -46,8 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = vars(_parser().parse_args(arguments))
         command, _ = options.pop("command"), options.pop("json")
+        if as_json and "alternatives" in options:
+            options["alternatives"] = True  # a table for the few in text, no clutter in JSON
         answer = command(**options)
-        return _print(canonical_json(answer.values) if as_json else answer.text + "\n", DONE)
+        text = canonical_json(answer.values) if as_json else answer.text + "\n"
+        return _print(text, FAILED if answer.failed else DONE)
     except KeyboardInterrupt:
         resumable = arguments[:1] in RESUMABLE
         hint = "; the same command goes on where it stopped" if resumable else ""
@@ -130,19 +134,32 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--holdout", type=_whole(0), default=0, metavar="N", help=holdout)
 
     inspect = add(commands.inspect, "show a file's tensors and where its bytes go")
-    verify = add(commands.verify, "check a file: checksums, decoding, encoding again")
+    verify = add(verification.verify, "check a file: checksums, decoding, encoding again")
     evaluate = add(commands.evaluate, "measure a file's network, with its weights packed")
     decompress = add(commands.decompress, "write a file's tensors, dense, as an npz file")
     for subparser in (inspect, verify, evaluate, decompress):
         subparser.add_argument("file", metavar="FILE", help="a .dcnn file")
+    inspect.add_argument("--codes", action="store_true", help="list the codes, symbol by symbol")
+    other = "list what every encoding, gap width and coder would have cost; JSON always does"
+    inspect.add_argument("--alternatives", action="store_true", help=other)
+    against = "a .dcnn or an npz file: also say how far the tensors are from those in it"
+    verify.add_argument("--against", metavar="ORIGINAL", help=against)
     evaluate.add_argument("--data", metavar="DIR", help=f"{data}; not used for the demo's network")
     decompress.add_argument("-o", dest="out", metavar="OUT.npz", required=True)
 
-    convert = add(conversion.convert, "write a .net file of the paper's authors as .dcnn, or back")
+    convert = add(
+        conversion.convert, "a .net file of the paper's authors to .dcnn and back, or .dcnn anew"
+    )
     convert.add_argument("file", metavar="FILE", help="a .net or a .dcnn file")
     layers = "the layers of a .net file, in its order; see formats/layers.py"
     convert.add_argument("--layers", metavar="LAYERS.json", help=layers)
+    coder = "the strongest coder of OUT.dcnn, chosen anew for each tensor"
+    convert.add_argument("--coder", choices=CODERS, help=coder)
     convert.add_argument("-o", dest="out", metavar="OUT", required=True, help="OUT.dcnn or OUT.net")
+
+    diff = add(differences.diff, "compare two files, tensor by tensor")
+    diff.add_argument("a", metavar="A", help="a .dcnn file")
+    diff.add_argument("b", metavar="B", help="another one")
 
     add(commands.info, "show the versions and the backend in use")
     return parser

@@ -175,11 +175,11 @@ class CompressedTensor:
             If that much memory can't be had: a shape of any size fits a small file.
         """
         try:
-            dense = np.zeros(self.size, np.float32)
+            dense = np.zeros(self.shape, np.float32)
         except (MemoryError, ValueError) as error:  # ValueError beyond NumPy's largest size
             raise ArgumentError(f"can't hold {self.shape} densely: {error}") from None
-        dense[self.positions()] = self.codebook[self.labels()]
-        return dense.reshape(self.shape)
+        dense.reshape(-1)[self.positions()] = self.codebook[self.labels()]
+        return dense
 
     def to_scipy_csr(self) -> "csr_array":
         """Return the (R, C) matrix of the surviving weights in SciPy's form.

@@ -135,8 +135,11 @@ def _parse_record(cursor: Cursor, previous: bytes, offset: int) -> tuple[TensorE
     if rank > MAX_RANK:
         raise cursor.error(f"tensor {name!r}: rank {rank} is above {MAX_RANK}")
     shape = tuple(cursor.varint(f"shape of tensor {name!r}") for _ in range(rank))
-    if math.prod(axis for axis in shape if axis) >= 1 << 63:
+    product = math.prod(axis for axis in shape if axis)
+    if product >= 1 << 63:
         raise cursor.error(f"tensor {name!r}: shape {shape} has 2**63 elements or more")
+    if encoding == RAW and product * DTYPES[dtype].itemsize >= 1 << 63:  # more than NumPy can hold
+        raise cursor.error(f"tensor {name!r}: shape {shape} has 2**63 bytes or more")
     data_bytes = cursor.varint(f"data size of tensor {name!r}")
     size_bytes = math.prod(shape) * DTYPES[dtype].itemsize
     if encoding == RAW and data_bytes != raw_size(size_bytes):

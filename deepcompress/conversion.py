@@ -1,8 +1,10 @@
-"""The command ``convert``: the paper's authors' ``.net`` files to ours, and back."""
+"""The command ``convert``: the paper's authors' ``.net`` files to ours and back, and ours anew."""
 
 import os
+from dataclasses import replace
 
 from .atomic import write_bytes
+from .choice import Choice
 from .commands import Answer
 from .container import MAGIC
 from .errors import ArgumentError
@@ -10,9 +12,11 @@ from .formats import net
 from .formats.layers import load_layers
 from .pipeline import from_bytes, read_file
 
+_NO_LAYERS = "--layers is for reading a .net file, a .dcnn file has its shapes"
 
-def convert(file: str, out: str, layers: str | None = None) -> Answer:
-    """Write a ``.net`` file's tensors as a ``.dcnn`` file, or the other way round.
+
+def convert(file: str, out: str, layers: str | None = None, coder: str | None = None) -> Answer:
+    """Write a ``.net`` file as a ``.dcnn`` file, the other way round, or one of ours anew.
 
     Parameters
     ----------
@@ -21,6 +25,10 @@ def convert(file: str, out: str, layers: str | None = None) -> Answer:
         Its suffix says what is written, ``.dcnn`` or ``.net``.
     layers : str, optional
         The layers of a ``.net`` file, as for `formats.layers.load_layers`.
+    coder : str, optional
+        The strongest coder of the ``.dcnn`` file to write; each tensor takes the encoding,
+        gap width and coders up to it that have the fewest bytes. From a ``.dcnn`` file to
+        another it has to be given, as nothing else would change.
 
     Raises
     ------
@@ -38,14 +46,25 @@ def convert(file: str, out: str, layers: str | None = None) -> Answer:
     data = read_file(file)
     if suffix == ".dcnn":
         if data.startswith(MAGIC):
-            raise ArgumentError(f"{file}: is a .dcnn file already; -o OUT.net converts it")
-        if layers is None:
+            if coder is None:
+                raise ArgumentError(
+                    f"{file}: is a .dcnn file already; store it anew by --coder, or as -o OUT.net"
+                )
+            if layers is not None:
+                raise ArgumentError(_NO_LAYERS)
+            model = from_bytes(data, file)
+        elif layers is None:
             raise ArgumentError(f"{file}: a .net file has no shapes; name its layers by --layers")
-        model = net.read(data, load_layers(layers), file)
+        else:
+            model = net.read(data, load_layers(layers), file)
+        if coder is not None:
+            model = replace(model, storage=dict.fromkeys(model, Choice(coder)))
         content = model.to_bytes()
     else:
         if layers is not None:
-            raise ArgumentError("--layers is for reading a .net file, a .dcnn file has its shapes")
+            raise ArgumentError(_NO_LAYERS)
+        if coder is not None:
+            raise ArgumentError("--coder is for writing a .dcnn file, a .net file has its own code")
         model = from_bytes(data, file)
         try:
             content = net.write(model)

@@ -3,11 +3,14 @@
 import json
 from typing import Any
 
+from . import alternatives, code_listing
 from .container import CODERS, ENCODINGS, MAGIC, Record, SharedRecord
 from .container_layout import stream_bits
-from .container_reader import parse
+from .container_reader import Reader
 from .ledger import FP32_BYTES, PARTS, LayerRow, account, ledger
-from .report import align
+from .modelfile import ModelFile
+from .reasons import why
+from .report import align, printable
 
 TENSOR_COLUMNS = (
     ("name", "tensor", "{}"),
@@ -24,9 +27,13 @@ TENSOR_COLUMNS = (
     ("bytes", "bytes", "{:,}"),
     ("ratio", "ratio", "{:.1f}x"),
 )
+PRICES = ["tensor", "encoding", "gap bits", *CODERS]
+CODES = ["tensor", "stream", "coder", "symbol", "count", "bits"]
 
 
-def describe(data: bytes, what: str = "file") -> dict[str, Any]:
+def describe(
+    data: bytes, what: str = "file", *, codes: bool = False, prices: bool = False
+) -> dict[str, Any]:
     """Describe a ``.dcnn`` file in JSON's types.
 
     Parameters
@@ -35,6 +42,9 @@ def describe(data: bytes, what: str = "file") -> dict[str, Any]:
         The whole file.
     what : str
         Its name, for messages.
+    codes, prices : bool
+        Whether tensors have ``codes`` (see `code_listing.codes`) and ``alternatives`` (see
+        `alternatives.alternatives`; these take the longest).
 
     Returns
     -------
@@ -42,9 +52,9 @@ def describe(data: bytes, what: str = "file") -> dict[str, Any]:
         ``format_version``, ``file_bytes``, ``network`` (None if the metadata names none),
         ``metadata``; ``tensors``, a row for each (see `TENSOR_COLUMNS`; None where a raw
         tensor has no such thing; ``coders`` are those of labels and gaps; ``ratio`` is
-        against dense fp32); ``ledger``, rows of ``tensor``, ``part`` and ``bytes`` as from
-        `ledger.ledger`; ``parts``, the sum of each; ``stages``, ``reference_bytes`` and
-        ``ratio`` as from `ledger.account`.
+        against dense fp32; ``why`` is as from `reasons.why`); ``ledger``, rows of ``tensor``,
+        ``part`` and ``bytes`` as from `ledger.ledger`; ``parts``, the sum of each;
+        ``stages``, ``reference_bytes`` and ``ratio`` as from `ledger.account`.
 
     Raises
     ------
@@ -52,18 +62,32 @@ def describe(data: bytes, what: str = "file") -> dict[str, Any]:
         As `pipeline.load`.
     """
     books = account(data, what)
-    contents = parse(data, what)
+    reader, model = Reader(data, what), ModelFile(data, what)
+    contents = reader.contents()
     rows = ledger(data, what)
     parts = dict.fromkeys(PARTS, 0)
+    own_parts: dict[str, dict[str, int]] = {}
     for row in rows:
         parts[row.part] += row.size_bytes
-    records = contents.records.values()
+        own_parts.setdefault(row.tensor, {})[row.part] = row.size_bytes
+    tensors = []
+    for layer in books.layers:
+        record = contents.records[layer.layer]
+        tensor = _tensor(layer, record)
+        tensor["why"] = why(layer, record, own_parts[layer.layer], books.ratio)
+        if codes:
+            tensor["codes"] = code_listing.codes(record)
+        if prices:
+            tensor["alternatives"] = alternatives.alternatives(
+                model[layer.layer], record, reader.entries[layer.layer]
+            )
+        tensors.append(tensor)
     return {
         "format_version": data[len(MAGIC)],
         "file_bytes": len(data),
         "network": contents.metadata.get("network"),
         "metadata": contents.metadata,
-        "tensors": [_tensor(*pair) for pair in zip(books.layers, records, strict=True)],
+        "tensors": tensors,
         "ledger": [
             {"tensor": row.tensor, "part": row.part, "bytes": row.size_bytes} for row in rows
         ],
@@ -79,7 +103,7 @@ def format_description(description: dict[str, Any]) -> str:
     size, reference = description["file_bytes"], description["reference_bytes"]
     tensors = [[header for _, header, _ in TENSOR_COLUMNS]]
     for row in description["tensors"]:
-        row = row | {"name": _printable(row["name"]), "shape": "x".join(map(str, row["shape"]))}
+        row = row | {"name": printable(row["name"]), "shape": "x".join(map(str, row["shape"]))}
         tensors.append(
             ["-" if row[key] is None else form.format(row[key]) for key, _, form in TENSOR_COLUMNS]
         )
@@ -95,7 +119,26 @@ def format_description(description: dict[str, Any]) -> str:
         f"{description['ratio']:.1f}x smaller than dense fp32\n"
         f"metadata: {json.dumps(description['metadata'])}"
     )
-    return "\n\n".join([head, *map(align, (tensors, parts, stages))])
+    blocks = [head, *map(align, (tensors, parts, stages))]
+    rows = description["tensors"]
+    reasons = [f"{printable(row['name'])}: {row['why']}" for row in rows if row["why"]]
+    if reasons:
+        blocks.append("\n".join(["what shrank little, and why:", *reasons]))
+    for key, title, header, lines in (
+        (
+            "alternatives",
+            "bytes by the strongest coder (* the file's):",
+            PRICES,
+            alternatives.table,
+        ),
+        ("codes", "code tables:", CODES, code_listing.table),
+    ):
+        cells = [
+            [printable(row["name"]), *line] for row in rows for line in lines(row.get(key, []))
+        ]
+        if cells:
+            blocks.append(f"{title}\n{align([header, *cells])}")
+    return "\n\n".join(blocks)
 
 
 def _tensor(row: LayerRow, record: Record) -> dict[str, Any]:
@@ -121,8 +164,3 @@ def _tensor(row: LayerRow, record: Record) -> dict[str, Any]:
         "entries": sum(block.count for block in record.blocks),
         "fillers": row.fillers,
     } | values
-
-
-def _printable(name: str) -> str:
-    """Escape what could change the terminal or the table."""
-    return name if name.isprintable() else name.encode("unicode_escape").decode()

@@ -87,6 +87,11 @@ def align(cells: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
+def printable(name: str) -> str:
+    """Escape what could change the terminal or a table."""
+    return name if name.isprintable() else name.encode("unicode_escape").decode()
+
+
 def _summary(report: Mapping[str, Any]) -> str:
     stages = ("reference", "pruned", "quantized", "compressed")
     cells = [["network", *(f"{stage} error" for stage in stages), *SIZES]]

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 
 import deepcompress as dc
 from deepcompress import pipeline, relindex
+from deepcompress.container import CODERS
 from deepcompress.formats import net
 from deepcompress.formats.layers import WeightLayer
 from deepcompress.tensors import SharedWeights
@@ -347,6 +348,25 @@ def test_convert_there_and_back(tmp_path: Path, files: tuple[Path, Path]) -> Non
             np.testing.assert_array_equal(array, wanted, strict=True)
 
 
+@pytest.mark.parametrize("coder", CODERS)
+def test_convert_with_another_coder(tmp_path: Path, coder: str) -> None:
+    source, layers, packed, back = (
+        tmp_path / name for name in ("in.net", "layers.json", "out.dcnn", "back.net")
+    )
+    labels = [2 if index % 20 == 0 else 1 for index in range(2000)]  # one in each place
+    one = Contents((20, 100), [0.0, *map(float, range(1, 16))], [1.0] * 20, labels, [0] * 2000)
+    source.write_bytes(net_bytes([one]))
+    layer = {"name": "fire0/conv", "type": "InnerProduct", "in_channels": 100, "out_channels": 20}
+    layers.write_text(json.dumps([layer]))
+    arguments = ("convert", source, "--layers", layers, "--coder", coder, "-o", packed)
+    assert call(*arguments)[0] == 0
+    assert {how.label_coder for how in dc.load(packed).storage.values()} == {CODERS.index(coder)}
+    assert call("convert", packed, "-o", back)[0] == 0
+    assert back.read_bytes() == source.read_bytes()
+    error = fails(2, "convert", packed, "--coder", coder, "-o", back)
+    assert error.startswith("--coder is for writing a .dcnn file")
+
+
 def test_convert_used_wrongly(tmp_path: Path, files: tuple[Path, Path]) -> None:
     source, layers = files
     packed, link = tmp_path / "out.dcnn", tmp_path / "link.dcnn"
@@ -365,6 +385,8 @@ def test_convert_used_wrongly(tmp_path: Path, files: tuple[Path, Path]) -> None:
     out = tmp_path / "out.net"
     assert "--layers" in fails(2, "convert", packed, *with_layers, "-o", out)
     assert "already" in fails(2, "convert", packed, *with_layers, "-o", tmp_path / "x.dcnn")
+    again = ("convert", packed, "--coder", "fixed", "-o", tmp_path / "x.dcnn")
+    assert "--layers is for reading a .net" in fails(2, *again, *with_layers)
     dc.compress({"w": ONE}).save(packed)
     assert f"{packed}: " in (error := fails(2, "convert", packed, "-o", out))
     assert "tensor 'w'" in error

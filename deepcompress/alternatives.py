@@ -1,0 +1,93 @@
+"""What was chosen for a tensor, and what the other ways to store it would have cost."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .choice import Choice, prices
+from .compressed import CompressedTensor
+from .container import CODERS, ENCODINGS, Record, SharedRecord
+from .container_header import TensorEntry
+from .container_writer import raw_size
+from .cursor import varint
+from .ledger import FP32_BYTES
+from .modelfile import Tensor
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """One way to store a tensor.
+
+    Attributes
+    ----------
+    encoding : str
+        One of `container.ENCODINGS`; ``"raw"`` is dense float32, or a raw tensor's own dtype.
+    gap_bits : int or None
+        Only where the encoding is ``"relative"``.
+    coder : str or None
+        The strongest one allowed, each stream having the cheapest up to it; None for raw.
+    bytes : int
+        Of the tensor in the file, its record in the header included.
+    chosen : bool
+        Whether the file has it so; of several that would give the same bytes, the first.
+    """
+
+    encoding: str
+    gap_bits: int | None
+    coder: str | None
+    bytes: int
+    chosen: bool
+
+
+def alternatives(tensor: Tensor, record: Record, entry: TensorEntry) -> list[dict[str, Any]]:
+    """Return every way to store a tensor that was read from a file, priced.
+
+    Parameters
+    ----------
+    tensor : CompressedTensor or ndarray
+    record : Record
+    entry : TensorEntry
+        The same tensor's.
+
+    Returns
+    -------
+    list of dict
+        The fields of `Alternative`: raw, then by coder, encoding and gap width. What is
+        sure to cost more than another encoding isn't priced (see `choice`). Exactly one
+        is chosen.
+    """
+    if not isinstance(tensor, CompressedTensor) or not isinstance(record, SharedRecord):
+        own = Alternative("raw", None, None, len(entry.record) + entry.data_bytes, True)
+        return [asdict(own)]
+    without_size = len(entry.record) - len(varint(entry.data_bytes))
+
+    def total(data_bytes: int) -> int:
+        return without_size + len(varint(data_bytes)) + data_bytes
+
+    rows = [Alternative("raw", None, None, total(raw_size(FP32_BYTES * tensor.size)), False)]
+    coding = record.coding
+    is_found = False
+    for coder in CODERS:
+        for price in prices(tensor, Choice(coder, block_bits=coding.block_bits)):
+            encoding, gap_bits = ENCODINGS[price.coding.encoding], price.coding.gap_bits or None
+            is_chosen = not is_found and price.coding == coding
+            is_found |= is_chosen
+            rows.append(Alternative(encoding, gap_bits, coder, total(price.size_bytes), is_chosen))
+    if not is_found:  # coders that nobody would choose, or blocks of an odd size
+        strongest = CODERS[max(coding.label_coder, coding.position_coder)]
+        own_bytes = len(entry.record) + entry.data_bytes
+        name, gap_bits = ENCODINGS[coding.encoding], coding.gap_bits or None
+        rows.append(Alternative(name, gap_bits, strongest, own_bytes, True))
+    return [asdict(row) for row in rows]
+
+
+def table(rows: list[dict[str, Any]]) -> list[list[str]]:
+    """Return lines of encoding, gap width and bytes by coder; a star marks what was chosen."""
+    cells: dict[tuple[str, int | None], dict[str, str]] = {}
+    for row in rows:
+        text = f"{row['bytes']:,}{'*' if row['chosen'] else ' '}"
+        line = cells.setdefault((row["encoding"], row["gap_bits"]), {})
+        line[row["coder"] or CODERS[0]] = text
+    return [
+        [encoding, str(gap_bits or "-"), *(line.get(coder, "- ") for coder in CODERS)]
+        for (encoding, gap_bits), line in cells.items()
+    ]

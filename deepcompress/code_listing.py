@@ -1,0 +1,84 @@
+"""The codes of a tensor's streams, symbol by symbol."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from . import rans
+from .coders import Code
+from .coding import alphabets, decode_symbols, read_codes
+from .container import BITMASK, CODERS, DENSE, Record, SharedRecord
+from .tensors import FIXED_WIDTH, RANS
+
+
+def codes(record: Record) -> list[dict[str, Any]]:
+    """List what each symbol costs.
+
+    Parameters
+    ----------
+    record : Record
+
+    Returns
+    -------
+    list of dict
+        One for each stream, none for a raw tensor: ``stream`` (``"labels"``, ``"gaps"`` or
+        ``"mask"``), ``coder``, ``table_bytes``, and ``symbols``, rows of ``symbol``,
+        ``count`` and ``bits``. Bits are the length of a Huffman code, the width at fixed
+        width, and under rANS the probability p of the code as ``-log2(p)``, to three
+        digits. Symbols that neither occur nor have a code are left out.
+
+    Raises
+    ------
+    FormatError
+        If a table or a stream isn't valid.
+    """
+    if not isinstance(record, SharedRecord):
+        return []
+    both = zip(
+        ("labels", "mask" if record.coding.encoding == BITMASK else "gaps"),
+        read_codes(record),
+        alphabets(record.coding, len(record.codebook) - 1),
+        strict=True,
+    )
+    blocks = list(decode_symbols(record))
+    listed = []
+    for stream, code, alphabet in list(both)[: 1 if record.coding.encoding == DENSE else 2]:
+        counts = np.zeros(alphabet, np.int64)
+        for block in blocks:
+            symbols = block.labels if stream == "labels" else block.positions
+            counts += np.bincount(symbols, minlength=alphabet)
+        listed.append(
+            {
+                "stream": stream,
+                "coder": CODERS[code.coder],
+                "table_bytes": len(code.table()),
+                "symbols": [
+                    {"symbol": symbol, "count": int(counts[symbol]), "bits": bits}
+                    for symbol, bits in enumerate(_bits(code, alphabet))
+                    if counts[symbol] or (code.coder != FIXED_WIDTH and bits)
+                ],
+            }
+        )
+    return listed
+
+
+def _bits(code: Code, alphabet: int) -> list[float]:
+    """Return what each symbol costs, 0 for one that has no code."""
+    if code.coder == FIXED_WIDTH:
+        return [code.width] * alphabet
+    if code.coder == RANS:
+        shares = rans.frequencies(code.parameters).tolist()
+        return [
+            round(rans.PROBABILITY_BITS - math.log2(share), 3) if share else 0 for share in shares
+        ]
+    return list(map(int, code.parameters))
+
+
+def table(streams: list[dict[str, Any]]) -> list[list[str]]:
+    """Return lines of stream, symbol, count and bits."""
+    return [
+        [one["stream"], one["coder"], str(row["symbol"]), f"{row['count']:,}", f"{row['bits']:g}"]
+        for one in streams
+        for row in one["symbols"]
+    ]

@@ -1,0 +1,162 @@
+"""How far two tensors are apart: one that was read, and one that it is to be compared with."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .coding import survivors
+from .compressed import CompressedTensor
+from .errors import ArgumentError
+from .modelfile import Tensor
+from .tensors import Int64Array, UInt8Array
+
+_CHUNK = 1 << 18  # elements at a time, so that there are no further copies of large tensors
+
+
+@dataclass(frozen=True)
+class Distance:
+    """What sets two tensors of one shape apart.
+
+    Attributes
+    ----------
+    elements : int
+    differing : int
+        Elements whose values differ. NaN equals NaN, and 0.0 equals -0.0.
+    unmeasured : int
+        Those of them whose difference is no finite number, such as NaN and 1: they count
+        for none of the figures below.
+    largest, rms : float
+        The largest absolute difference, and the root of the mean square of all.
+    relative_rms : float or None
+        ``rms`` against the root mean square of the finite elements of the original; None
+        if that is 0.
+    """
+
+    elements: int
+    differing: int
+    unmeasured: int
+    largest: float
+    rms: float
+    relative_rms: float | None
+
+
+def distance(tensor: Tensor, original: Tensor) -> Distance:
+    """Measure how far a tensor is from its original.
+
+    Parameters
+    ----------
+    tensor, original : CompressedTensor or ndarray
+        Of one shape, and of any dtypes of numbers. Two compressed ones are compared
+        where either has a weight, so that their zeros take neither time nor memory.
+
+    Raises
+    ------
+    ArgumentError
+        If the shapes differ, or a tensor can't be held densely.
+
+    Examples
+    --------
+    >>> far = distance(np.array([1.0, np.nan, 5.0]), np.array([1.0, np.nan, 2.0]))
+    >>> far.differing, far.largest, round(far.rms, 3)
+    (1, 3.0, 1.732)
+    """
+    if tensor.shape != original.shape:
+        raise ArgumentError(f"shapes {tensor.shape} and {original.shape} can't be compared")
+    differing = unmeasured = without_size = 0
+    differences, magnitudes = _SumOfSquares(), _SumOfSquares()
+    for a, b in _pairs(tensor, original):
+        with np.errstate(over="ignore", invalid="ignore"):
+            equal = (a == b) | ((a != a) & (b != b))
+            apart = np.where(equal, 0.0, _absolute_difference(a, b))
+            sizes = np.abs(b.astype(np.complex128 if b.dtype.kind == "c" else np.float64))
+        differing += len(a) - int(np.count_nonzero(equal))
+        measured = np.isfinite(apart)
+        unmeasured += len(a) - int(np.count_nonzero(measured))
+        differences.add(apart[measured])
+        known = np.isfinite(sizes)
+        without_size += len(b) - int(np.count_nonzero(known))
+        magnitudes.add(sizes[known])
+    elements = math.prod(tensor.shape)
+    rms = differences.root(elements - unmeasured)
+    reference = magnitudes.root(elements - without_size)
+    relative = rms / reference if reference else math.inf
+    return Distance(
+        elements,
+        differing,
+        unmeasured,
+        differences.largest,
+        rms,
+        relative if math.isfinite(relative) else None,
+    )
+
+
+def differing_labels(tensor: CompressedTensor, other: CompressedTensor) -> int:
+    """Return how many elements have another label, one that was pruned having 0.
+
+    Raises
+    ------
+    ArgumentError
+        If the shapes differ.
+    """
+    if tensor.shape != other.shape:
+        raise ArgumentError(f"shapes {tensor.shape} and {other.shape} can't be compared")
+    ours, theirs = _at_either(tensor, other)
+    return int(np.count_nonzero(ours != theirs))
+
+
+class _SumOfSquares:
+    """A sum of squares that neither overflows nor vanishes: scaled by the largest, as in BLAS."""
+
+    def __init__(self) -> None:
+        self.largest = 0.0
+        self._scaled = 0.0
+
+    def add(self, values: npt.NDArray[np.float64]) -> None:
+        largest = float(values.max(initial=0.0))
+        if largest > self.largest:
+            self._scaled *= (self.largest / largest) ** 2
+            self.largest = largest
+        if self.largest:
+            self._scaled += float(np.square(values / self.largest).sum())
+
+    def root(self, count: int) -> float:
+        """Return the root of the mean, for `count` values of which zeros may be left out."""
+        return self.largest * math.sqrt(self._scaled / count) if count else 0.0
+
+
+def _pairs(tensor: Tensor, original: Tensor) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+    """Yield values to be compared side by side; what is left out is 0 in both."""
+    if isinstance(tensor, CompressedTensor) and isinstance(original, CompressedTensor):
+        labels = _at_either(tensor, original)
+        a, b = tensor.codebook[labels[0]], original.codebook[labels[1]]
+    else:
+        a, b = (
+            (one.to_dense() if isinstance(one, CompressedTensor) else one).reshape(-1)
+            for one in (tensor, original)
+        )
+    for start in range(0, len(a), _CHUNK):
+        yield a[start : start + _CHUNK], b[start : start + _CHUNK]
+
+
+def _at_either(a: CompressedTensor, b: CompressedTensor) -> tuple[UInt8Array, UInt8Array]:
+    """Return the labels of both wherever one of them has a weight."""
+    found: list[tuple[Int64Array, UInt8Array]] = [survivors(a), survivors(b)]
+    union = np.union1d(found[0][0], found[1][0])
+    expanded = [np.zeros(len(union), np.uint8) for _ in found]
+    for labels, (positions, own) in zip(expanded, found, strict=True):
+        labels[np.searchsorted(union, positions)] = own
+    return expanded[0], expanded[1]
+
+
+def _absolute_difference(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return ``abs(a - b)``; of integers without the rounding of large ones to floats."""
+    if a.dtype.kind in "biu" and b.dtype.kind in "biu":
+        # Modulo 2**64, in which the positive one of the two differences is exact.
+        wide_a, wide_b = a.astype(np.uint64), b.astype(np.uint64)
+        return np.where(a > b, wide_a - wide_b, wide_b - wide_a).astype(np.float64)
+    wide = np.complex128 if "c" in (a.dtype.kind, b.dtype.kind) else np.float64
+    return np.abs(a.astype(wide) - b.astype(wide))

@@ -1,0 +1,149 @@
+"""The command ``diff``: two ``.dcnn`` files, tensor by tensor."""
+
+import json
+from typing import Any
+
+from .commands import Answer
+from .comparison import differing_labels, distance
+from .compressed import CompressedTensor
+from .container import CODERS, ENCODINGS, RAW
+from .container_reader import Reader
+from .modelfile import ModelFile
+from .pipeline import read_file
+from .report import align, printable
+
+SAME_BYTES, SAME_TENSORS, DIFFER = "same bytes", "same tensors, stored otherwise", "differ"
+STORED = ("shape", "dtype", "encoding", "gap_bits", "coders", "K", "bytes")
+MEASURED = (
+    ("labels_differ", "labels differ", "{:,}"),
+    ("weights_differ", "weights differ", "{:,}"),
+    ("largest", "largest", "{:.3g}"),
+    ("rms", "rms", "{:.3g}"),
+)
+
+
+def diff(a: str, b: str) -> Answer:
+    """Say what sets two files apart; it has failed where their tensors differ.
+
+    Tensors are the same if their shapes, dtypes and values are, NaN being equal to NaN;
+    neither their order counts, nor the metadata, nor how they are stored.
+
+    Parameters
+    ----------
+    a, b : str
+
+    Raises
+    ------
+    FormatError
+        If one of them isn't a valid file.
+    """
+    data = {side: read_file(file) for side, file in (("a", a), ("b", b))}
+    readers = {"a": Reader(data["a"], a), "b": Reader(data["b"], b)}
+    models = {"a": ModelFile(data["a"], a), "b": ModelFile(data["b"], b)}
+    names = [list(readers[side].entries) for side in "ab"]
+    rows = [_row(name, readers, models) for name in names[0] if name in names[1]]
+    only_a, only_b = (
+        [name for name in own if name not in others] for own, others in (names, names[::-1])
+    )
+    for side, only in (("a", only_a), ("b", only_b)):  # what isn't compared has to be valid too
+        for name in only:
+            models[side][name]
+    same = not only_a and not only_b and all(row["same"] for row in rows)
+    same_bytes = data["a"] == data["b"]
+    values = {
+        "a": a,
+        "b": b,
+        "a_bytes": len(data["a"]),
+        "b_bytes": len(data["b"]),
+        "verdict": SAME_BYTES if same_bytes else SAME_TENSORS if same else DIFFER,
+        "same_bytes": same_bytes,
+        "same_tensors": same,
+        "only_a": only_a,
+        "only_b": only_b,
+        "same_order": [row["name"] for row in rows] == [n for n in names[1] if n in names[0]],
+        "metadata": _metadata_differences(readers["a"].metadata, readers["b"].metadata),
+        "tensors": rows,
+    }
+    return Answer(values, _format(values), failed=not same)
+
+
+def _row(name: str, readers: dict[str, Reader], models: dict[str, ModelFile]) -> dict[str, Any]:
+    """Compare the tensors of one name, of which both files have one."""
+    row: dict[str, Any] = {"name": name} | {s: _stored(name, readers[s]) for s in readers}
+    tensors = models["a"][name], models["b"][name]
+    same_form = all(row["a"][key] == row["b"][key] for key in ("shape", "dtype"))
+    row |= dict.fromkeys(("labels_differ", "weights_differ", "unmeasured", "largest", "rms"))
+    if row["a"]["shape"] == row["b"]["shape"]:
+        far = distance(*tensors)
+        row["weights_differ"], row["unmeasured"] = far.differing, far.unmeasured
+        row["largest"], row["rms"] = far.largest, far.rms
+        if isinstance(tensors[0], CompressedTensor) and isinstance(tensors[1], CompressedTensor):
+            row["labels_differ"] = differing_labels(tensors[0], tensors[1])
+    row["same"] = same_form and row["weights_differ"] == 0
+    return row
+
+
+def _stored(name: str, reader: Reader) -> dict[str, Any]:
+    """Return how a file holds a tensor; None for what a raw one lacks."""
+    entry = reader.entries[name]
+    values: dict[str, Any] = dict.fromkeys(STORED)
+    values |= {
+        "shape": list(entry.shape),
+        "dtype": entry.dtype.name,
+        "encoding": ENCODINGS[entry.encoding],
+        "bytes": len(entry.record) + entry.data_bytes,
+    }
+    if entry.encoding != RAW:
+        head = reader.shared_head(entry)
+        values["gap_bits"] = head.coding.gap_bits or None
+        coders = head.coding.label_coder, head.coding.position_coder
+        values["coders"] = "/".join(CODERS[coder] for coder in coders)
+        values["K"] = len(head.codebook)
+    return values
+
+
+def _metadata_differences(a: dict[str, Any], b: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the keys whose values differ; a side that lacks one lacks it here too."""
+    rows = []
+    for key in sorted(a.keys() | b.keys()):
+        sides = {side: values[key] for side, values in (("a", a), ("b", b)) if key in values}
+        texts = [json.dumps(value, sort_keys=True) for value in sides.values()]  # 1 isn't true
+        if len(texts) == 1 or texts[0] != texts[1]:
+            rows.append({"key": key} | sides)
+    return rows
+
+
+def _format(values: dict[str, Any]) -> str:
+    lines = [
+        f"{values['a']}, {values['b']}: {values['verdict']} "
+        f"({values['a_bytes']:,} and {values['b_bytes']:,} bytes)"
+    ]
+    for side in "ab":
+        if only := values[f"only_{side}"]:
+            lines.append(f"only in {values[side]}: {', '.join(map(printable, only))}")
+    for row in values["metadata"]:
+        texts = [json.dumps(row[side]) if side in row else "absent" for side in "ab"]
+        lines.append(f"metadata {json.dumps(row['key'])}: {' -> '.join(texts)}")
+    if not values["same_order"]:
+        lines.append("the tensors are in another order")
+    cells = [["tensor", *STORED, *(header for _, header, _ in MEASURED)]]
+    for row in values["tensors"]:
+        stored = [_change(key, row["a"][key], row["b"][key]) for key in STORED]
+        measured = ["-" if row[key] is None else form.format(row[key]) for key, _, form in MEASURED]
+        cells.append([printable(row["name"]), *stored, *measured])
+    return "\n".join([*lines, *(["", align(cells)] if len(cells) > 1 else [])])
+
+
+def _change(key: str, a: Any, b: Any) -> str:
+    """Return what both sides have, or ``a -> b``."""
+    texts = [
+        "-"
+        if one is None
+        else "x".join(map(str, one))
+        if key == "shape"
+        else f"{one:,}"
+        if key == "bytes"
+        else str(one)
+        for one in (a, b)
+    ]
+    return texts[0] if a == b else " -> ".join(texts)

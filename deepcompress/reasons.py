@@ -1,0 +1,85 @@
+"""Why a tensor shrank little, in a sentence whose figures are the ledger's."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .config import TensorConfig
+from .container import CODERS, DENSE, Record, SharedRecord
+from .container_layout import stream_bits
+from .ledger import FP32_BYTES, LayerRow
+
+LITTLE = 4.0
+FAR_BELOW = 0.25
+NEAR_UNIFORM = 0.95
+
+
+def why(row: LayerRow, record: Record, parts: Mapping[str, int], file_ratio: float) -> str | None:
+    """Return why a tensor shrank little, None where it shrank well.
+
+    Parameters
+    ----------
+    row : LayerRow
+    record : Record
+        The same tensor's.
+    parts : mapping of str to int
+        Its bytes by part, as from `ledger.ledger`.
+    file_ratio : float
+        The whole file's ratio.
+
+    Returns
+    -------
+    str or None
+        A sentence where its ratio against dense fp32 is below `LITTLE`, or below the
+        part `FAR_BELOW` of the file's. It names what takes most of the tensor's bytes.
+    """
+    if FP32_BYTES * row.weights / row.bytes_PQH >= max(LITTLE, FAR_BELOW * file_ratio):
+        return None
+    if not row.weights:
+        return "it has no elements"
+    if not isinstance(record, SharedRecord):
+        return _why_raw(record)
+    overhead = parts.get("header", 0) + parts.get("checksums", 0)
+    codes = parts.get("codebooks", 0) + parts.get("code tables", 0)
+    fillers = parts.get("fillers", 0)
+    positions = parts.get("gaps", 0) + parts.get("mask", 0)
+    labels = parts.get("labels", 0)
+    largest = max(overhead, codes, fillers, positions, labels)
+
+    def share(size: int) -> str:
+        return f"{100 * size / row.bytes_PQH:.0f} % of its bytes"
+
+    if largest == overhead:
+        return f"few elements: header and checksums are {share(overhead)}"
+    if largest == codes:
+        return f"few elements: codebook and code tables are {share(codes)}"
+    kept = f"{row.kept_percent:.3g} % of its weights survive"
+    if largest == fillers:
+        return f"gaps of {record.coding.gap_bits} bits are narrow: fillers are {share(fillers)}"
+    where = "positions cost nothing"
+    if positions:
+        where = f"positions take {row.gap_bits_PQH:.1f} bits each ({share(positions)})"
+    return f"{kept}: {where}, labels {_label_bits(row, record, labels)} ({share(labels)})"
+
+
+def _label_bits(row: LayerRow, record: SharedRecord, label_bytes: int) -> str:
+    """Return what a label takes; in a dense tensor the pruned weights have one too."""
+    width, _ = stream_bits(record.coding, len(record.codebook) - 1)
+    count = row.weights if record.coding.encoding == DENSE else row.weights * row.kept_percent / 100
+    bits = 8 * label_bytes / count
+    near = record.coding.label_coder != CODERS.index("fixed") and bits >= NEAR_UNIFORM * width
+    return f"{'are near uniform,' if near else 'take'} {bits:.1f} of {width} bits"
+
+
+def _why_raw(array: np.ndarray[Any, Any]) -> str:
+    if array.dtype.kind != "f":
+        return f"kept raw: elements of {array.dtype} aren't shared"
+    if array.ndim <= 1:
+        return f"kept exactly (bias): {array.size:,} elements of {array.dtype}"
+    if array.dtype != np.float32:
+        return f"kept as {array.dtype}, not shared: {array.dtype.itemsize} bytes an element"
+    if array.size < TensorConfig.min_size:
+        few = f"fewer than {TensorConfig.min_size} aren't shared unless that is asked for"
+        return f"kept raw: {array.size} elements, and {few}"
+    return "kept raw: sharing would not have made it smaller, or was not asked for"

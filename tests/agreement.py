@@ -1,0 +1,438 @@
+"""Compare the reference reader, docs/reader.py, with the package on random files.
+
+``python tests/agreement.py --files 10000 --seed 0 [--json FILE]``: on each file, and on a damaged
+form of each, either both give the same tensors and metadata, bit for bit, or both refuse. Most
+damaged files have right checksums and sizes, so that it is the rules behind them that answer.
+"""
+
+import argparse
+import collections
+import importlib.util
+import json
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+
+from deepcompress import relindex
+from deepcompress.compressed import CompressedTensor
+from deepcompress.container import BITMASK, DENSE, DTYPES, RELATIVE, Coding
+from deepcompress.errors import ArgumentError, DeepCompressError
+from deepcompress.pipeline import CompressedModel, from_bytes
+from deepcompress.tensors import FIXED_WIDTH, HUFFMAN, RANS, SharedWeights
+
+READER = Path(__file__).parents[1] / "docs" / "reader.py"
+found = importlib.util.spec_from_file_location("reader", READER)
+reader = importlib.util.module_from_spec(found)
+found.loader.exec_module(reader)
+
+NAME_PARTS = ["conv", "1", ".w", "é", "è", "\0", "𝕎", "x" * 150]
+MOST_ELEMENTS = 2**22  # of a tensor that is made dense here
+
+
+class Disagreement(AssertionError):
+    """The two readers say different things of one file."""
+
+
+def bits_of(tensors):
+    """What must be equal: names in their order, dtypes, shapes and bytes."""
+    return [(name, a.dtype.str, a.shape, a.tobytes()) for name, a in tensors.items()]
+
+
+def compare(data):
+    """Return whether both readers accept a file; an exception if they disagree."""
+    try:
+        model = from_bytes(data)
+        package = bits_of(model.to_dense()), model.metadata
+    except DeepCompressError as refusal:
+        package = refusal
+    try:
+        tensors, metadata = reader.read(data)
+        reference = bits_of(tensors), metadata
+    except ValueError as refusal:
+        reference = refusal
+    refused = isinstance(package, Exception), isinstance(reference, Exception)
+    if refused[0] != refused[1] or (not refused[0] and package != reference):
+        raise Disagreement(f"package: {package!r:.500}\nreader: {reference!r:.500}\n{data.hex()}")
+    return not refused[0]
+
+
+def reader_accepts(data):
+    """Whether the reference reader accepts a file."""
+    try:
+        reader.read(data)
+    except ValueError:
+        return False
+    return True
+
+
+# Files ---------------------------------------------------------------------------------------
+
+
+@dataclass
+class Parts:
+    """A file taken apart: what is left is to compute sizes and checksums."""
+
+    metadata: bytes
+    records: list[bytes]  # each without the data's size at its end
+    chunks: list[list[bytes]]
+
+    def to_bytes(self):
+        """Put the file together, all sizes and checksums right."""
+        header = varint(len(self.metadata)) + self.metadata
+        header += varint(len(self.records))
+        data = b""
+        for start, chunks in zip(self.records, self.chunks, strict=True):
+            record = start + varint(sum(len(chunk) + 4 for chunk in chunks))
+            header += record
+            for i, chunk in enumerate(chunks):
+                crc = crc32(varint(i) if i else b"", crc32(record))
+                data += chunk + crc32(chunk, crc).to_bytes(4, "little")
+        header = b"\x89DCNN\r\n\x1a\1" + len(header).to_bytes(4, "little") + header
+        return header + crc32(header).to_bytes(4, "little") + data
+
+    def copy(self):
+        """Return parts that can be changed alone."""
+        return Parts(self.metadata, list(self.records), [list(chunks) for chunks in self.chunks])
+
+
+def varint(value):
+    """Return a number as a varint."""
+    groups = bytearray()
+    while value >= 0x80:
+        groups.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*groups, value])
+
+
+class NotingCursor(reader.Cursor):
+    """A cursor that notes the chunks whose checksums it compares."""
+
+    def __init__(self, data):
+        super().__init__(data)
+        self.chunks = []
+
+    def check_crc(self, first, start=0):
+        self.chunks.append(self.data[first : self.at])
+        super().check_crc(first, start)
+
+
+def take_apart(data):
+    """Return the parts of a valid file."""
+    file = NotingCursor(data)
+    records = reader.read_header(file)[1]
+    header = reader.Cursor(file.chunks[0][13:])
+    parts = Parts(header.take(header.varint()), [], [])
+    assert header.varint() == len(records)
+    previous = b""
+    for record in records:
+        first = header.at
+        reader.read_record(header, previous)
+        previous = record.name
+        size = len(varint(record.data_bytes))
+        parts.records.append(header.data[first : header.at - size])
+        cursor = NotingCursor(file.take(record.data_bytes))
+        (reader.read_shared if record.encoding else reader.read_raw)(cursor, record)
+        parts.chunks.append(cursor.chunks)
+    return parts
+
+
+def small_enough(data):
+    """Whether no tensor of a file says that it has more elements than fit the memory."""
+    try:
+        records = reader.read_header(reader.Cursor(data))[1]
+    except ValueError:
+        return True
+    return all(reader.prod(r.shape) <= MOST_ELEMENTS for r in records)
+
+
+def changed_bytes(data, rng):
+    """Return bytes with a bit, a byte or a length changed, early ones more often."""
+    if not data:
+        return rng.bytes(int(rng.integers(1, 3)))
+    early = rng.random() < 0.5
+    at = int(rng.integers(0, min(len(data), 16) if early else len(data)))
+    kind = rng.integers(0, 8)
+    if kind < 3:
+        return data[:at] + bytes([data[at] ^ 1 << int(rng.integers(0, 8))]) + data[at + 1 :]
+    if kind == 3:
+        return data[:at] + bytes([(data[at] + int(rng.choice([1, -1]))) % 256]) + data[at + 1 :]
+    if kind == 4:
+        return data[:at] + rng.bytes(1) + data[at + 1 :]
+    if kind == 5:
+        return data[:at] + rng.bytes(int(rng.integers(1, 4))) + data[at:]
+    if kind == 6:
+        return data[:at] + data[at + int(rng.integers(1, 4)) :]
+    end = at + int(rng.integers(1, 9))
+    return data[:at] + bytes(len(data[at:end])) + data[end:]
+
+
+def damaged(data, rng):
+    """Return a file with something changed: where and how is the random generator's."""
+    kind = rng.integers(0, 16)
+    if kind == 0:
+        return data[: int(rng.integers(0, len(data)))]
+    if kind == 1:
+        return changed_bytes(data, rng)
+    parts = take_apart(data).copy()
+    for _ in range(1 if rng.random() < 0.7 else 2):
+        if kind == 2 or not parts.records:
+            parts.metadata = changed_bytes(parts.metadata, rng)
+        elif kind == 3:
+            i = int(rng.integers(0, len(parts.records)))
+            parts.records[i] = changed_bytes(parts.records[i], rng)
+        elif kind == 4:  # chunks or tensors in other places, or missing, or more
+            i, j = rng.integers(0, len(parts.records), 2)
+            chunks = parts.chunks[i]
+            a, b = rng.integers(0, len(chunks), 2) if chunks else (0, 0)
+            how = rng.integers(0, 4)
+            if how == 0:
+                parts.chunks[i], parts.chunks[j] = parts.chunks[j], parts.chunks[i]
+            elif how == 1 and chunks:
+                chunks[a], chunks[b] = chunks[b], chunks[a]
+            elif how == 2 and chunks:
+                del chunks[a]
+            else:
+                chunks.insert(a, b"" if rng.random() < 0.5 or not chunks else chunks[b])
+        else:
+            i = int(rng.integers(0, len(parts.records)))
+            if parts.chunks[i]:
+                a = 0 if rng.random() < 0.5 else int(rng.integers(0, len(parts.chunks[i])))
+                parts.chunks[i][a] = changed_bytes(parts.chunks[i][a], rng)
+    return parts.to_bytes()
+
+
+def random_shape(rng, most):
+    """Return a shape of rank 0 to 4 and at most `most` elements, rarely with an axis of 0."""
+    rank = int(rng.integers(0, 5))
+    side = max(1, int(most ** (1 / max(rank, 1))))
+    return tuple(int(n) for n in rng.integers(rng.random() > 0.1, side + 1, rank))
+
+
+def random_raw(rng):
+    """Return an array of any dtype, whose bytes may be anything."""
+    dtype = DTYPES[rng.integers(0, len(DTYPES))]
+    shape = random_shape(rng, 300) if rng.random() < 0.995 else (2**17 + int(rng.integers(-1, 2)),)
+    size = int(np.prod(shape)) * dtype.itemsize
+    data = np.frombuffer(rng.bytes(size), np.uint8)
+    return (data % 2 if dtype.kind == "b" else data).view(dtype).reshape(shape)
+
+
+def random_shared(rng):
+    """Return shared weights: any codebook, density, width of gaps and skew of the labels."""
+    shape = random_shape(rng, 2 ** int(rng.integers(0, 12)))
+    size = int(np.prod(shape))
+    bits, gap_bits = (int(n) for n in rng.integers(1, 9, 2))
+    k = int(rng.integers(0, 2**bits))
+    codebook = np.concatenate([[0], np.sort(rng.normal(size=k))]).astype(np.float32)
+    positions = np.flatnonzero(
+        rng.random(size) < rng.choice([0, 0.003, 0.05, 0.3, 0.9, 1]) * (k > 0)
+    )
+    skew = rng.dirichlet(np.full(max(k, 1), rng.choice([0.01, 0.3, 10])))
+    labels = (1 + rng.choice(max(k, 1), positions.size, p=skew)).astype(np.uint8)
+    shared = SharedWeights(codebook, labels, bits)
+    return CompressedTensor.from_parts(shape, shared, relindex.encode(positions, size, gap_bits))
+
+
+def random_coding(rng):
+    """Return how shared weights are stored."""
+    encoding = rng.choice([RELATIVE, DENSE, BITMASK])
+    coders = [FIXED_WIDTH, HUFFMAN, RANS]
+    label_coder, position_coder = (coders[i] for i in rng.integers(0, 3, 2))
+    block_bits = int(rng.integers(2, 12)) if rng.random() < 0.6 else 20
+    if encoding == DENSE:
+        return Coding(DENSE, label_coder, FIXED_WIDTH, block_bits=block_bits)
+    if encoding == BITMASK:
+        return Coding(BITMASK, label_coder, position_coder, block_bits=block_bits)
+    gap_bits = int(rng.integers(1, 9))
+    return Coding(RELATIVE, label_coder, position_coder, gap_bits, block_bits)
+
+
+def random_model(rng):
+    """Return a model of up to four tensors, whose names often begin alike."""
+    tensors, storage = {}, {}
+    for _ in range(rng.integers(rng.random() > 0.05, 5)):
+        name = "".join(NAME_PARTS[i] for i in rng.integers(0, len(NAME_PARTS), rng.integers(1, 6)))
+        if name in tensors:
+            continue
+        if rng.random() < 0.3:
+            tensors[name] = random_raw(rng)
+        else:
+            tensors[name] = random_shared(rng)
+            storage[name] = random_coding(rng)
+    values = [None, True, 1, -0.5, 1e300, "é\n", [], {"a": [2**70]}]
+    metadata = {str(i): values[rng.integers(0, len(values))] for i in range(rng.integers(0, 3))}
+    return CompressedModel(tensors, metadata, storage=storage)
+
+
+# What our writer doesn't do --------------------------------------------------------------------
+
+
+def packed(bits):
+    """Return a string of bits as bytes, the first bit the lowest."""
+    return bytes(int(bits[i : i + 8][::-1], 2) for i in range(0, len(bits), 8))
+
+
+def table_of(values, previous):
+    """Return the table of lengths or levels."""
+    bits, i = "", 0
+    while i < len(values):
+        run = next((n for n, value in enumerate(values[i:]) if value), len(values) - i)
+        if run:
+            digits = f"{run:b}"
+            bits += "110" + "0" * (len(digits) - 1) + digits
+            i += run
+            continue
+        step, previous = values[i] - previous, values[i]
+        if abs(step) < 2:
+            bits += ["0", "100", "101"][step]
+        else:
+            bits += "111" + str(int(step < 0)) + "1" * (abs(step) - 2) + "0"
+        i += 1
+    return packed(bits)
+
+
+def random_lengths(n, rng):
+    """Return the lengths of a complete code of n symbols."""
+    lengths = [1] if n == 1 else [0]
+    while len(lengths) < n:
+        i = int(rng.choice([i for i, length in enumerate(lengths) if length < 12]))
+        lengths[i] += 1
+        lengths.append(lengths[i])
+    return lengths
+
+
+def coded(coder, streams, alphabet, width, rng):
+    """Return a table that may have symbols that don't occur, and the coded streams."""
+    if coder == FIXED_WIDTH:
+        return b"", [packed("".join(f"{s:0{width}b}"[::-1] for s in stream)) for stream in streams]
+    occur = {s for stream in streams for s in stream}
+    occur |= {int(s) for s in range(alphabet) if rng.random() < 0.02}
+    values = [0] * alphabet
+    if coder == HUFFMAN:
+        for symbol, length in zip(occur, random_lengths(len(occur), rng), strict=bool(occur)):
+            values[symbol] = length
+        codes = {s: f"{code:0{n}b}" for (n, code), s in reader.huffman_codes(values).items()}
+        table = table_of(values, 4)
+        return table, [packed("".join(codes[s] for s in stream)) for stream in streams]
+    for symbol in occur:
+        values[symbol] = int(rng.integers(1, 32))
+    slots = {symbol: (start, f) for symbol, start, f in reader.rans_slots(values)}
+    payloads = []
+    for stream in streams:
+        x, emitted = 2**23, []
+        for symbol in reversed(stream):
+            start, f = slots[symbol]
+            while x >= f << 17:
+                emitted.append(x & 0xFF)
+                x >>= 8
+            x = (x // f << 14) + x % f + start
+        payloads.append(x.to_bytes(4, "little") + bytes(reversed(emitted)) if stream else b"")
+    return table_of(values, 24), payloads
+
+
+def foreign(rng):
+    """Return a file as another writer may make it, of shared weights, by the format's text.
+
+    It has fillers that aren't needed, centroids that no label names, that occur twice, that are 0,
+    blocks of any size, codes that are far from the best, and symbols that occur nowhere.
+    """
+    encoding = int(rng.integers(1, 4))
+    label_coder, position_coder = (int(n) for n in rng.integers(0, 3, 2))
+    position_coder *= encoding != reader.DENSE
+    size, e = int(rng.integers(0, 400)), int(rng.choice([0, 3, 6, 7, 8, 9, 20, 62]))
+    k, width = int(rng.choice([0, 1, 2, 3, 4, 7, 255])), int(rng.integers(1, 9))
+    centroids = rng.choice([0.0, -0.0, 1e-45, 1, 2, -3e38], k).astype("<f4")
+    most = int(rng.choice([1, 2, 400])) if rng.random() < 0.5 else 0
+    labels, positions, entries = [], [], []
+    for start in range(0, max(size, 1), 2**e):
+        n = min(2**e, size - start)
+        if encoding == reader.DENSE:
+            labels.append(rng.integers(0, k + 1, n).tolist())
+        elif encoding == reader.RELATIVE:
+            gaps = rng.integers(0, 2**width, most)
+            gaps = gaps[np.cumsum(gaps + 1) <= n]
+            positions.append(gaps.tolist())
+            labels.append(rng.integers(0, k + 1, len(gaps)).tolist())
+        else:
+            mask = (rng.random(n) < rng.choice([0.1, 0.9])) & (k > 0)
+            positions.append(np.packbits(mask, bitorder="little").tolist())
+            labels.append(rng.integers(0, max(k, 1), mask.sum()).tolist())
+        entries.append(b"" if encoding == reader.DENSE else varint(len(labels[-1])))
+    alphabet = k + (encoding != reader.BITMASK)
+    label_bits = max(1, max(alphabet - 1, 0).bit_length())
+    if encoding != reader.RELATIVE:
+        width = 8
+    label_table, labels = coded(label_coder, labels, alphabet, label_bits, rng)
+    position_table, positions = coded(position_coder, positions, 2**width, width, rng)
+    positions = positions or [b""] * len(labels)
+    head = bytes([label_coder | position_coder << 4, e])
+    head += bytes([width] if encoding == reader.RELATIVE else []) + varint(k)
+    head += varint(len(label_table)) if label_coder else b""
+    head += varint(len(position_table)) if position_coder else b""
+    for count, label_bytes, position_bytes in zip(entries, labels, positions, strict=True):
+        head += count
+        head += varint(len(label_bytes)) if label_coder else b""
+        head += varint(len(position_bytes)) if position_coder else b""
+    chunks = [head + centroids.tobytes() + label_table + position_table]
+    chunks += [a + b for a, b in zip(labels, positions, strict=True)]
+    if len(chunks) == 2:
+        chunks = [b"".join(chunks)]
+    record = bytes([0, 1, 0x77, 10 | encoding << 4, 1]) + varint(size)
+    return Parts(b"{}", [record], [chunks]).to_bytes()
+
+
+def main():
+    """Compare as many files as the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--files", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    rng = np.random.default_rng(args.seed)
+    counts = collections.Counter()
+    names = {BITMASK: "bitmask", DENSE: "dense", RELATIVE: "relative"}
+    coders = {FIXED_WIDTH: "fixed width", HUFFMAN: "Huffman", RANS: "rANS"}
+
+    def count(kind, data):
+        counts[f"{kind}: {'accepted' if compare(data) else 'refused'} by both"] += 1
+
+    for i in range(args.files):
+        if i % 4:
+            model = random_model(rng)
+            try:
+                data = model.to_bytes()
+            except ArgumentError:  # coders that were drawn give too many symbols to a byte
+                counts["models that our writer refuses"] += 1
+                continue
+            counts["tensors"] += len(model)
+            for how in model.storage.values():
+                counts[f"tensors, {names[how.encoding]}, labels: {coders[how.label_coder]}"] += 1
+        else:
+            data = foreign(rng)
+        counts["bytes"] += len(data)
+        count("files by our writer" if i % 4 else "files by another writer", data)
+        worse = damaged(data, rng) if reader_accepts(data) else data[:-1]
+        if worse == data:
+            counts["damaged files that are as they were: not compared"] += 1
+        elif small_enough(worse):
+            count("damaged files", worse)
+        else:
+            counts["damaged files that ask for too much memory: not compared"] += 1
+    result = {
+        "command": f"python tests/agreement.py --files {args.files} --seed {args.seed}",
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "disagreements": 0,  # the first would have ended it
+        "counts": dict(sorted(counts.items())),
+    }
+    text = json.dumps(result, indent=2)
+    print(text)
+    if args.json:
+        args.json.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,271 @@
+"""The reference reader, written from the specification alone, agrees with the package."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import agreement
+import numpy as np
+import pytest
+import strategies
+from agreement import Parts, bits_of, compare, packed, reader, small_enough, varint
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from spec import spec_example
+
+import deepcompress as dc
+from deepcompress.container import BITMASK, CODERS, DENSE, DTYPES, ENCODINGS, RELATIVE, Coding
+from deepcompress.tensors import FIXED_WIDTH, HUFFMAN, RANS
+
+GOLDENS = sorted((Path(__file__).parent / "golden").glob("*.dcnn"))
+ONE = np.float32(1).tobytes()
+STATE = (2**23).to_bytes(4, "little")
+
+
+@pytest.mark.parametrize("path", GOLDENS, ids=lambda path: path.stem)
+def test_golden_files(path: Path) -> None:
+    data = path.read_bytes()
+    tensors, metadata = reader.read(data)
+    with np.load(path.with_suffix(".npz")) as arrays:
+        assert bits_of(tensors) == bits_of(arrays)
+    model = dc.load(path)
+    assert bits_of(tensors) == bits_of(model.to_dense())
+    assert metadata == model.metadata
+    assert agreement.take_apart(data).to_bytes() == data
+
+
+def test_the_worked_example() -> None:
+    tensors, metadata = reader.read(spec_example())
+    assert metadata == {}
+    assert {name: array.tolist() for name, array in tensors.items()} == {
+        "w": [[0, 1.5, 0], [0, 0, -2]],
+        "b": [0.5],
+    }
+
+
+def test_it_lists_what_is_in_a_file() -> None:
+    command = [sys.executable, agreement.READER, GOLDENS[0].with_stem("v1-huffman")]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert out.splitlines()[:2] == [
+        "conv1.weight (20, 1, 5, 5) float32",
+        "conv1.bias (20,) float32",
+    ]
+
+
+coders = st.sampled_from([FIXED_WIDTH, HUFFMAN, RANS])
+blocks = st.integers(2, 12) | st.just(20)
+codings = st.one_of(
+    st.builds(Coding, st.just(RELATIVE), coders, coders, st.integers(1, 8), blocks),
+    st.builds(Coding, st.just(DENSE), coders, block_bits=blocks),
+    st.builds(Coding, st.just(BITMASK), coders, coders, block_bits=blocks),
+)
+raw = hnp.arrays(st.sampled_from(DTYPES), hnp.array_shapes(min_dims=0, max_dims=4, min_side=0))
+names = st.text(st.sampled_from("ab.éè\0𝕎"), min_size=1, max_size=5)
+
+
+@st.composite
+def models(draw: st.DrawFn) -> dc.CompressedModel:
+    tensors, storage = {}, {}
+    for name in draw(st.lists(names, max_size=4, unique=True)):
+        if draw(st.booleans()):
+            tensors[name] = draw(raw)
+        else:
+            tensors[name] = draw(strategies.compressed()).packed
+            storage[name] = draw(codings)
+    metadata = draw(st.dictionaries(st.text(max_size=3), st.none() | st.floats(0, 1), max_size=2))
+    return dc.CompressedModel(tensors, metadata, storage=storage)
+
+
+def too_many_symbols_to_a_byte(data: bytes) -> bool:
+    """Say whether rANS, where it was asked for, codes more symbols than a reader takes."""
+    try:
+        reader.read(data)
+    except ValueError as refusal:
+        return "symbols in" in str(refusal)
+    return False
+
+
+def written(model: dc.CompressedModel) -> bytes | None:
+    """Return a model's file, None if its coders would give more symbols to a byte than allowed."""
+    try:
+        return model.to_bytes()
+    except dc.ArgumentError as refusal:
+        if "symbols would take" not in str(refusal):
+            raise
+        return None
+
+
+@given(models())
+def test_models_stored_in_any_way(model: dc.CompressedModel) -> None:
+    data = written(model)
+    if data is None:
+        return
+    assert compare(data)
+    assert bits_of(reader.read(data)[0]) == bits_of(model.to_dense())
+    assert agreement.take_apart(data).to_bytes() == data
+
+
+@given(
+    hnp.arrays(np.float32, st.tuples(st.integers(0, 40), st.integers(0, 40)), fill=st.just(0.0),
+               elements=st.sampled_from([0.0, 0.5, -1.0, 2.0])),
+    st.sampled_from(CODERS),
+    st.sampled_from([None, *ENCODINGS[1:]]),
+)  # fmt: skip
+def test_what_compress_stores(w: np.ndarray, coder: str, encoding: str | None) -> None:
+    fields = {} if encoding is None else {"encoding": encoding}
+    config = dc.Config(dc.TensorConfig(min_size=0, coder=coder, **fields))
+    assert compare(dc.compress({"w": w}, config).to_bytes())
+
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+@given(models(), seeds)
+def test_damaged_files(model: dc.CompressedModel, seed: int) -> None:
+    data = written(model)
+    if data is not None:
+        worse = agreement.damaged(data, np.random.default_rng(seed))
+        if small_enough(worse):
+            compare(worse)
+
+
+@given(seeds)
+def test_what_only_other_writers_do(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    data = agreement.foreign(rng)
+    if not compare(data):
+        assert too_many_symbols_to_a_byte(data)
+        return
+    assert agreement.take_apart(data).to_bytes() == data
+    worse = agreement.damaged(data, rng)
+    if small_enough(worse):
+        compare(worse)
+
+
+@pytest.mark.parametrize("common", [254, 255, 256, 300])
+def test_a_name_has_at_most_255_bytes_in_common_with_the_one_before(common: int) -> None:
+    names = [b"a" * 400, b"a" * 300 + b"b"]
+    second = names[1][common:]
+    records = [
+        b"\0" + varint(400) + names[0] + b"\0\1\0",
+        varint(common) + varint(len(second)) + second + b"\0\1\0",
+    ]
+    data = Parts(b"{}", records, [[b""], [b""]]).to_bytes()
+    assert compare(data) == (common == 255)
+    tensors = {name.decode(): np.zeros(0, bool) for name in names}
+    assert (dc.CompressedModel(tensors).to_bytes() == data) == (common == 255)
+
+
+def test_truncated_files_and_files_with_a_tail() -> None:
+    data = spec_example()
+    assert compare(data)
+    for size in range(len(data)):
+        assert not compare(data[:size])
+    assert not compare(data + b"\0")
+
+
+def test_changed_bits() -> None:
+    data = spec_example()
+    for at in range(8 * len(data)):
+        changed = bytearray(data)
+        changed[at // 8] ^= 1 << at % 8
+        assert not compare(bytes(changed))
+
+
+def one(shape: tuple[int, ...], kind: int, *chunks: bytes, name: bytes = b"w") -> bytes:
+    """Return a file of one tensor, its checksums and sizes right."""
+    record = b"\0" + varint(len(name)) + name + bytes([kind, len(shape)])
+    record += b"".join(varint(axis) for axis in shape)
+    return Parts(b"{}", [record], [list(chunks)]).to_bytes()
+
+
+def dense(elements: int, coder: int, table: str, stream: bytes, k: int = 1) -> bytes:
+    """Return a file of labels whose code's table is given in bits."""
+    table_bytes = packed(table.replace(" ", ""))
+    head = bytes([coder, 20, k, len(table_bytes), len(stream)]) + ONE * k
+    return one((elements,), 0x2A, head + table_bytes + stream)
+
+
+def metadata(text: bytes) -> bytes:
+    return Parts(text, [], []).to_bytes()
+
+
+def named(*recorded: tuple[int, bytes]) -> bytes:
+    """Return a file of bool scalars, whose names are given as they are stored."""
+    records = [varint(p) + varint(len(rest)) + rest + b"\0\0" for p, rest in recorded]
+    return Parts(b"{}", records, [[b"\1"]] * len(records)).to_bytes()
+
+
+ACCEPTED = {
+    "white space around metadata": metadata(b" {}\n"),
+    "a key twice": metadata(b'{"a": 1, "a": 2}'),
+    "a name of 65535 bytes": named((0, b"x" * 65535)),
+    "a cut character": named((0, "é".encode()), (1, b"\xa8")),
+    "a name that begins the one before": named((0, b"ab"), (1, b"")),
+    "rank 32": one((1,) * 32, 1, b"\1"),
+    "raw chunks": one((2**20 + 1,), 1, bytes(2**20), b"\1"),
+    "no elements, a great shape": one((0, 2**60), 10, b""),
+    "no symbols": dense(0, HUFFMAN, "110 010", b""),
+    "one symbol": dense(1, HUFFMAN, "111 1 10 110 1", b"\0"),
+    "a symbol that never occurs": dense(0, HUFFMAN, "111 1 10 110 1", b""),
+    "no symbols, but levels": dense(0, RANS, "0 0", b""),
+    "64 symbols to a byte": dense(256, RANS, "0 110 1", STATE),
+    "only label 0": dense(8, HUFFMAN, "111 1 10", b"\0", k=0),
+    "no centroids": one((3,), 0x3A, b"\0\x14\0\0\0"),
+    "no centroids, an empty table": one((3,), 0x3A, b"\1\x14\0\0\0\0\0"),
+    "needless fillers": one((3,), 0x1A, b"\0\x14\1\1\3" + ONE + b"\0\0"),
+    "a centroid of -0.0": one((1,), 0x2A, b"\0\x14\1\0\0\0\x80\1"),
+    "blocks of 2**62": one((3,), 0x2A, b"\0\x3e\1" + ONE + b"\5"),
+}
+
+REFUSED = {
+    "metadata of no bytes": metadata(b""),
+    "null": metadata(b"null"),
+    "a byte order mark": metadata(b"\xef\xbb\xbf{}"),
+    "-Infinity": metadata(b'{"a": -Infinity}'),
+    "deep metadata": metadata(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
+    "a name of 65536 bytes": named((0, b"x" * 65535), (65535, b"y")),
+    "a name twice": named((0, b"ab"), (2, b"")),
+    "a name twice, not in turn": named((0, b"a"), (0, b"b"), (0, b"a")),
+    "a name of half a surrogate pair": named((0, b"\xed\xa0\x80")),
+    "bytes in common with no name": named((1, b"a")),
+    "2**63 elements, were none 0": one((0, 2**32, 2**31), 1, b""),
+    "2**63 bytes, were no axis 0": one((0, 2**61), 10, b""),
+    "2**63 bytes of zeros, when they are made dense": one((0, 2**61), 0x2A, b"\0\x3e\0"),
+    "an empty chunk too many": one((2**20,), 1, bytes(2**20), b""),
+    "raw chunks of another size": one((2**20 + 1,), 1, bytes(2**20 - 1), b"\1\1"),
+    "no chunk": one((0,), 1),
+    "an empty table": dense(0, HUFFMAN, "", b""),
+    "a run in two parts": dense(0, HUFFMAN, "110 1 110 1", b""),
+    "a run that is too long": dense(0, HUFFMAN, "110 011", b""),
+    "one symbol of length 4": dense(1, HUFFMAN, "0 110 1", b"\0"),
+    "the other bit": dense(1, HUFFMAN, "111 1 10 110 1", b"\1"),
+    "length 0 by steps": dense(0, HUFFMAN, "111 1 10 101", b""),
+    "a long unary number": dense(0, HUFFMAN, "1" * 900, b""),
+    "a long gamma code": dense(0, HUFFMAN, "110" + "0" * 200 + "1" * 201, b""),
+    "level 32": dense(0, RANS, "111 0 1111110 0", b""),
+    "more than 64 symbols to a byte": dense(257, RANS, "0 110 1", STATE),
+    "a state of 2**31": dense(1, RANS, "0 110 1", b"\0\0\0\x80"),
+    "a state, but no symbol": dense(0, RANS, "0 110 1", STATE),
+    "symbols, but no level": dense(1, RANS, "110 010", STATE),
+    "an entry, but no centroid": one((3,), 0x3A, b"\0\x14\0\1\0\1"),
+    "a mask beyond the elements": one((3,), 0x3A, b"\0\x14\1\1" + ONE + b"\0\x08"),
+    "a varint of a byte too many": one((1,), 0x2A, b"\0\x14\x81\0" + ONE + b"\1"),
+    "an infinite centroid": one((1,), 0x2A, b"\0\x14\1\0\0\x80\x7f\1"),
+    "another last state": dense(1, RANS, "0 110 1", b"\1\0\x80\0"),
+    "a name that says too little in common": named((0, b"ab"), (0, b"ac")),
+    "more bits in the mask than entries": one((3,), 0x3A, b"\0\x14\1\1" + ONE + b"\0\3"),
+    "a bool of 2": one((1,), 0, b"\2"),
+    "a filler outside its block": one((1,), 0x1A, b"\0\x14\1\1\1" + ONE + b"\0\1"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_both_accept(name: str) -> None:
+    assert compare(ACCEPTED[name])
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_both_refuse(name: str) -> None:
+    assert not compare(REFUSED[name])
