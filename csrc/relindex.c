@@ -3,15 +3,14 @@
 enum dc_status dc_decode_gaps(const uint8_t *gaps, size_t count, int64_t size,
                               int64_t *positions, size_t *at)
 {
-    int64_t position = -1;
+    int64_t left = size; /* elements after the last entry; no sum here exceeds `size` */
     for (size_t i = 0; i < count; i++) {
-        /* Written as a difference: size - position is never less than 1. */
-        if (gaps[i] >= size - position - 1) {
+        if (gaps[i] >= left) {
             *at = i;
             return DC_BAD_POSITION;
         }
-        position += gaps[i] + 1;
-        positions[i] = position;
+        left -= gaps[i] + 1;
+        positions[i] = size - left - 1;
     }
     return DC_OK;
 }

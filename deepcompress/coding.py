@@ -1,7 +1,7 @@
 """One compressed tensor <-> its record in a file: the last stages, entropy coding included."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from .container import (
 )
 from .container_layout import block_count, block_size, fixed_width, stream_bits, stream_symbols
 from .errors import ArgumentError, FormatError
-from .tensors import MAX_BITS, Int64Array, SharedWeights, UInt8Array
+from .tensors import HUFFMAN, MAX_BITS, RANS, Int64Array, SharedWeights, UInt8Array
 
 
 @dataclass(frozen=True)
@@ -39,31 +39,39 @@ def encode(tensor: CompressedTensor, coding: Coding) -> SharedRecord:
     tensor : CompressedTensor
     coding : Coding
         With blocks of a size that leaves only one, a relative tensor whose gaps have the
-        same width keeps its fillers as they are; otherwise they are placed anew.
+        same width keeps its fillers as they are; otherwise they are placed anew. Where rANS
+        would put more symbols into a byte than a file may, Huffman codes take its place.
 
     Returns
     -------
     SharedRecord
 
-    Raises
-    ------
-    ArgumentError
-        If a stream had more symbols to a byte than a file may have.
     """
-    symbols = list(block_symbols(tensor, coding))
-    codes = make_codes(coding, len(tensor.codebook) - 1, symbols)
-    blocks = []
-    for block in symbols:
-        coded = codes[0].encode(block.labels), codes[1].encode(block.positions)
-        for stream, of in zip(coded, (block.labels, block.positions), strict=True):
-            if len(of) > SYMBOLS_PER_BYTE * len(stream):
-                raise ArgumentError(
-                    f"{len(of)} symbols would take {len(stream)} bytes, but a reader takes at "
-                    f"most {SYMBOLS_PER_BYTE} to a byte; choose another coder"
-                )
-        blocks.append(Block(block.count, *coded))
-    tables = codes[0].table(), codes[1].table()
-    return SharedRecord(tensor.shape, tensor.codebook, coding, *tables, tuple(blocks))
+    blocks = list(block_symbols(tensor, coding))
+    codes = make_codes(coding, len(tensor.codebook) - 1, blocks)
+    labels = [codes[0].encode(block.labels) for block in blocks]
+    positions = [codes[1].encode(block.positions) for block in blocks]
+    if coding.label_coder == RANS and not _bounded([b.labels for b in blocks], labels):
+        return encode(tensor, replace(coding, label_coder=HUFFMAN))
+    if coding.position_coder == RANS and not _bounded([b.positions for b in blocks], positions):
+        return encode(tensor, replace(coding, position_coder=HUFFMAN))
+    counts = [block.count for block in blocks]
+    return SharedRecord(
+        tensor.shape,
+        tensor.codebook,
+        coding,
+        codes[0].table(),
+        codes[1].table(),
+        tuple(map(Block, counts, labels, positions)),
+    )
+
+
+def _bounded(symbols: list[UInt8Array], streams: list[bytes]) -> bool:
+    """Tell whether no stream has more symbols to a byte than a file may hold."""
+    return all(
+        len(one) <= SYMBOLS_PER_BYTE * len(stream)
+        for one, stream in zip(symbols, streams, strict=True)
+    )
 
 
 def make_codes(coding: Coding, k: int, blocks: list[BlockSymbols]) -> tuple[Code, Code]:

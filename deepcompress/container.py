@@ -25,7 +25,8 @@ File::
 Header::
 
     varint m        size of the metadata
-    m bytes         metadata: a JSON object in UTF-8 (its meaning is the application's)
+    m bytes         metadata: a JSON object in UTF-8, without a byte order mark (its meaning
+                    is the application's; of a key that occurs twice, the last counts)
     varint T        number of tensors
     T records       one per tensor, in the order of the tensors
 
@@ -35,10 +36,11 @@ Record::
                     before it: as many as there are, but at most 255; 0 for the first
     varint          how many bytes of the name follow
     bytes           the name from its byte p on; it has 1 to 65535 bytes, is UTF-8, and
-                    unlike all the others
+                    unlike all the others (byte by byte, without normalization)
     1 byte          bits 0-3: dtype of the elements; bits 4-7: encoding
     1 byte          rank, 0 to 32
-    rank varints    the shape; the product of the axes that aren't 0 is below 2**63
+    rank varints    the shape; the product of the axes that aren't 0, for a raw tensor times
+                    the bytes of an element, is below 2**63
     varint          size of the tensor's data: all its chunks and their CRCs
 
 dtypes: 0 bool (a byte, 0 or 1), 1 int8, 2 int16, 3 int32, 4 int64, 5 uint8, 6 uint16,
@@ -51,7 +53,7 @@ Tensor: one or more *chunks*, each followed by the 4 bytes of its CRC. That of c
 ``CRC(chunk, CRC(varint i, CRC(record)))``: what was moved to another place doesn't pass.
 
 Raw: the elements in row-major order, exactly as they are, in chunks of 2**20 bytes, of
-which the last may have fewer (0 if there are no elements).
+which the last may have fewer. Only a tensor without elements has an empty chunk.
 
 The other encodings hold *shared weights*: each element is 0 or one of k centroids. The
 elements, in row-major order, are cut into B = max(1, ceil(elements / 2**e)) blocks of
@@ -98,6 +100,7 @@ Label 0 is the weight 0, label i the i-th centroid.
 - Dense: every element has a label.
 - Bitmask: bit ``i % 8`` of byte ``i // 8`` of the mask is 1 where element i of the block
   has an entry; S bits are. What has none is 0. The bits beyond the last element are 0.
+  With k = 0, S is 0.
 
 Coders: 0 fixed width, 1 Huffman, 2 rANS. A stream whose coder isn't 0 has at most 64
 symbols to a byte (so that a reader's work is bounded by the size of the file).
@@ -120,14 +123,17 @@ other (``previous`` is the last length that wasn't 0, and 4 at first)::
 
     0           the length is previous
     1 0 s       it is previous + 1 (s = 0) or previous - 1 (s = 1)
-    1 1 1 s u   it is previous + (2 + k) or previous - (2 + k); u is k ones and a 0
+    1 1 1 s u   it is previous + (2 + j) or previous - (2 + j); u is j ones and a 0
     1 1 0 g     a run of n symbols that don't occur, as long as it can be; g is the Elias
                 gamma code of n: w - 1 zeros, then the w binary digits of n from the highest
+
+There are tokens for the whole alphabet even where no symbol occurs; only an empty alphabet
+has an empty table. No token leads to 0 or above the highest value.
 
 rANS (``//`` and ``%`` are quotient and remainder; ``<<`` and ``>>`` bind weaker than
 ``+``): each symbol of the alphabet has a level, 0 if it doesn't occur, else 1 to 31. A level
 l stands for the weight ``W = (2 + l % 2) << (l // 2)``. With n symbols that have a level and
-T the sum of their weights, the frequency of each is ``f = 1 + W * (2**14 - n) // T``; what
+T the sum of their weights, the frequency of each is ``f = 1 + (W * (2**14 - n)) // T``; what
 is left to 2**14 is added to that of the first symbol among those of the largest weight. The
 *start* of a symbol is the sum of the frequencies of all smaller symbols.
 
@@ -146,15 +152,19 @@ Whatever breaks a rule above; every count and size is compared with what is left
 before anything is allocated for it. In particular: another magic or an unknown version; a
 CRC that doesn't match; bytes missing or left over, of the file, the header, a tensor, a
 chunk, a table or a stream; a varint longer than needed; metadata that isn't an object, or
-has NaN or Infinity; names that are empty, not UTF-8, twice the same, or share more bytes
-with the one before than they say; unknown dtypes, encodings and coders; bools other than 0
-and 1; centroids that aren't finite; lengths or levels that no code has; symbols outside
-their alphabet; entries outside their block; a mask with another number of bits than S;
-unused bits that aren't 0; more than 64 symbols to a byte.
+has NaN, Infinity or a number beyond float64's range; names that are empty, not UTF-8, twice
+the same, or share more bytes with the one before than they say; unknown dtypes, encodings and
+coders; bools other than 0 and 1; centroids that aren't finite; lengths or levels that no code
+has; symbols outside their alphabet; entries outside their block; a mask with another number of
+bits than S; unused bits that aren't 0; more than 64 symbols to a byte.
 
 What isn't refused, though our writer doesn't do it: fillers where none is needed, centroids
 that no label names or that occur twice, codes of symbols that occur nowhere, blocks of
-another size, a coder that isn't the cheapest.
+another size, a coder that isn't the cheapest, centroids that are 0 or -0.0. (What no entry
+names is 0.0 all the same.)
+
+A reader may decline what is too large for it, though the file isn't at fault: a tensor that
+its memory can't hold densely, metadata nested too deeply or with numbers of too many digits.
 
 What the checksums cover: that of the header every byte before it; those of the chunks every
 other byte. A reader that wants a part of a tensor reads the header, chunk 0 of the tensor,

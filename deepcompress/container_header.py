@@ -3,7 +3,6 @@
 Its parsing takes memory and time in proportion to the file's size.
 """
 
-import json
 import math
 import zlib
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from . import strict_json
 from .container import (
     CRC,
     DTYPES,
@@ -83,8 +83,8 @@ def parse_header(start: Cursor) -> tuple[dict[str, TensorEntry], dict[str, Any],
         raise ChecksumError(f"{start.what}: checksum of the header doesn't match")
     text = cursor.take(cursor.varint("size of the metadata"), "metadata")
     try:
-        metadata = json.loads(str(text, "utf-8"), parse_constant=_no_json)
-    except (ValueError, RecursionError) as error:
+        metadata = strict_json.parse(str(text, "utf-8"))
+    except ValueError as error:
         raise cursor.error(f"metadata isn't JSON in UTF-8: {error}") from None
     if not isinstance(metadata, dict):
         raise cursor.error("metadata isn't a JSON object")
@@ -104,11 +104,6 @@ def parse_header(start: Cursor) -> tuple[dict[str, TensorEntry], dict[str, Any],
         offset += entry.data_bytes
     cursor.end()
     return entries, metadata, sections
-
-
-def _no_json(constant: str) -> None:
-    """Refuse NaN and infinities, which Python's parser would take."""
-    raise ValueError(f"{constant} has no JSON form")
 
 
 def _parse_record(cursor: Cursor, previous: bytes, offset: int) -> tuple[TensorEntry, bytes]:

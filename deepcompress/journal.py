@@ -38,6 +38,7 @@ from typing import Any
 
 import numpy as np
 
+from . import strict_json
 from .atomic import TEMPORARY_SUFFIX, as_python, canonical_json, write_bytes, write_text
 from .errors import ArgumentError, OutputError
 
@@ -204,7 +205,7 @@ def _compare(path: Path, text: str) -> None:
     """Raise OutputError unless the config at `path` says the same as `text`."""
     advice = "choose another --out or delete it"
     try:
-        there, here = json.loads(path.read_bytes()), json.loads(text)
+        there, here = strict_json.parse(path.read_bytes()), json.loads(text)
     except ValueError as reason:
         raise OutputError(f"{path}: not the config of a run ({reason}); {advice}") from reason
     if not isinstance(there, dict):

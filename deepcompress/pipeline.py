@@ -66,7 +66,10 @@ class CompressedModel(Mapping[str, Tensor]):
             if isinstance(tensor, CompressedTensor):
                 how = self.storage.get(name, Choice())
                 how = choice.choose(tensor, how).coding if isinstance(how, Choice) else how
-                records[name] = coding.encode(tensor, how)
+                try:
+                    records[name] = coding.encode(tensor, how)
+                except ArgumentError as error:
+                    raise ArgumentError(f"tensor {name!r}: {error}") from None
             else:
                 records[name] = tensor
         return container_writer.pack(records, self.metadata)

@@ -1,12 +1,12 @@
 """The tables of a run as text, in the paper's columns and beside the paper's figures."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from . import strict_json
 from .errors import OutputError
 from .paper import PAPER
 
@@ -55,7 +55,7 @@ def format_tables(report: Mapping[str, Any]) -> str:
 def read_report(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a ``report.json``; raise OutputError if it isn't one."""
     try:
-        report = json.loads(Path(path).read_bytes())
+        report = strict_json.parse(Path(path).read_bytes())
     except (OSError, ValueError) as error:
         raise OutputError(f"{os.fspath(path)}: can't be read as a report: {error}") from error
     if not isinstance(report, dict):

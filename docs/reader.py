@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Callable
 from functools import partial
-from math import prod
+from math import isfinite, prod
 from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
@@ -26,6 +26,12 @@ def require(condition: bool | np.bool_, reason: str) -> None:
     """Refuse the file for `reason` unless `condition` holds."""
     if not condition:
         raise ValueError(reason)
+
+
+def finite(text: str) -> float:
+    """Return a number of the metadata, which a float64 must have room for."""
+    require(isfinite(float(text)), f"{text} is too large a number")
+    return float(text)
 
 
 class Cursor:
@@ -125,7 +131,7 @@ def read_header(file: Cursor) -> tuple[dict, list[Record]]:
     file.check_crc(0)
     text = header.take(header.varint()).decode()
     try:
-        metadata = json.loads(text, parse_constant=partial(require, False))
+        metadata = json.loads(text, parse_constant=partial(require, False), parse_float=finite)
     except RecursionError:
         raise ValueError("the metadata is nested too deeply") from None
     require(isinstance(metadata, dict), "the metadata isn't an object")

@@ -3,7 +3,6 @@
 import gc
 import math
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -341,15 +340,3 @@ class TestOpenFile:
                 read(path)
         with pytest.raises(TruncatedError, match=message):
             dc.ModelFile(data[:-10], str(path))
-
-
-def test_what_cant_be_read_back_isnt_written() -> None:
-    """One symbol takes no bits by rANS, but a file has at most 64 to a byte."""
-    labels = np.ones(1000, np.uint8)
-    tensor = coding.from_survivors(
-        (1000,), np.array([0, 3], np.float32), np.arange(1000), labels, 1
-    )
-    model = dc.CompressedModel({"x": tensor}, {}, {"x": Coding(2, 2)})
-    with pytest.raises(ArgumentError, match=r"1000 symbols would take 4 bytes.*64"):
-        model.to_bytes()
-    assert dc.ModelFile(replace(model, storage={}).to_bytes())["x"].count == 1000

@@ -81,6 +81,13 @@ def test_rans(symbols):
     assert c == reference == symbols.tobytes()
 
 
+def test_gaps_in_the_largest_tensor_there_can_be():
+    """One more than its size has no place in 63 bits, which the sanitizer build notices."""
+    gaps = np.array([0, 255], np.uint8)
+    reference, c = outcomes(lambda gaps, size: relindex.decode(gaps, 2**63 - 1), gaps, 0)
+    assert c == reference == np.array([0, 256]).tobytes()
+
+
 @given(rans_payloads(), symbols(max_symbol=9), st.integers(0, 80))
 def test_rans_on_any_payload(payload, sample, count):
     levels = rans.levels(np.bincount(sample, minlength=1))

@@ -11,9 +11,10 @@ from hypothesis.extra import numpy as hnp
 
 import deepcompress as dc
 from deepcompress.choice import Choice, choose
-from deepcompress.container import CODERS
+from deepcompress.container import CODERS, DENSE, Coding
 from deepcompress.container_reader import Reader
 from deepcompress.pipeline import at_fixed_width, from_bytes
+from deepcompress.tensors import HUFFMAN, RANS
 
 
 @st.composite
@@ -198,3 +199,10 @@ def test_what_sharing_would_enlarge_is_kept_exactly() -> None:
     assert isinstance(model["w"], np.ndarray)
     assert (model["w"] == w).all()
     assert len(model.to_bytes()) < w.nbytes + 60
+
+
+def test_a_coding_that_no_reader_takes_is_not_written() -> None:
+    """A lone symbol takes no bits under rANS: so many of them could stand in four bytes."""
+    model = dc.compress({"w": np.ones((40, 40))})
+    data = replace(model, storage={"w": Coding(DENSE, RANS)}).to_bytes()
+    assert from_bytes(data).storage["w"] == Coding(DENSE, HUFFMAN)

@@ -1,0 +1,164 @@
+"""``.dcnn`` files: `from_bytes` on both backends, rows, and the way back."""
+
+import math
+import zlib
+from random import Random
+
+import numpy as np
+
+from deepcompress import native
+from deepcompress.compressed import CompressedTensor
+from deepcompress.container import CRC, MAGIC, PREFIX, RAW, RAW_CHUNK_BYTES, VERSION
+from deepcompress.container_header import TensorEntry, _parse_record
+from deepcompress.container_shared import parse_head
+from deepcompress.container_writer import chunk_crc_start
+from deepcompress.cursor import Cursor, varint
+from deepcompress.errors import DeepCompressError
+from deepcompress.modelfile import ModelFile
+from deepcompress.pipeline import CompressedModel, from_bytes
+
+from .limits import MAX_BYTES, backends, limited, outcome, require
+
+MAX_DENSE = 1 << 16  # elements of a tensor that is looked at as a whole
+
+
+def test_one_input(data: bytes) -> None:
+    results = []
+    for backend in backends:
+        with native.use(backend), limited("reading"):
+            results.append(outcome(lambda: from_bytes(data, max_bytes=MAX_BYTES)))
+    (model, refusal), (other, other_refusal) = results[0], results[-1]
+    require(refusal == other_refusal, f"{refusal!r} or, in C, {other_refusal!r}")
+    if model is None:
+        return
+    _require_equal(model, other, "backends")
+    _check_rows(ModelFile(data, max_bytes=MAX_BYTES), model)
+    _check_way_back(model)
+
+
+def _check_way_back(model: CompressedModel) -> None:
+    try:
+        written = model.to_bytes()
+    except DeepCompressError as error:
+        raise AssertionError("what was read can't be written") from error
+    again = from_bytes(written)
+    _require_equal(model, again, "model and what was written of it")
+    require(again.metadata == model.metadata, "metadata differs")
+    require(again.to_bytes() == written, "a second copy differs from the first")
+
+
+def _require_equal(one: CompressedModel, two: CompressedModel, what: str) -> None:
+    require(list(one) == list(two), f"{what}: names differ")
+    for name, tensor in one.items():
+        require(_weights(tensor) == _weights(two[name]), f"{what}: {name!r} differs")
+
+
+def _weights(tensor: object) -> tuple[object, ...]:
+    """What makes a tensor this one: weights, not how they are stored; in bytes, as NaN may be."""
+    if isinstance(tensor, CompressedTensor):
+        labels = tensor.labels()
+        places = tensor.positions()[labels != 0]
+        codebook = tensor.codebook
+        return tensor.shape, codebook.tobytes(), places.tobytes(), labels[labels != 0].tobytes()
+    assert isinstance(tensor, np.ndarray)
+    return tensor.shape, tensor.dtype, tensor.tobytes()
+
+
+def _check_rows(file: ModelFile, model: CompressedModel) -> None:
+    for name, tensor in model.items():
+        rows = tensor.shape[0] if tensor.shape else 0
+        for start, stop in {(0, rows), (rows // 3, rows - rows // 3), (rows, rows)}:
+            if not tensor.shape:
+                continue
+            with limited("reading rows"):
+                part, refusal = outcome(lambda n=name, r=(start, stop): file.rows(n, *r))
+            require(part is not None, f"rows of a tensor that can be read: {refusal}")
+            require(part.shape == (stop - start, *tensor.shape[1:]), "rows of another shape")
+            if math.prod(tensor.shape) > MAX_DENSE:
+                continue
+            if isinstance(tensor, CompressedTensor):
+                dense, _ = outcome(tensor.to_dense)  # that of a huge empty shape is refused
+                same = dense is None or np.array_equal(part.to_dense(), dense[start:stop])
+            else:
+                same = part.tobytes() == tensor[start:stop].tobytes()
+            require(same, f"rows {start} to {stop} of {name!r} differ")
+
+
+def mutate(data: bytes, max_size: int, random: Random, mutate_bytes: object) -> bytes:
+    """Change the header, the data of a tensor, or anything, and mend sizes and checksums."""
+    choice = random.random()
+    if choice < 0.05:
+        return mutate_bytes(data, max_size)
+    header, entries, start = _walk(data)
+    if choice < 0.7 and entries:
+        entry = random.choice(entries)
+        begin, end = start + entry.offset, start + entry.offset + entry.data_bytes
+        part = data[begin:end]  # may have less than its record says
+        room = len(part) + max(1, max_size - len(data))
+        data = data[:begin] + mutate_bytes(part, room) + data[end:]
+        grown = len(data) - (start + sum(entry.data_bytes for entry in entries))
+        return mend(data, entry.name, grown)[:max_size]
+    head = mutate_bytes(header, len(header) + max(1, max_size - len(data)))
+    return mend(PREFIX.pack(MAGIC, VERSION, 0) + head + data[PREFIX.size + len(header) :])[
+        :max_size
+    ]
+
+
+def _walk(data: bytes) -> tuple[bytes, list[TensorEntry], int]:
+    """Return the header as far as it can be read, its entries, and where their data begins.
+
+    Offsets of entries are from there. The size that the prefix says doesn't count.
+    """
+    cursor = Cursor(memoryview(data)[PREFIX.size :], "file")
+    entries: list[TensorEntry] = []
+    try:
+        cursor.take(cursor.varint("metadata"), "metadata")
+        offset, previous = 0, b""
+        for _ in range(cursor.varint("tensors")):
+            entry, previous = _parse_record(cursor, previous, offset)
+            offset += entry.data_bytes
+            entries.append(entry)
+    except DeepCompressError:
+        pass
+    return data[PREFIX.size :][: cursor.offset], entries, PREFIX.size + cursor.offset + CRC.size
+
+
+def mend(data: bytes, changed: str = "", grown: int = 0) -> bytes:
+    """Make sizes and checksums right, as far as the header can be read.
+
+    Parameters
+    ----------
+    data : bytes
+    changed : str
+        A tensor whose data has `grown` bytes more than its record says.
+    """
+    header, entries, start = _walk(data)
+    whole_header = bytearray(header[: len(header) - sum(len(e.record) for e in entries)])
+    contents = bytearray()
+    for index, entry in enumerate(entries):
+        begin = (
+            start + entry.offset + (grown if any(e.name == changed for e in entries[:index]) else 0)
+        )
+        size = entry.data_bytes + (grown if entry.name == changed else 0)
+        chunks = _chunks(entry, data[begin : begin + max(size, 0)])
+        size = sum(map(len, chunks)) + CRC.size * len(chunks)
+        record = entry.record[: -len(varint(entry.data_bytes))] + varint(size)
+        whole_header += record
+        for number, chunk in enumerate(chunks):
+            contents += chunk + CRC.pack(zlib.crc32(chunk, chunk_crc_start(record, number)))
+    file = PREFIX.pack(MAGIC, VERSION, len(whole_header)) + whole_header
+    return file + CRC.pack(zlib.crc32(file)) + contents
+
+
+def _chunks(entry: TensorEntry, data: bytes) -> list[bytes]:
+    """Cut a tensor's data as its head says, or else at the end alone."""
+    if entry.encoding == RAW:
+        need = min(math.prod(entry.shape) * entry.dtype.itemsize, RAW_CHUNK_BYTES)
+        return [data[: need if need <= len(data) else max(len(data) - CRC.size, 0)]]
+    try:
+        head = parse_head(Cursor(memoryview(data), "file"), entry.shape, entry.encoding)
+    except DeepCompressError:
+        return [data[: max(len(data) - CRC.size, 0)]]
+    if len(head.spans) == 1:
+        return [data[: head.spans[0][1]]]
+    return [data[: head.bytes], *(data[begin:end] for begin, end in head.spans)]

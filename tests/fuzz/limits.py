@@ -1,0 +1,73 @@
+"""What the targets for the readers in Python have in common: what counts as a finding.
+
+A target is a module with ``test_one_input(data)``, which returns if the bytes are read, or
+refused by an error of ours, and raises anything else if something is wrong. It may have
+``mutate(data, max_size, random, mutate_bytes)``, which keeps what a change of bytes alone would
+break, such as checksums. None of them needs a fuzzer to be imported: the tests replay the seeds.
+"""
+
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from deepcompress import native
+from deepcompress.errors import DeepCompressError
+
+MAX_BYTES = 1 << 22  # what a reader may take
+MAX_SECONDS = 1.0  # of the processor, for any input of a few KB
+_SLACK = 1 << 22  # for the interpreter's own memory, which grows by steps
+_MEMORY = "/dev/shm"
+_folders: list[tempfile.TemporaryDirectory[str]] = []
+_UNIT = 1 if sys.platform == "darwin" else 1024
+
+backends = ("reference", "native") if native._load()[0] else ("reference",)
+
+
+class Finding(AssertionError):
+    """A property that has to hold, and doesn't."""
+
+
+def require(holds: object, what: str) -> None:
+    if not holds:
+        raise Finding(what)
+
+
+@contextmanager
+def limited(what: str, max_bytes: int = MAX_BYTES) -> Iterator[None]:
+    """Raise a finding if the block takes too long or too much memory.
+
+    Memory is told by the highest resident size that the process ever had, which costs
+    nothing; so what an earlier input took, and gave back, can hide as much.
+    """
+    memory, start = _peak(), time.process_time()
+    yield
+    seconds, grown = time.process_time() - start, _peak() - memory
+    require(seconds <= MAX_SECONDS, f"{what} took {seconds:.1f} s")
+    require(grown <= max_bytes + _SLACK, f"{what} took {grown:,} bytes of {max_bytes:,}")
+
+
+def outcome(read: Callable[[], Any]) -> tuple[Any, str]:
+    """Return what a reader gives, or None and its refusal; other exceptions pass."""
+    try:
+        return read(), ""
+    except DeepCompressError as error:
+        return None, f"{type(error).__name__}: {error}"
+
+
+def scratch_path() -> Path:
+    """Return where a target may put its input for a reader that takes a path; in memory if it can.
+
+    The folder goes with the process.
+    """
+    folder = tempfile.TemporaryDirectory(dir=_MEMORY if Path(_MEMORY).is_dir() else None)
+    _folders.append(folder)
+    return Path(folder.name) / "input"
+
+
+def _peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT

@@ -1,0 +1,102 @@
+"""Write the seeds of the readers in Python, a few KB: ``python tests/fuzz/make_seeds.py``.
+
+Small files of every kind, so that a fuzzer begins behind the checks of the beginning. Those of
+the C kernels are what a fuzzer kept of its own (``-merge=1``), as their input is no file.
+"""
+
+import gzip
+import json
+import struct
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from fuzz.net import CONVOLUTION, PRODUCTS
+
+import deepcompress as dc
+from deepcompress.container import BITMASK, DENSE, DTYPES, RELATIVE, Coding
+from deepcompress.formats import net
+from deepcompress.npz import npz_bytes
+from deepcompress.tensors import FIXED_WIDTH, HUFFMAN, RANS
+
+CORPUS = Path(__file__).parent / "corpus"
+
+
+def containers() -> dict[str, bytes]:
+    golden = Path(__file__).parents[1] / "golden"
+    files = {name: (golden / f"v1-{name}.dcnn").read_bytes() for name in ("nooks", "nothing")}
+    files["dtypes"] = dc.compress({d.name: np.arange(2).astype(d) for d in DTYPES}).to_bytes()
+    metadata = {" é": [1, None, 0.5, True], "a": {"b": "\ud800"}}
+    files["metadata"] = dc.compress({}, metadata=metadata).to_bytes()
+    rng = np.random.default_rng(0)
+    weights = rng.choice([-1, 0.5, 2, 3], size=(12, 20)) * (rng.random((12, 20)) < 0.3)
+    tensor = dc.compress({"w": weights}, dc.Config(dc.TensorConfig(min_size=0)))
+    coders = {"fixed": FIXED_WIDTH, "huffman": HUFFMAN, "rans": RANS}
+    for name, coder in coders.items():
+        for kind, coding in {
+            "relative": Coding(RELATIVE, coder, coder, 3),
+            "dense": Coding(DENSE, coder),
+            "bitmask": Coding(BITMASK, coder, coder),
+            "relative-blocks": Coding(RELATIVE, coder, coder, 4, 6),
+            "bitmask-blocks": Coding(BITMASK, coder, FIXED_WIDTH, 0, 7),
+        }.items():
+            files[f"{kind}-{name}"] = replace(tensor, storage={"w": coding}).to_bytes()
+    return files
+
+
+def nets() -> dict[str, bytes]:
+    rng = np.random.default_rng(0)
+    files = {}
+    for name, layers in {"products": PRODUCTS, "convolution": CONVOLUTION}.items():
+        tensors = {}
+        for layer in layers:
+            weights = rng.choice([-1, 0.5, 2], size=layer.shape) * (rng.random(layer.shape) < 0.4)
+            tensors[layer.name + net.WEIGHT] = weights
+            tensors[layer.name + net.BIAS] = np.ones(layer.shape[0], np.float32)
+        config = dc.Config(dc.TensorConfig(min_size=0), {"bias": {"method": "raw"}})
+        files[name] = net.write(dc.compress(tensors, config))
+    return files
+
+
+def lists_of_layers() -> dict[str, bytes]:
+    convolution = {"name": "c", "type": "Convolution", "in_channels": 4, "out_channels": 8}
+    product = {"name": "p", "type": "InnerProduct", "in_channels": 4, "out_channels": 8}
+    relu = {"name": "r", "type": "ReLU", "of": [1.5, None, {"é": True}]}
+    return {
+        "layers": json.dumps([convolution | {"kernel": 3, "group": 2}, relu, product]).encode(),
+        "large": json.dumps([product | {"in_channels": 2**32, "out_channels": 2**31 - 1}]).encode(),
+        "utf-16": json.dumps([product]).encode("utf-16"),
+    }
+
+
+def idx_files() -> dict[str, bytes]:
+    image = struct.pack(">HBB3I", 0, 8, 3, 2, 3, 4) + bytes(range(24))
+    label = struct.pack(">HBBI", 0, 8, 1, 5) + bytes(range(5))
+    return {"images": image, "labels": label, "gzip": gzip.compress(image, mtime=0)}
+
+
+def npz_files() -> dict[str, bytes]:
+    arrays = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones(2), "": np.array(1)}
+    return {"arrays": npz_bytes(arrays), "none": npz_bytes({})}
+
+
+def record_files() -> dict[str, bytes]:
+    return {"config": b'{"seed": 1, "a": [1.5, null, {"b": true}]}\n', "list": b"[]"}
+
+
+if __name__ == "__main__":
+    for target, files in {
+        "container": containers(),
+        "net": nets(),
+        "layers": lists_of_layers(),
+        "idx": idx_files(),
+        "npz": npz_files(),
+        "records": record_files(),
+    }.items():
+        (CORPUS / target).mkdir(parents=True, exist_ok=True)
+        for name, data in files.items():
+            (CORPUS / target / name).write_bytes(data)
