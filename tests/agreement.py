@@ -110,13 +110,13 @@ def varint(value):
 class NotingCursor(reader.Cursor):
     """A cursor that notes the chunks whose checksums it compares."""
 
-    def __init__(self, data):
-        super().__init__(data)
+    def __init__(self, data, record=b""):
+        super().__init__(data, record)
         self.chunks = []
 
-    def check_crc(self, first, start=0):
-        self.chunks.append(self.data[first : self.at])
-        super().check_crc(first, start)
+    def check_crc(self):
+        self.chunks.append(self.data[self.chunk_start : self.at])
+        super().check_crc()
 
 
 def take_apart(data):
@@ -126,15 +126,13 @@ def take_apart(data):
     header = reader.Cursor(file.chunks[0][13:])
     parts = Parts(header.take(header.varint()), [], [])
     assert header.varint() == len(records)
-    previous = b""
-    for record in records:
-        first = header.at
-        reader.read_record(header, previous)
-        previous = record.name
-        size = len(varint(record.data_bytes))
-        parts.records.append(header.data[first : header.at - size])
-        cursor = NotingCursor(file.take(record.data_bytes))
-        (reader.read_shared if record.encoding else reader.read_raw)(cursor, record)
+    for encoding, dtype, shape, data_bytes, record in records.values():
+        parts.records.append(record[: -len(varint(data_bytes))])
+        cursor = NotingCursor(file.take(data_bytes), record)
+        if encoding == reader.RAW:
+            reader.read_raw(cursor, dtype, reader.prod(shape))
+        else:
+            reader.read_shared(cursor, encoding, reader.prod(shape))
         parts.chunks.append(cursor.chunks)
     return parts
 
@@ -145,7 +143,7 @@ def small_enough(data):
         records = reader.read_header(reader.Cursor(data))[1]
     except ValueError:
         return True
-    return all(reader.prod(r.shape) <= MOST_ELEMENTS for r in records)
+    return all(reader.prod(shape) <= MOST_ELEMENTS for _, _, shape, *_ in records.values())
 
 
 def changed_bytes(data, rng):
@@ -314,12 +312,15 @@ def coded(coder, streams, alphabet, width, rng):
     if coder == HUFFMAN:
         for symbol, length in zip(occur, random_lengths(len(occur), rng), strict=bool(occur)):
             values[symbol] = length
-        codes = {s: f"{code:0{n}b}" for (n, code), s in reader.huffman_codes(values).items()}
         table = table_of(values, 4)
+        codes = reader.read_code(coder, width, alphabet, table)
+        codes = {s: f"{code:0{n}b}" for (n, code), s in codes.items()}
         return table, [packed("".join(codes[s] for s in stream)) for stream in streams]
     for symbol in occur:
         values[symbol] = int(rng.integers(1, 32))
-    slots = {symbol: (start, f) for symbol, start, f in reader.rans_slots(values)}
+    table = table_of(values, 24)
+    slots = reader.read_code(coder, width, alphabet, table)
+    slots = {symbol: (start, f) for symbol, start, f in slots}
     payloads = []
     for stream in streams:
         x, emitted = 2**23, []
@@ -330,7 +331,7 @@ def coded(coder, streams, alphabet, width, rng):
                 x >>= 8
             x = (x // f << 14) + x % f + start
         payloads.append(x.to_bytes(4, "little") + bytes(reversed(emitted)) if stream else b"")
-    return table_of(values, 24), payloads
+    return table, payloads
 
 
 def foreign(rng):

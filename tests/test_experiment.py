@@ -338,14 +338,15 @@ def test_recipes_fit_their_networks(recipe: Recipe) -> None:
     network.with_dropout(recipe.dropout)
     assert set(recipe.dropout) <= set(recipe.dropout_of)
     for dropout, weight in recipe.dropout_of.items():
-        assert weight == weight_before(network, dropout)
+        assert weight == weight_at(network, dropout)
 
 
-def weight_before(network: Network, layer: str) -> str:
-    """Return the last weight that an input has passed when it comes to a layer."""
+def weight_at(network: Network, layer: str) -> str:
+    """Return the last weight that an input has passed when it comes to a layer, or the first."""
     names = [one.name for one in network.layers]
     passed = names[: names.index(layer)]
-    return [w for w in network.param_shapes if w.removesuffix(".weight") in passed][-1]
+    weights = [name for name in network.param_shapes if name.endswith(".weight")]
+    return [w for w in weights if w.removesuffix(".weight") in passed or w == weights[0]][-1]
 
 
 def test_recipes_share_what_the_paper_says() -> None:

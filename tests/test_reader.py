@@ -21,6 +21,7 @@ from deepcompress.tensors import FIXED_WIDTH, HUFFMAN, RANS
 GOLDENS = sorted((Path(__file__).parent / "golden").glob("*.dcnn"))
 ONE = np.float32(1).tobytes()
 STATE = (2**23).to_bytes(4, "little")
+NO_BYTES = packed("110" + "0" * 8 + f"{256:b}")  # the table of 256 symbols that don't occur
 
 
 @pytest.mark.parametrize("path", GOLDENS, ids=lambda path: path.stem)
@@ -248,6 +249,8 @@ REFUSED = {
     "more bits in the mask than entries": one((3,), 0x3A, b"\0\x14\1\1" + ONE + b"\0\3"),
     "a bool of 2": one((1,), 0, b"\2"),
     "a filler outside its block": one((1,), 0x1A, b"\0\x14\1\1\1" + ONE + b"\0\1"),
+    "more entries than elements": one((1,), 0x1A, b"\0\x14\1\1\2" + ONE + b"\3\0"),
+    "a coder of no positions": one((1,), 0x2A, b"\x10\x14\1\3\0" + ONE + NO_BYTES + b"\1"),
 }  # fmt: skip
 
 
