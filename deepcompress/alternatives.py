@@ -6,7 +6,7 @@ from typing import Any
 from .choice import Choice, prices
 from .compressed import CompressedTensor
 from .container import CODERS, ENCODINGS, Record, SharedRecord
-from .container_reader import TensorEntry
+from .container_header import TensorEntry
 from .container_writer import raw_size
 from .cursor import varint
 from .ledger import FP32_BYTES

@@ -10,8 +10,10 @@ What is settled here:
 - a symbolic link is followed: the file that it points to is replaced, the link stays;
 - a replaced file's permissions are kept, a new file's follow the umask;
 - only a regular file can be replaced: a folder or a device is refused;
-- a killed writer leaves a temporary file, told by its suffix ``TEMPORARY_SUFFIX``,
-  which `journal` removes.
+- a killed writer leaves a temporary file, told by its suffix ``TEMPORARY_SUFFIX``. The
+  next one to the same path removes it: a writer holds a lock on its temporary file for
+  as long as it lives, so that a file whose lock can be had has no writer. Where there
+  are no locks, nothing is removed. (`journal` removes all of its folder's.)
 """
 
 import contextlib
@@ -19,10 +21,16 @@ import json
 import os
 import secrets
 import stat
+import zlib
 
 import numpy as np
 
 from .errors import ArgumentError, OutputError
+
+try:
+    import fcntl
+except ImportError:  # not a POSIX system: what killed writers leave stays
+    fcntl = None  # type: ignore[assignment]
 
 TEMPORARY_SUFFIX = ".deepcompress-partial"
 
@@ -117,23 +125,62 @@ def _permissions(path: StrPath) -> int | None:
 
 def _replace(target: str, permissions: int | None, data: bytes | bytearray | memoryview) -> None:
     """Write `data` beside `target`, then rename it; `target` is no symbolic link."""
-    folder = os.path.dirname(target)
-    temporary = os.path.join(folder, f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
+    folder, name = os.path.split(target)
+    prefix = f".{zlib.crc32(os.fsencode(name)):08x}-"  # as a name may be of any length
+    _remove_abandoned(folder, prefix)
     creation = 0o666 if permissions is None else permissions  # the umask is taken off
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, creation)
+    descriptor, temporary = _create(os.path.join(folder, prefix), creation)
     try:
-        with open(descriptor, "wb") as file:
+        with open(descriptor, "wb", closefd=fcntl is None) as file:
             file.write(data)
             file.flush()
+            if permissions is not None:
+                os.chmod(temporary, permissions)
             os.fsync(descriptor)
-        if permissions is not None:
-            os.chmod(temporary, permissions)
         os.replace(temporary, target)
     except BaseException:  # a keyboard interrupt leaves no litter either
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+    finally:
+        if fcntl is not None:
+            os.close(descriptor)  # and thus unlocks, now that the temporary name is gone
     _sync_folder(folder)
+
+
+def _create(start: str, permissions: int) -> tuple[int, str]:
+    """Create a file whose name begins so, and lock it; return its descriptor and name."""
+    while True:
+        temporary = f"{start}{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, permissions)
+        if fcntl is None:
+            return descriptor, temporary
+        with contextlib.suppress(OSError):  # not every file system has locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.path.lexists(temporary):
+            return descriptor, temporary
+        os.close(descriptor)  # before it was locked, it was taken for an abandoned one
+
+
+def _remove_abandoned(folder: str, prefix: str) -> None:
+    """Remove temporary files whose names begin so and whose writers are gone."""
+    if fcntl is None:
+        return
+    with contextlib.suppress(OSError):  # as of a folder that may be written to but not read
+        for name in os.listdir(folder or "."):
+            if name.startswith(prefix) and name.endswith(TEMPORARY_SUFFIX):
+                with contextlib.suppress(OSError):
+                    _remove_unlocked(os.path.join(folder, name))
+
+
+def _remove_unlocked(path: str) -> None:
+    """Remove a file unless another process has it locked."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(path)
+    finally:
+        os.close(descriptor)
 
 
 def _sync_folder(folder: str) -> None:

@@ -242,9 +242,21 @@ def decode(record: SharedRecord) -> CompressedTensor:
             (block.labels, fixed_width(k)),
             (block.positions, record.coding.gap_bits),
         )
-    positions, labels = decode_survivors(record)
-    gap_bits = record.coding.gap_bits or narrowest_gap_bits(positions, fixed_width(k))
-    return from_survivors(record.shape, record.codebook, positions, labels, gap_bits)
+    return from_part(record, record.shape, *decode_survivors(record))
+
+
+def from_part(
+    record: SharedRecord, shape: tuple[int, ...], positions: Int64Array, labels: UInt8Array
+) -> CompressedTensor:
+    """Pack weights of a record that aren't 0 as a tensor of the given shape.
+
+    The gaps have the width that they have in the record, unless that takes more fillers
+    than the record has entries: between blocks, zeros need fillers in memory only.
+    """
+    gap_bits, stored = record.coding.gap_bits, sum(block.count for block in record.blocks)
+    if not gap_bits or relindex.filler_count(positions, gap_bits) > stored:
+        gap_bits = narrowest_gap_bits(positions, fixed_width(len(record.codebook) - 1))
+    return from_survivors(shape, record.codebook, positions, labels, gap_bits)
 
 
 def from_survivors(

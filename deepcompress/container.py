@@ -33,7 +33,7 @@ Header::
 Record::
 
     varint          p, how many bytes the name has in common with the start of the name
-                    before it: as many as there are; 0 for the first
+                    before it: as many as there are, but at most 255; 0 for the first
     varint          how many bytes of the name follow
     bytes           the name from its byte p on; it has 1 to 65535 bytes, is UTF-8, and
                     unlike all the others (byte by byte, without normalization)
@@ -224,6 +224,7 @@ DTYPES = tuple(
 FLOAT32 = DTYPES.index(np.dtype("<f4"))
 MAX_RANK = 32
 MAX_NAME_BYTES = 65535
+MAX_COMMON_BYTES = 255  # of a name and the one before: so the header bounds all names
 MAX_CENTROIDS = 255
 MAX_BLOCK_BITS = 62
 RAW_CHUNK_BYTES = 1 << 20

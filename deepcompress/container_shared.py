@@ -23,7 +23,7 @@ from .cursor import Cursor
 from .tensors import FIXED_WIDTH, MAX_BITS, Float32Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # there may be many
 class BlockSize:
     """What a head says of a block: its entries S, and the bytes of its two streams."""
 
@@ -109,7 +109,8 @@ def parse_head(cursor: Cursor, shape: tuple[int, ...], encoding: int) -> SharedH
     coded = [coder != FIXED_WIDTH for coder in (coding.label_coder, coding.position_coder)]
     tables = [cursor.varint("size of a table") if is_coded else 0 for is_coded in coded]
     count = block_count(size, block_bits)
-    if count > cursor.left:  # each block has a byte at least
+    # Each block has a byte at least, and where there are several, each has a CRC.
+    if count > 1 and count * (1 + CRC.size) > cursor.left:
         raise cursor.error(f"{count} blocks in {cursor.left} bytes")
     blocks = tuple(
         _parse_block_size(cursor, coding, k, block_size(size, block_bits, block))

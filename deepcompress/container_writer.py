@@ -14,6 +14,7 @@ from .container import (
     DTYPES,
     FLOAT32,
     MAGIC,
+    MAX_COMMON_BYTES,
     MAX_NAME_BYTES,
     MAX_RANK,
     PREFIX,
@@ -66,7 +67,7 @@ def pack(records: Mapping[str, Record], metadata: Mapping[str, Any] | None = Non
         else:
             form, chunks = DTYPES.index(_stored_dtype(name, record)) | RAW << 4, _raw_chunks(record)
         size_bytes = sum(map(len, chunks)) + CRC.size * len(chunks)
-        common = common_bytes(previous, encoded)
+        common = common_bytes(previous[:MAX_COMMON_BYTES], encoded)
         head = b"".join(
             [
                 varint(common) + varint(len(encoded) - common) + encoded[common:],

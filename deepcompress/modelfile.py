@@ -2,9 +2,11 @@
 
 import math
 import mmap
+import operator
 import os
+import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,12 +14,18 @@ import numpy.typing as npt
 
 from . import coding
 from .compressed import CompressedTensor
-from .container import BITMASK, RAW, RELATIVE, Coding
-from .container_layout import block_size
-from .container_reader import Reader, TensorEntry
+from .container import RAW, Coding
+from .container_header import TensorEntry
+from .container_reader import Reader
 from .errors import ArgumentError, DataError, FormatError
+from .memory import decoding_bytes, raw_bytes
 
 Tensor = CompressedTensor | npt.NDArray[Any]
+
+NO_WAIT = getattr(os, "O_NONBLOCK", 0)
+# Without max_bytes: a small file can't take much memory, and a large one what it may need.
+LEAST_LIMIT = 1 << 30
+LIMIT_PER_BYTE = 1 << 18
 
 
 class ModelFile(Mapping[str, Tensor]):
@@ -30,8 +38,9 @@ class ModelFile(Mapping[str, Tensor]):
     what : str
         Its name, for messages.
     max_bytes : int, optional
-        The most memory that decoding one tensor may take, by an estimate from above that
-        is made before any is allocated.
+        The most memory that decoding one tensor may take, by an estimate from above (see
+        `memory`) that is made before any is allocated. By default, it is 1 GiB or 256 KiB
+        for each byte that the tensor has in the file, whichever is more.
 
     Attributes
     ----------
@@ -47,19 +56,22 @@ class ModelFile(Mapping[str, Tensor]):
     def __init__(
         self, data: bytes | memoryview, what: str = "file", max_bytes: int | None = None
     ) -> None:
-        self._reader = Reader(data, what)
+        if max_bytes is not None and (not isinstance(max_bytes, int) or max_bytes < 0):
+            raise ArgumentError(f"max_bytes must be an integer from 0, got {max_bytes!r}")
+        self._open_reader: Reader | None = Reader(data, what)
         self._what = what
         self._max_bytes = max_bytes
-        self.metadata = self._reader.metadata
+        self.metadata = self._open_reader.metadata
 
     def __getitem__(self, name: str) -> Tensor:
         entry = self._reader.entries[name]
         with self._named(entry):
             if entry.encoding == RAW:
-                self._check_memory(entry, entry.data_bytes)
-                return self._reader.raw(name).reshape(entry.shape)
-            self._check_memory(entry, decoding_bytes(self._reader, entry))
-            return coding.decode(self._reader.shared(name))
+                self._check_memory(entry, raw_bytes(entry, math.prod(entry.shape)))
+                return self._reader.raw(entry).reshape(entry.shape)
+            head = self._reader.shared_head(entry)
+            self._check_memory(entry, decoding_bytes(head, entry.shape))
+            return coding.decode(self._reader.shared(entry, head))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._reader.entries)
@@ -98,31 +110,45 @@ class ModelFile(Mapping[str, Tensor]):
             tensor, the chunks) in which the rows lie.
         """
         entry = self._reader.entries[name]
-        if not entry.shape or not 0 <= start <= stop <= entry.shape[0]:
-            raise ArgumentError(f"{name!r} of shape {entry.shape} has no rows {start} to {stop}")
-        shape = (stop - start, *entry.shape[1:])
-        cols = math.prod(entry.shape[1:])
-        begin, end = start * cols, stop * cols
         with self._named(entry):
+            start, stop = _checked_rows(entry.shape, start, stop)
+            shape = (stop - start, *entry.shape[1:])
+            cols = math.prod(entry.shape[1:])
+            begin, end = start * cols, stop * cols
             if entry.encoding == RAW:
-                return self._reader.raw(name, begin, end).reshape(shape)
+                self._check_memory(entry, raw_bytes(entry, end - begin))
+                return self._reader.raw(entry, begin, end).reshape(shape)
             head = self._reader.shared_head(entry)
             block_bits = head.coding.block_bits
-            first, last = begin >> block_bits, max(begin, end - 1) >> block_bits
-            last = min(last, len(head.blocks) - 1)
-            self._check_memory(entry, decoding_bytes(self._reader, entry, first, last + 1))
-            record = self._reader.shared(name, first, last + 1)
+            first = begin >> block_bits
+            last = ((end - 1) >> block_bits) + 1 if begin < end else first
+            self._check_memory(entry, decoding_bytes(head, entry.shape, first, last))
+            record = self._reader.shared(entry, head, first, last)
             positions, labels = coding.decode_survivors(record, first)
             inside = slice(*np.searchsorted(positions, [begin, end]).tolist())
-            positions, labels = positions[inside] - begin, labels[inside]
-            k = len(head.codebook) - 1
-            gap_bits = head.coding.gap_bits or coding.narrowest_gap_bits(positions, k.bit_length())
-            return coding.from_survivors(shape, head.codebook, positions, labels, gap_bits)
+            part = positions[inside] - begin
+            return coding.from_part(record, shape, part, labels[inside])
+
+    def close(self) -> None:
+        """Let go of the bytes; to read from them is an ArgumentError from now on."""
+        if self._open_reader is not None:
+            self._open_reader.close()
+            self._open_reader = None
+
+    @property
+    def _reader(self) -> Reader:
+        if self._open_reader is None:
+            raise ArgumentError(f"{self._what}: the file is closed")
+        return self._open_reader
 
     def _check_memory(self, entry: TensorEntry, needed: int) -> None:
-        if self._max_bytes is not None and needed > self._max_bytes:
+        limit = self._max_bytes
+        if limit is None:
+            limit = max(LEAST_LIMIT, entry.data_bytes * LIMIT_PER_BYTE)
+        if needed > limit:
             raise ArgumentError(
-                f"decoding it may take {needed:,} bytes, max_bytes is {self._max_bytes:,}"
+                f"decoding it may take {needed:,} bytes, max_bytes is {limit:,}"
+                + (" for a tensor of its size in the file" if self._max_bytes is None else "")
             )
 
     @contextmanager
@@ -137,30 +163,15 @@ class ModelFile(Mapping[str, Tensor]):
             raise type(error)(here + str(error)) from None
 
 
-def decoding_bytes(
-    reader: Reader, entry: TensorEntry, first: int = 0, stop: int | None = None
-) -> int:
-    """Return how much memory decoding shared weights takes at most, by their head alone."""
-    head = reader.shared_head(entry)
-    size = math.prod(entry.shape)
-    blocks = range(first, len(head.blocks) if stop is None else stop)
-    entries = sum(head.blocks[block].count for block in blocks)
-    elements = max((block_size(size, head.coding.block_bits, b) for b in blocks), default=0)
-    span = sum(block_size(size, head.coding.block_bits, b) for b in blocks)
-    scratch = 0 if head.coding.encoding == RELATIVE else elements
-    # Labels, gaps and flags of a byte, positions of eight with their copies, per entry.
-    entries += _most_fillers(head.coding, span, len(blocks))
-    return 64 * entries + 16 * scratch + entry.data_bytes + 65536
-
-
-def _most_fillers(coding: Coding, span: int, blocks: int) -> int:
-    """Return a bound on the fillers that blocks of `span` elements need beyond their own.
-
-    A file needs none from one block to the next, what is in memory does; and a mask has none.
-    """
-    if coding.encoding == BITMASK:
-        return span // 2  # as many as gaps of one bit need; a wider one is taken for fewer bits
-    return span >> coding.gap_bits if coding.encoding == RELATIVE and blocks > 1 else 0
+def _checked_rows(shape: tuple[int, ...], start: int, stop: int) -> tuple[int, int]:
+    """Return the bounds as Python's integers, whose products don't overflow, or raise."""
+    try:
+        start, stop = operator.index(start), operator.index(stop)
+    except TypeError:
+        raise ArgumentError(f"rows must be integers, got {start!r} to {stop!r}") from None
+    if not shape or not 0 <= start <= stop <= shape[0]:
+        raise ArgumentError(f"shape {shape} has no rows {start} to {stop}")
+    return start, stop
 
 
 @contextmanager
@@ -203,12 +214,17 @@ def open_file(path: str | os.PathLike[str], *, max_bytes: int | None = None) -> 
     array([[1., 0.],
            [0., 1.]], dtype=float32)
     """
-    what = os.fspath(path)
+    what = str(os.fspath(path))
     try:
-        with open(path, "rb") as file:
-            empty = os.fstat(file.fileno()).st_size == 0
-            mapped = b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        # A pipe would otherwise be waited for; of a regular file the flag means nothing.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | NO_WAIT)) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise DataError(f"{what}: it is not a regular file")
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if status.st_size else b""
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{what}: {reason}") from error
-    yield ModelFile(memoryview(mapped), str(what), max_bytes)
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{what}: {getattr(error, 'strerror', None) or error}") from error
+    with closing(ModelFile(memoryview(mapped), what, max_bytes)) as model:
+        yield model

@@ -97,7 +97,7 @@ def read_header(file: Cursor) -> tuple[dict, dict[str, tuple]]:
     require(isinstance(metadata, dict), "the metadata isn't an object")
     records, name = {}, b""
     for _ in range(header.varint()):
-        start, common = header.at, header.varint()
+        start, common, name = header.at, header.varint(), name[:255]
         require(common <= len(name), "more bytes in common than the name before has")
         rest = header.take(header.varint())
         require(not rest or rest[:1] != name[common : common + 1], "more bytes are in common")

@@ -10,7 +10,7 @@ import deepcompress as dc
 FOLDER = Path(__file__).parent / "golden"
 GOLDENS = [
     *("v1-huffman", "v1-fixed-width", "v1-nooks", "v1-dtypes", "v1-nothing"),
-    *("v1-encodings", "v1-blocks", "v1-rans"),
+    *("v1-encodings", "v1-blocks", "v1-rans", "v1-every-coder"),
 ]
 
 

@@ -14,7 +14,7 @@ from deepcompress import huffman, rans, relindex
 from deepcompress.choice import Choice
 from deepcompress.coding import decode_symbols
 from deepcompress.container import CODERS, DENSE, ENCODINGS, Coding
-from deepcompress.container_reader import Reader
+from deepcompress.container_reader import parse
 from deepcompress.container_writer import raw_size
 from deepcompress.inspection import describe, format_description
 from deepcompress.ledger import ledger
@@ -55,7 +55,7 @@ def test_codes(coder: str, encoding: str) -> None:
     listed = {one["stream"]: one for one in rows["w"]["codes"]}
     positions = {"relative": ["gaps"], "dense": [], "bitmask": ["mask"]}[encoding]
     assert list(listed) == ["labels", *positions]
-    record = Reader(data).shared("w")
+    record = parse(data).records["w"]
     assert len(record.blocks) == 2
     blocks = list(decode_symbols(record))
     for stream, one in listed.items():

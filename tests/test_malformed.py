@@ -156,7 +156,7 @@ class TestDamage:
 
 def test_a_truncated_file_says_what_is_whole() -> None:
     data = pack({"a": np.ones(2, np.float32), "b": np.ones(100, np.float32)})
-    with pytest.raises(TruncatedError, match=r"10 of \d+ bytes are missing; 1 of 2 .* whole: a"):
+    with pytest.raises(TruncatedError, match=r"10 of \d+ bytes are missing; 1 of 2 .* whole: 'a'"):
         from_bytes(data[:-10])
 
 

@@ -134,6 +134,20 @@ def test_what_only_other_writers_do(seed: int) -> None:
         compare(worse)
 
 
+@pytest.mark.parametrize("common", [254, 255, 256, 300])
+def test_a_name_has_at_most_255_bytes_in_common_with_the_one_before(common: int) -> None:
+    names = [b"a" * 400, b"a" * 300 + b"b"]
+    second = names[1][common:]
+    records = [
+        b"\0" + varint(400) + names[0] + b"\0\1\0",
+        varint(common) + varint(len(second)) + second + b"\0\1\0",
+    ]
+    data = Parts(b"{}", records, [[b""], [b""]]).to_bytes()
+    assert compare(data) == (common == 255)
+    tensors = {name.decode(): np.zeros(0, bool) for name in names}
+    assert (dc.CompressedModel(tensors).to_bytes() == data) == (common == 255)
+
+
 def test_truncated_files_and_files_with_a_tail() -> None:
     data = spec_example()
     assert compare(data)

@@ -9,7 +9,7 @@ import numpy as np
 from deepcompress import native
 from deepcompress.compressed import CompressedTensor
 from deepcompress.container import CRC, MAGIC, PREFIX, RAW, RAW_CHUNK_BYTES, VERSION
-from deepcompress.container_reader import TensorEntry, _parse_record
+from deepcompress.container_header import TensorEntry, _parse_record
 from deepcompress.container_shared import parse_head
 from deepcompress.container_writer import chunk_crc_start
 from deepcompress.cursor import Cursor, varint

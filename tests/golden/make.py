@@ -5,14 +5,46 @@ To be run once per version, never by a test. Files of earlier versions stay as t
 
 import dataclasses
 import io
+import itertools
 from pathlib import Path
 
 import numpy as np
 
 import deepcompress as dc
-from deepcompress.container import BITMASK, DENSE, DTYPES, ENCODINGS, RELATIVE, VERSION, Coding
+from deepcompress import coding
+from deepcompress.container import (
+    BITMASK,
+    CODERS,
+    DENSE,
+    DTYPES,
+    ENCODINGS,
+    RELATIVE,
+    VERSION,
+    Coding,
+)
 from deepcompress.pipeline import at_fixed_width
 from deepcompress.tensors import FIXED_WIDTH, HUFFMAN, RANS
+
+
+def every_coder() -> dc.CompressedModel:
+    """Return small tensors with each encoding and coder, in one block and in several."""
+    rng = np.random.default_rng(1)
+    tensors: dict[str, dc.CompressedTensor | np.ndarray] = {"raw": np.array([True, False, True])}
+    storage = {}
+    for encoding, coder in itertools.product(range(1, len(ENCODINGS)), range(len(CODERS))):
+        name = f"{ENCODINGS[encoding]}-{CODERS[coder]}"
+        positions = np.flatnonzero(rng.random(48) < (0.2, 0.7, 0.5)[encoding - 1])
+        labels = rng.choice(np.array([1, 1, 1, 2, 3], np.uint8), positions.size)
+        codebook = np.array([0, -1, 0.5, 2], np.float32)
+        tensors[name] = coding.from_survivors((6, 8), codebook, positions, labels, 3)
+        storage[name] = Coding(
+            encoding,
+            coder,
+            FIXED_WIDTH if encoding == DENSE else coder,
+            3 if encoding == RELATIVE else 0,
+            5 if coder == HUFFMAN else 20,
+        )
+    return dc.CompressedModel(tensors, {}, storage)
 
 
 def models() -> dict[str, dc.CompressedModel]:
@@ -58,6 +90,7 @@ def models() -> dict[str, dc.CompressedModel]:
         "nooks": dc.compress(nooks, shared),
         "dtypes": dc.compress(dtypes),
         "nothing": dc.compress({}),
+        "every-coder": every_coder(),
         "encodings": dc.compress(full, dc.Config(by_name=encodings)),
         "rans": dc.compress(lenet | full, dc.Config(dc.TensorConfig(coder="rans"), bias)),
         "blocks": dataclasses.replace(

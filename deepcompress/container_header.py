@@ -1,0 +1,159 @@
+"""The header of a ``.dcnn`` file: what tensors it holds, and where.
+
+Its parsing takes memory and time in proportion to the file's size.
+"""
+
+import math
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import strict_json
+from .container import (
+    CRC,
+    DTYPES,
+    ENCODINGS,
+    FLOAT32,
+    MAGIC,
+    MAX_COMMON_BYTES,
+    MAX_NAME_BYTES,
+    MAX_RANK,
+    PREFIX,
+    RAW,
+    VERSION,
+    Section,
+)
+from .container_writer import raw_size
+from .cursor import Cursor, common_bytes
+from .errors import ChecksumError, FormatError, TruncatedError, VersionError
+
+
+@dataclass(frozen=True)
+class TensorEntry:
+    """What the header says of a tensor, and where its data is.
+
+    Attributes
+    ----------
+    name : str
+    encoding : int
+        Index into `container.ENCODINGS`.
+    dtype : dtype
+    shape : tuple of int
+    data_bytes : int
+        Of its chunks and their CRCs.
+    offset : int
+        Of its data in the file.
+    record : bytes
+        The record itself.
+    """
+
+    name: str
+    encoding: int
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    data_bytes: int
+    offset: int
+    record: bytes
+
+
+def check_prefix(cursor: Cursor) -> None:
+    """Raise unless the magic and a version that can be read are there."""
+    magic = bytes(cursor.data[: len(MAGIC)])
+    if magic != MAGIC:
+        if magic and MAGIC.startswith(magic):
+            raise TruncatedError(f"{cursor.what}: only {len(magic)} bytes of a .dcnn file are left")
+        raise FormatError(f"{cursor.what}: not a .dcnn file: it begins {magic.hex(' ') or 'empty'}")
+    if len(cursor.data) > len(MAGIC) and cursor.data[len(MAGIC)] > VERSION:
+        raise VersionError(
+            f"{cursor.what}: format version {cursor.data[len(MAGIC)]} is newer than {VERSION}, "
+            "the newest that this deepcompress reads"
+        )
+    if len(cursor.data) > len(MAGIC) and cursor.data[len(MAGIC)] < 1:
+        raise FormatError(f"{cursor.what}: there is no format version 0")
+
+
+def parse_header(start: Cursor) -> tuple[dict[str, TensorEntry], dict[str, Any], list[Section]]:
+    """Check and read all before the first tensor's data; leave `start` there."""
+    _, _, header_bytes = PREFIX.unpack(start.take(PREFIX.size, "prefix"))
+    cursor = Cursor(start.take(header_bytes, "header"), start.what, base=PREFIX.size)
+    (stored,) = CRC.unpack(start.take(CRC.size, "checksum of the header"))
+    if zlib.crc32(start.data[: PREFIX.size + header_bytes]) != stored:
+        raise ChecksumError(f"{start.what}: checksum of the header doesn't match")
+    text = cursor.take(cursor.varint("size of the metadata"), "metadata")
+    try:
+        metadata = strict_json.parse(str(text, "utf-8"))
+    except ValueError as error:
+        raise cursor.error(f"metadata isn't JSON in UTF-8: {error}") from None
+    if not isinstance(metadata, dict):
+        raise cursor.error("metadata isn't a JSON object")
+    sections = [Section("", "metadata", cursor.offset)]
+    count = cursor.varint("number of tensors")
+    sections.append(Section("", "header", PREFIX.size + cursor.offset - sections[0].size_bytes))
+    sections.append(Section("", "checksums", CRC.size))
+    entries: dict[str, TensorEntry] = {}
+    previous = b""
+    offset = start.offset
+    for _ in range(count):  # ends by itself where the header does
+        entry, previous = _parse_record(cursor, previous, offset)
+        if entry.name in entries:
+            raise cursor.error(f"two tensors are named {entry.name!r}")
+        entries[entry.name] = entry
+        sections.append(Section(entry.name, "header", len(entry.record)))
+        offset += entry.data_bytes
+    cursor.end()
+    return entries, metadata, sections
+
+
+def _parse_record(cursor: Cursor, previous: bytes, offset: int) -> tuple[TensorEntry, bytes]:
+    """Return an entry and its name's bytes."""
+    start = cursor.offset
+    common = cursor.varint("common bytes of a name")
+    size = cursor.varint("size of a name")
+    previous = previous[:MAX_COMMON_BYTES]
+    if common > len(previous) or not 0 < common + size <= MAX_NAME_BYTES:
+        raise cursor.error(f"a name can't have {common} bytes of the one before and {size} others")
+    encoded = previous[:common] + bytes(cursor.take(size, "name"))
+    if common_bytes(previous, encoded) != common:
+        raise cursor.error("a name has more in common with the one before than is said")
+    try:
+        name = str(encoded, "utf-8")
+    except UnicodeDecodeError:
+        raise cursor.error("a name isn't UTF-8") from None
+    form, rank = cursor.take(2, f"record of tensor {name!r}")
+    encoding, dtype = form >> 4, form & 15
+    if encoding >= len(ENCODINGS):
+        raise cursor.error(f"tensor {name!r}: unknown encoding {encoding}")
+    if dtype >= len(DTYPES) or (encoding != RAW and dtype != FLOAT32):
+        raise cursor.error(f"tensor {name!r}: dtype {dtype} can't be {ENCODINGS[encoding]}")
+    if rank > MAX_RANK:
+        raise cursor.error(f"tensor {name!r}: rank {rank} is above {MAX_RANK}")
+    shape = tuple(cursor.varint(f"shape of tensor {name!r}") for _ in range(rank))
+    product = math.prod(axis for axis in shape if axis)
+    if product >= 1 << 63:
+        raise cursor.error(f"tensor {name!r}: shape {shape} has 2**63 elements or more")
+    if encoding == RAW and product * DTYPES[dtype].itemsize >= 1 << 63:  # more than NumPy can hold
+        raise cursor.error(f"tensor {name!r}: shape {shape} has 2**63 bytes or more")
+    data_bytes = cursor.varint(f"data size of tensor {name!r}")
+    size_bytes = math.prod(shape) * DTYPES[dtype].itemsize
+    if encoding == RAW and data_bytes != raw_size(size_bytes):
+        raise cursor.error(
+            f"tensor {name!r}: data of {data_bytes} bytes for {math.prod(shape)} x {DTYPES[dtype]}"
+        )
+    record = bytes(cursor.data[start : cursor.offset])
+    return TensorEntry(name, encoding, DTYPES[dtype], shape, data_bytes, offset, record), encoded
+
+
+def check_length(size: int, end: int, entries: list[TensorEntry], what: str) -> None:
+    """Compare the file's length with the data declared, before any is touched."""
+    end = entries[-1].offset + entries[-1].data_bytes if entries else end
+    if size < end:
+        whole = [entry.name for entry in entries if entry.offset + entry.data_bytes <= size]
+        raise TruncatedError(
+            f"{what}: {end - size} of {end} bytes are missing; "
+            f"{len(whole)} of {len(entries)} tensors are whole"
+            + (f": {', '.join(map(repr, whole))}" if 0 < len(whole) <= 20 else "")
+        )
+    if size > end:
+        raise FormatError(f"{what}: {size - end} bytes follow the last tensor (offset {end})")

@@ -1,0 +1,84 @@
+"""How much memory the tensors of a file take while they are decoded, estimated from above.
+
+Numbers of bytes per entry, element and block are those that the stages take at their
+peaks, rounded up; tests compare them with what is allocated. They count NumPy's arrays
+and Python's objects.
+"""
+
+import math
+
+from . import native
+from .container import BITMASK, RELATIVE
+from .container_header import TensorEntry
+from .container_layout import block_size, fixed_width
+from .container_shared import SharedHead
+from .tensors import HUFFMAN, RANS
+
+OVERHEAD_BYTES = 1 << 15
+BLOCK_BYTES = 1 << 10  # what is kept of each block, besides its streams
+RANS_BYTES = 3 << 17  # the reference decoder's list of all slots
+HUFFMAN_BYTES = 74  # the reference decoder's list of bits, for each byte of a stream
+ENTRY_BYTES = 54  # positions and labels, and what makes gaps of them
+FILLER_BYTES = 36  # gap, label and flag, and their check
+PACKED_BYTES = 36  # an entry whose gap is taken as it is, in the reference's check
+
+
+def raw_bytes(entry: TensorEntry, elements: int) -> int:
+    """Return how much memory reading so many elements of a raw tensor takes at most."""
+    return elements * entry.dtype.itemsize + OVERHEAD_BYTES
+
+
+def decoding_bytes(
+    head: SharedHead, shape: tuple[int, ...], first: int = 0, stop: int | None = None
+) -> int:
+    """Return how much memory decoding shared weights takes at most, by their head alone.
+
+    Parameters
+    ----------
+    head : SharedHead
+    shape : tuple of int
+    first, stop : int
+        The blocks to be decoded; all of them without `stop`.
+
+    Returns
+    -------
+    int
+        Bytes, the result's included.
+    """
+    coding, is_part = head.coding, stop is not None
+    blocks = range(first, len(head.blocks) if stop is None else stop)
+    parts = [head.blocks[index] for index in blocks]
+    entries = sum(part.count for part in parts)
+    streams = sum(part.label_bytes + part.position_bytes for part in parts)
+    elements = [block_size(math.prod(shape), coding.block_bits, index) for index in blocks]
+    fixed = OVERHEAD_BYTES + BLOCK_BYTES * len(head.blocks) + streams
+    reading = 12 * entries
+    if coding.encoding == BITMASK:
+        reading += 4 * max(elements, default=0)
+    packing = 0
+    if not native.active():
+        packing = PACKED_BYTES * entries
+        coders = coding.label_coder, coding.position_coder
+        longest = max((max(part.label_bytes, part.position_bytes) for part in parts), default=0)
+        reading += HUFFMAN_BYTES * longest * (HUFFMAN in coders)
+        fixed += RANS_BYTES * (RANS in coders)
+    if coding.encoding == RELATIVE and len(head.blocks) == 1 and not is_part:
+        return fixed + max(reading, packing)
+    # Zeros after the last entry take no fillers, and gaps say how far it may be at most.
+    while len(elements) > 1 and not parts[len(elements) - 1].count:
+        elements.pop()
+    if elements and coding.encoding == RELATIVE:
+        elements[-1] = min(elements[-1], parts[len(elements) - 1].count << coding.gap_bits)
+    fillers = _most_fillers(head, entries, sum(elements))
+    return fixed + max(reading, ENTRY_BYTES * entries + FILLER_BYTES * fillers)
+
+
+def _most_fillers(head: SharedHead, entries: int, elements: int) -> int:
+    """Return how many fillers `coding.from_part` places at most.
+
+    As many as there are entries, or those of the cheapest gap width, which are no more
+    bits than with gaps of 8 bits; and nowhere is more than one entry.
+    """
+    label_bits = fixed_width(len(head.codebook) - 1)
+    cheapest = (entries + (elements >> 8)) * (label_bits + 8) // (label_bits + 1)
+    return min(max(entries, cheapest), elements - entries)
