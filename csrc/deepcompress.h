@@ -159,7 +159,10 @@ enum dc_status dc_spmv(enum dc_isa isa, const struct dc_layout *w, const float *
  * order; consecutive rows start ldx >= n and ldy >= n elements apart, and the
  * elements between them are left alone. Parts and status as for dc_spmv. */
 enum dc_status dc_spmm(enum dc_isa isa, const struct dc_layout *w, const float *x, size_t ldx,
-                       float *y, size_t ldy, size_t n, size_t first, size_t last);
+                       float *y, size_t ldy, size_t n, size_t first, size_t last, void *scratch);
+
+/* spmv: bytes that dc_spmm needs as scratch memory, aligned to 4; 0 where it needs none. */
+size_t dc_spmm_scratch(enum dc_isa isa, const struct dc_layout *w);
 
 /* spmv: the same products without a layout, for tensors that would grow by it. */
 void dc_spmv_flat(const struct dc_tensor *w, const float *x, float *y);

@@ -20,7 +20,7 @@ static const struct kernels sets[] = {
     [DC_AVX2] = {"avx2", ON_X86(dc_spmv_lanes_avx2), dc_spmv_masks_scalar, dc_spmm_lanes_scalar,
                  dc_spmm_masks_scalar},
     [DC_AVX512] = {"avx512", ON_X86(dc_spmv_lanes_avx512), ON_X86(dc_spmv_masks_avx512),
-                   dc_spmm_lanes_scalar, dc_spmm_masks_scalar},
+                   ON_X86(dc_spmm_lanes_avx512), ON_X86(dc_spmm_masks_avx512)},
 };
 
 _Static_assert(sizeof sets / sizeof sets[0] == DC_ISA_COUNT, "every set has kernels");
@@ -60,11 +60,28 @@ enum dc_status dc_spmv(enum dc_isa isa, const struct dc_layout *w, const float *
     return DC_OK;
 }
 
+/* Unpacked entries have 24 bits for a column. */
+static int unpacks_rows(enum dc_isa isa, const struct dc_layout *w)
+{
+    return isa == DC_AVX512 && w->cols < 1 << 24;
+}
+
+size_t dc_spmm_scratch(enum dc_isa isa, const struct dc_layout *w)
+{
+#if DC_X86
+    return unpacks_rows(isa, w) ? dc_spmm_scratch_avx512(w) : 0;
+#else
+    (void)isa, (void)w;
+    return 0;
+#endif
+}
+
 enum dc_status dc_spmm(enum dc_isa isa, const struct dc_layout *w, const float *x, size_t ldx,
-                       float *y, size_t ldy, size_t n, size_t first, size_t last)
+                       float *y, size_t ldy, size_t n, size_t first, size_t last, void *scratch)
 {
     if (!dc_isa_available(isa))
         return DC_NO_ISA;
-    (w->gap_bits ? sets[isa].spmm_lanes : sets[isa].spmm_masks)(w, x, ldx, y, ldy, n, first, last);
+    const struct kernels *set = unpacks_rows(isa, w) ? &sets[isa] : &sets[DC_SCALAR];
+    (w->gap_bits ? set->spmm_lanes : set->spmm_masks)(w, x, ldx, y, ldy, n, first, last, scratch);
     return DC_OK;
 }

@@ -62,8 +62,10 @@ def matvec(codebook: Float32Array, layout: "Layout", x: Float32Array, y: Float32
 def matmat(codebook: Float32Array, layout: "Layout", x: Float32Array, y: Float32Array) -> None:
     """Call dc_spmm."""
     isa, n = _choice().isa, x.shape[1]
-    arguments = _layout(codebook, layout), _floats(x), n, _floats(y), n, n
-    _check(_lib().dc_spmm(isa, *arguments, 0, layout.parts), isa)
+    struct = _layout(codebook, layout)
+    scratch = np.empty(_lib().dc_spmm_scratch(isa, struct), np.uint8)
+    arguments = struct, _floats(x), n, _floats(y), n, n
+    _check(_lib().dc_spmm(isa, *arguments, 0, layout.parts, _bytes(scratch)), isa)
 
 
 def matvec_flat(w: "CompressedTensor", x: Float32Array, y: Float32Array) -> None:

@@ -42,6 +42,22 @@ def test_matmat(w, seed, n):
     assert_product(w, draw_x(seed, w.packed.cols, n))
 
 
+@pytest.mark.parametrize("density", [0.02, 0.1, 0.5])
+@pytest.mark.parametrize("n", [1, 2, 15, 16, 17, 33, 48, 63, 64, 65, 130])
+def test_matmat_of_any_number_of_columns(density, n):
+    """Wide enough for several tiles of columns and blocks of rows, in lanes and under masks."""
+    rng = np.random.default_rng(n)
+    dense = np.zeros((150, 1100), np.float32)
+    mask = rng.random(dense.shape) < density
+    mask[7] = False
+    codebook = np.concatenate([[0], rng.normal(size=20)]).astype(np.float32)
+    labels = rng.integers(1, 21, np.count_nonzero(mask)).astype(np.uint8)
+    dense[mask] = codebook[labels]
+    gaps = relindex.encode(np.flatnonzero(mask), dense.size, 6)
+    packed = CompressedTensor.from_parts(dense.shape, SharedWeights(codebook, labels, 5), gaps)
+    assert_product(Compressed(packed, dense), draw_x(n, 1100, n))
+
+
 def example(gap_bits=2):
     """A 3 × 8 matrix with an empty row between rows of two weights, and a filler in row 0."""
     positions = np.array([0, 7, 16, 19])
@@ -163,7 +179,9 @@ def test_parts_can_be_computed_apart(isa, kind):
         y, y2 = np.full(70, 7, np.float32), np.full((70, 3), 7, np.float32)
         pointers = [ffi.from_buffer("float[]", array) for array in (x, y, x2, y2)]
         lib.dc_spmv(chosen, struct, *pointers[:2], first, last)
-        lib.dc_spmm(chosen, struct, pointers[2], 3, pointers[3], 3, 3, first, last)
+        arguments = struct, pointers[2], 3, pointers[3], 3, 3, first, last
+        scratch = ffi.new("char[]", lib.dc_spmm_scratch(chosen, struct))
+        lib.dc_spmm(chosen, *arguments, scratch)
         inside = np.arange(first, last) if kind == 0 else w.layout().order[16 * first : 16 * last]
         outside = np.setdiff1d(np.arange(70), inside)
         np.testing.assert_array_equal(y[inside], whole[inside])

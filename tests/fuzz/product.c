@@ -147,14 +147,21 @@ static void multiply(int isa, const struct dc_tensor *w, const struct laid_out *
         dc_spmv_flat(w, x, y);
     else if (!it)
         dc_spmm_flat(w, x, ldx, y, ldy, n);
-    else
+    else {
+        size_t scratch_bytes = dc_isa_available((enum dc_isa)isa)
+                                   ? dc_spmm_scratch((enum dc_isa)isa, &it->layout)
+                                   : 0;
+        void *scratch = exact(scratch_bytes);
         /* In two steps, since a result doesn't depend on them. */
         for (size_t k = 0; k < 2; k++) {
             size_t first = k ? it->parts / 2 : 0, last = k ? it->parts : it->parts / 2;
             status = is_vector
                          ? dc_spmv((enum dc_isa)isa, &it->layout, x, y, first, last)
-                         : dc_spmm((enum dc_isa)isa, &it->layout, x, ldx, y, ldy, n, first, last);
+                         : dc_spmm((enum dc_isa)isa, &it->layout, x, ldx, y, ldy, n, first, last,
+                                   scratch);
         }
+        free(scratch);
+    }
     require(status == (!it || dc_isa_available((enum dc_isa)isa) ? DC_OK : DC_NO_ISA));
     for (size_t i = 0; i < y_bytes / sizeof *y; i++) {
         if (status == DC_OK && i % ldy < n)
