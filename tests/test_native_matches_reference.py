@@ -135,10 +135,12 @@ def test_spmm_leaves_what_lies_between_rows_alone(w, seed, n, more):
         expected = w.packed @ x[:, :n]
         layout = w.packed.layout()
         assume(layout is not None)
+        weights = native._choice().isa, native_products._layout(w.packed.codebook, layout)
+        scratch = ffi.new("char[]", lib.dc_spmm_scratch(*weights))  # of the exact size
         status = lib.dc_spmm(
-            *(native._choice().isa, native_products._layout(w.packed.codebook, layout)),
+            *weights,
             *(ffi.from_buffer("float[]", x), n + more),
-            *(ffi.from_buffer("float[]", y), n + 2 * more, n, 0, layout.parts),
+            *(ffi.from_buffer("float[]", y), n + 2 * more, n, 0, layout.parts, scratch),
         )
     assert status == lib.DC_OK
     np.testing.assert_array_equal(y[:, :n], expected)
