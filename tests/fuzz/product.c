@@ -160,7 +160,7 @@ static void multiply(int isa, const struct dc_tensor *w, const struct laid_out *
                          : dc_spmm((enum dc_isa)isa, &it->layout, x, ldx, y, ldy, n, first, last,
                                    scratch);
         }
-        free(scratch);
+        release(scratch, scratch_bytes);
     }
     require(status == (!it || dc_isa_available((enum dc_isa)isa) ? DC_OK : DC_NO_ISA));
     for (size_t i = 0; i < y_bytes / sizeof *y; i++) {
