@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from damage import small_file
+from damage import contents
 
 import deepcompress as dc
 from deepcompress import coding
@@ -71,7 +71,9 @@ def blocks_file() -> bytes:
     return dc.CompressedModel(tensors, {}, storage).to_bytes()
 
 
-@pytest.mark.parametrize("data", [small_file(), blocks_file()], ids=["small", "blocks"])
+@pytest.mark.parametrize(
+    "data", [contents("v1-every-coder"), blocks_file()], ids=["small", "blocks"]
+)
 class TestOnlyWhatIsNeededIsTouched:
     def test_tensors(self, data: bytes) -> None:
         reader = Reader(data)
