@@ -164,6 +164,27 @@ enum dc_status dc_spmm(enum dc_isa isa, const struct dc_layout *w, const float *
 /* spmv: bytes that dc_spmm needs as scratch memory, aligned to 4; 0 where it needs none. */
 size_t dc_spmm_scratch(enum dc_isa isa, const struct dc_layout *w);
 
+/* threads: the version of OpenMP that this was built with, as yyyymm; 0 without. */
+int dc_openmp(void);
+
+/* threads: how many threads OpenMP would give the calling thread now, which OMP_NUM_THREADS
+ * and omp_set_num_threads decide; 1 without OpenMP. */
+int dc_max_threads(void);
+
+/* threads: the part at which a share begins, of `shares` consecutive ones that have about as
+ * many stored bytes each; share `shares` is the end. */
+size_t dc_share(const struct dc_layout *w, size_t share, size_t shares);
+
+/* threads: the products of all parts in `shares` >= 1 shares, each by a thread of its own if
+ * OpenMP gives as many. The result is the same for any number, bit by bit. `scratch` has room
+ * for `shares` times dc_spmm_scratch. OpenMP's own memory is its own; with one share it isn't
+ * entered. */
+enum dc_status dc_spmv_shared(enum dc_isa isa, const struct dc_layout *w, const float *x, float *y,
+                              size_t shares);
+enum dc_status dc_spmm_shared(enum dc_isa isa, const struct dc_layout *w, const float *x,
+                              size_t ldx, float *y, size_t ldy, size_t n, size_t shares,
+                              void *scratch);
+
 /* spmv: the same products without a layout, for tensors that would grow by it. */
 void dc_spmv_flat(const struct dc_tensor *w, const float *x, float *y);
 void dc_spmm_flat(const struct dc_tensor *w, const float *x, size_t ldx, float *y, size_t ldy,

@@ -169,7 +169,7 @@ def info() -> Answer:
         "python": platform.python_version(),
         "numpy": np.__version__,
         **native.info(),
-        "threads": available_threads(),
+        "processors": available_threads(),
     }
     lines = {key: values[key] for key in ("deepcompress", "python", "numpy")}
     lines["backend"] = (
@@ -182,7 +182,9 @@ def info() -> Answer:
         if values["reason"] is None
         else f"there is none: {values['reason']}"
     )
-    lines["threads"] = values["threads"]
+    lines["processors"] = values["processors"]
+    by = f"by OpenMP {values['openmp']}" if values["openmp"] else "built without OpenMP"
+    lines["threads"] = f"{values['threads']}, {by}" if values["reason"] is None else 1
     width = max(map(len, lines))
     return Answer(values, "\n".join(f"{key:{width}}  {value}" for key, value in lines.items()))
 

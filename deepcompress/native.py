@@ -7,6 +7,9 @@ the native products: ``auto``, the default, is the best one that runs here. Both
 are read at first use. Results don't depend on the backend, except for the
 rounding of sums in products.
 
+`threads` holds the number of threads for all that is native. It is OpenMP's own, so that
+``OMP_NUM_THREADS`` and ``threadpoolctl`` set it. No result depends on it.
+
 The kernels below `use` expect arguments that the fronts of the same stems have
 validated, as contiguous arrays, and an active native backend. cffi releases the
 interpreter lock while C runs.
@@ -50,6 +53,7 @@ class _Choice:
 
 
 _chosen: _Choice | None = None  # None until first use
+_loaded_in = os.getpid()  # a process that was forked has another one
 
 
 def backend() -> str:
@@ -77,8 +81,9 @@ def info() -> dict[str, Any]:
     -------
     dict
         ``backend``; ``isa``, None for the reference backend; ``available_isas``;
-        ``compiler`` of the C extension, or None; ``reason`` why there is no
-        extension, or None.
+        ``threads`` as from `threads`; ``openmp``, the version that the C extension was
+        built with (as yyyymm), or None; ``compiler`` of the C extension, or None;
+        ``reason`` why there is no extension, or None.
 
     Raises
     ------
@@ -92,9 +97,25 @@ def info() -> dict[str, Any]:
         "backend": choice.backend,
         "isa": next((name for name, isa in isas.items() if isa == choice.isa), None),
         "available_isas": list(isas),
+        "threads": threads(),
+        "openmp": (extension.lib.dc_openmp() or None) if extension else None,
         "compiler": _text(extension.lib.dc_compiler()) if extension else None,
         "reason": reason,
     }
+
+
+def threads() -> int:
+    """Return how many threads native work may take in the calling thread, at least 1.
+
+    That is OpenMP's number: all processors that the process may use, unless
+    ``OMP_NUM_THREADS`` or ``threadpoolctl.threadpool_limits`` say otherwise. It is 1 without
+    OpenMP, with the reference backend, and in a process that was forked from the one that
+    loaded this: there, OpenMP may wait for threads that weren't forked along. Raises as
+    `backend`.
+    """
+    if not active() or os.getpid() != _loaded_in:
+        return 1
+    return int(_lib().dc_max_threads())
 
 
 @contextmanager
@@ -179,9 +200,30 @@ def rans_decode(payload: UInt8Array, frequencies: UInt16Array, count: int) -> UI
 def _load() -> tuple[Any, str | None]:
     """Return the extension module, or None and why there isn't one."""
     try:
-        return import_module("._native", __package__), None
+        with _idle_threads_sleep():
+            extension = import_module("._native", __package__)
+            extension.lib.dc_max_threads()  # some read the environment only now
+            return extension, None
     except ImportError as error:
         return None, f"{error}; install with a C compiler at hand to have it built"
+
+
+@contextmanager
+def _idle_threads_sleep() -> Iterator[None]:
+    """Have OpenMP, if loaded now, send threads to sleep at the end of their work.
+
+    They would spin for milliseconds otherwise, in the hope of more, at the expense of whatever
+    else the processors could do. To wake them takes some microseconds. Who has chosen a
+    policy keeps it; so has who has loaded the same OpenMP before, as PyTorch may.
+    """
+    if {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & os.environ.keys():
+        yield
+        return
+    os.environ["OMP_WAIT_POLICY"] = "passive"
+    try:
+        yield
+    finally:
+        os.environ.pop("OMP_WAIT_POLICY", None)
 
 
 @cache

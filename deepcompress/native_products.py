@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .native import _bytes, _check, _choice, _ffi, _floats, _lib
+from .native import _bytes, _check, _choice, _ffi, _floats, _lib, threads
 from .tensors import Float32Array
 
 if TYPE_CHECKING:
     from .compressed import CompressedTensor
     from .layout import Layout
+
+
+# Of packed data, times columns of x: work for as long as some threads take to wake up.
+BYTES_PER_THREAD = 1 << 16
 
 
 def prefers_masks() -> bool:
@@ -53,19 +57,25 @@ def all_finite(x: Float32Array) -> bool:
 
 
 def matvec(codebook: Float32Array, layout: "Layout", x: Float32Array, y: Float32Array) -> None:
-    """Call dc_spmv."""
+    """Call dc_spmv_shared."""
     isa = _choice().isa
     arguments = _layout(codebook, layout), _floats(x), _floats(y)
-    _check(_lib().dc_spmv(isa, *arguments, 0, layout.parts), isa)
+    _check(_lib().dc_spmv_shared(isa, *arguments, _shares(layout, 1)), isa)
 
 
 def matmat(codebook: Float32Array, layout: "Layout", x: Float32Array, y: Float32Array) -> None:
-    """Call dc_spmm."""
+    """Call dc_spmm_shared."""
     isa, n = _choice().isa, x.shape[1]
-    struct = _layout(codebook, layout)
-    scratch = np.empty(_lib().dc_spmm_scratch(isa, struct), np.uint8)
+    struct, shares = _layout(codebook, layout), _shares(layout, x.shape[1])
+    scratch = np.empty(shares * _lib().dc_spmm_scratch(isa, struct), np.uint8)
     arguments = struct, _floats(x), n, _floats(y), n, n
-    _check(_lib().dc_spmm(isa, *arguments, 0, layout.parts, _bytes(scratch)), isa)
+    _check(_lib().dc_spmm_shared(isa, *arguments, shares, _bytes(scratch)), isa)
+
+
+def _shares(layout: "Layout", columns: int) -> int:
+    """Return how many threads a product is worth, of those that there are."""
+    worth = layout.data.nbytes * columns // BYTES_PER_THREAD
+    return min(threads(), layout.parts, worth) if worth > 1 else 1
 
 
 def matvec_flat(w: "CompressedTensor", x: Float32Array, y: Float32Array) -> None:
