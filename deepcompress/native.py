@@ -210,20 +210,23 @@ def _load() -> tuple[Any, str | None]:
 
 @contextmanager
 def _idle_threads_sleep() -> Iterator[None]:
-    """Have OpenMP, if loaded now, send threads to sleep at the end of their work.
+    """Have OpenMP, if loaded now, send threads to sleep soon after their work.
 
-    They would spin for milliseconds otherwise, in the hope of more, at the expense of whatever
-    else the processors could do. To wake them takes some microseconds. Who has chosen a
-    policy keeps it; so has who has loaded the same OpenMP before, as PyTorch may.
+    GNU's would let them spin for up to 8 ms, in the hope of more, at the expense of whatever
+    else the processors could do. To wake them takes 40 to 70 µs on virtual machines, so they
+    may spin for as long. Who has chosen a policy keeps it, and so has who has loaded the same
+    OpenMP before, as PyTorch may.
     """
-    if {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & os.environ.keys():
+    policy = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "2000"}
+    if (policy.keys() | {"KMP_BLOCKTIME"}) & os.environ.keys():
         yield
         return
-    os.environ["OMP_WAIT_POLICY"] = "passive"
+    os.environ.update(policy)
     try:
         yield
     finally:
-        os.environ.pop("OMP_WAIT_POLICY", None)
+        for name in policy:
+            os.environ.pop(name, None)
 
 
 @cache

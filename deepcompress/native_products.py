@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from .layout import Layout
 
 
-# Of packed data, times columns of x: work for as long as some threads take to wake up.
-BYTES_PER_THREAD = 1 << 16
+# Of packed data that a thread should multiply by a vector, or it isn't worth to wake it up:
+# with half as many, two threads lose where they have slept. Sixteen columns take as long as
+# four vectors.
+BYTES_PER_THREAD = 1 << 18
 
 
 def prefers_masks() -> bool:
@@ -66,15 +68,15 @@ def matvec(codebook: Float32Array, layout: "Layout", x: Float32Array, y: Float32
 def matmat(codebook: Float32Array, layout: "Layout", x: Float32Array, y: Float32Array) -> None:
     """Call dc_spmm_shared."""
     isa, n = _choice().isa, x.shape[1]
-    struct, shares = _layout(codebook, layout), _shares(layout, x.shape[1])
+    struct, shares = _layout(codebook, layout), _shares(layout, 4 * -(-n // 16))
     scratch = np.empty(shares * _lib().dc_spmm_scratch(isa, struct), np.uint8)
     arguments = struct, _floats(x), n, _floats(y), n, n
     _check(_lib().dc_spmm_shared(isa, *arguments, shares, _bytes(scratch)), isa)
 
 
-def _shares(layout: "Layout", columns: int) -> int:
-    """Return how many threads a product is worth, of those that there are."""
-    worth = layout.data.nbytes * columns // BYTES_PER_THREAD
+def _shares(layout: "Layout", vectors: int) -> int:
+    """Return how many threads a product with that many vectors is worth, of those there are."""
+    worth = layout.data.nbytes * vectors // BYTES_PER_THREAD
     return min(threads(), layout.parts, worth) if worth > 1 else 1
 
 

@@ -70,24 +70,31 @@ def test_exit_status(error, cause, status, monkeypatch) -> None:
     assert fails(status, "info") == "two lines"
 
 
-def test_info_with_extension(monkeypatch) -> None:
+@pytest.mark.parametrize(
+    ("openmp", "threads"), [(201511, "3, by OpenMP 201511"), (None, "3, built without OpenMP")]
+)
+def test_info_with_extension(openmp, threads, monkeypatch) -> None:
     found = {"backend": "native", "isa": "avx2", "available_isas": ["scalar", "avx2"]}
+    found |= {"threads": 3, "openmp": openmp}
     monkeypatch.setattr(native, "info", lambda: found | {"compiler": "gcc 1", "reason": None})
     status, text, error = call("info")
     assert (status, error) == (0, "")
     assert "backend       native: C kernels, for avx2\n" in text
     assert "C extension   built by gcc 1; runs here: scalar, avx2\n" in text
-    for word in (deepcompress.__version__, np.__version__, "threads"):
+    assert f"threads       {threads}\n" in text
+    for word in (deepcompress.__version__, np.__version__, "processors"):
         assert word in text
     assert '"isa": "avx2"' in call("info", "--json")[1]
 
 
 def test_info_without_extension(monkeypatch) -> None:
     found = {"backend": "reference", "isa": None, "available_isas": [], "compiler": None}
+    found |= {"threads": 1, "openmp": None}
     monkeypatch.setattr(native, "info", lambda: found | {"reason": "no compiler"})
     text = call("info")[1]
     assert "backend       reference: NumPy alone, without C\n" in text
     assert "C extension   there is none: no compiler\n" in text
+    assert "threads       1\n" in text
 
 
 def test_unknown_backend() -> None:

@@ -75,6 +75,8 @@ def test_auto_without_extension_is_reference(no_extension):
         "backend": "reference",
         "isa": None,
         "available_isas": [],
+        "threads": 1,
+        "openmp": None,
         "compiler": None,
         "reason": "no compiler was found",
     }
