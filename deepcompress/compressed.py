@@ -210,14 +210,17 @@ class CompressedTensor:
         Raises
         ------
         ArgumentError
-            If the rank is below 2.
+            If the rank is below 2, or the memory for an index of all rows can't be had.
         """
         from scipy.sparse import csr_array  # here, as few need it and it takes long to load
 
         if len(self.shape) < 2:
             raise ArgumentError(f"a tensor of shape {self.shape} isn't a matrix")
         row, col, value = spmv.coordinates(self)
-        row_starts = np.searchsorted(row, np.arange(self.rows + 1))
+        try:
+            row_starts = np.searchsorted(row, np.arange(self.rows + 1))
+        except (MemoryError, ValueError) as error:
+            raise ArgumentError(f"can't index {self.rows} rows: {error}") from None
         return csr_array((value, col, row_starts), shape=(self.rows, self.cols))
 
     def __matmul__(self, x: npt.ArrayLike) -> Float32Array:
@@ -242,8 +245,8 @@ class CompressedTensor:
         Raises
         ------
         ArgumentError
-            If the rank is below 2, x has another shape or isn't real, or `out` can't take
-            the product or overlaps x.
+            If the rank is below 2, x has another shape or isn't real, `out` can't take the
+            product or overlaps x, or the memory for the product can't be had.
         """
         return spmv.dot(self, x, out)
 

@@ -30,19 +30,24 @@ def dot(w: "CompressedTensor", x: npt.ArrayLike, out: Any = None) -> Float32Arra
     """Compute ``W x`` or ``W X``; documented at ``CompressedTensor.dot``."""
     if len(w.shape) < 2:
         raise ArgumentError(f"a tensor of shape {w.shape} isn't a matrix")
-    array = np.asarray(x)
+    try:
+        array = np.asarray(x)
+    except ValueError as error:
+        raise ArgumentError(f"x isn't an array: {error}") from None
     if array.dtype.kind not in "biuf":
         raise ArgumentError(f"x must be of real numbers, got {array.dtype}")
     if array.ndim not in (1, 2) or len(array) != w.cols:
         raise ArgumentError(f"x must have shape ({w.cols},) or ({w.cols}, n), got {array.shape}")
     shape = (w.rows, *array.shape[1:])
-    if out is None:
-        out = np.empty(shape, np.float32)
-    else:
+    if out is not None:
         _check_out(out, shape, array)
-    flags = array.flags  # looked at here, as `require` takes longer than a small product
-    if array.dtype != np.float32 or not (flags.c_contiguous and flags.aligned):
-        array = np.require(array, np.float32, ["C", "A"])
+    try:
+        out = np.empty(shape, np.float32) if out is None else out
+        flags = array.flags  # looked at here, as `require` takes longer than a small product
+        if array.dtype != np.float32 or not (flags.c_contiguous and flags.aligned):
+            array = np.require(array, np.float32, ["C", "A"])
+    except (MemoryError, ValueError) as error:  # ValueError beyond NumPy's largest size
+        raise ArgumentError(f"can't hold x and a product of {shape}: {error}") from None
     if native.active() and native_products.all_finite(array):
         _native(w, array, out)
     else:

@@ -94,9 +94,9 @@ def run_python(program, **environment):
     mine = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_", "KMP_"))}
     mine |= {"DEEPCOMPRESS_BACKEND": "native", **environment}
     command = [sys.executable, "-W", "ignore", "-c", PREAMBLE + program]
-    folder = Path(native.__file__).parents[1]
-    mine["PYTHONPATH"] = os.pathsep.join([str(folder), str(Path(__file__).parent)])
-    return subprocess.run(command, env=mine, capture_output=True, text=True, timeout=60)
+    folder = Path(native.__file__).parents[1]  # first on the path, whatever is installed
+    mine["PYTHONPATH"] = str(Path(__file__).parent)
+    return subprocess.run(command, cwd=folder, env=mine, capture_output=True, text=True, timeout=60)
 
 
 PREAMBLE = """
