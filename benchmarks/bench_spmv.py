@@ -1,13 +1,19 @@
-"""Time ``y = W x`` from packed weights against MKL, SciPy and OpenBLAS on one thread.
+"""Time ``y = W x`` from packed weights against MKL, SciPy and OpenBLAS.
 
-``python -m benchmarks.bench_spmv [--batch N] [--json FILE] [--rounds N] [--isa NAME ...]
-[--layer NAME ...]``; a batch of N > 1 is the product with a matrix of N columns.
+``python -m benchmarks.bench_spmv [--threads N] [--batch N] [--json FILE] [--rounds N]
+[--isa NAME ...] [--layer NAME ...]``; a batch of N > 1 is the product with a matrix of N columns.
 
 Layers of the paper's Table 8 and of EIE (Han et al. 2016, Table III), 5-bit labels, random
 positions. First each answer is checked against float64. Then the contestants take turns, twice
 in a row each: the first turn warms the caches that the others have used, the second counts.
 Ratios are of medians, peer over ours, so more than 1 means that we are faster. The gather
 limit is the time to gather an element of x for each surviving weight and do nothing else.
+
+All have as many threads, but for SciPy, whose products have only one, and the gather limit, which
+is that of one. PyTorch, MKL and we share a pool of threads, that of the OpenMP which PyTorch
+brings. OpenBLAS has its own, and its threads would spin on into the turns of others, so that
+with threads each contestant rests before its first turn. The pools are kept off the processor
+of the main thread: some virtual machines else put threads that have rested on the same one.
 """
 
 import argparse
@@ -16,9 +22,11 @@ import json
 import os
 import platform
 import statistics
+import threading
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +44,8 @@ from .gather_limit import GatherLimit, compile_gather
 
 BITS, GAP_BITS = 5, 5  # of the packed tensor; its layout chooses its own
 EPS = 2.0**-23
+PROCESSORS = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+REST = 0.05  # seconds; OpenBLAS's threads spin for 30 ms
 
 
 class Case(NamedTuple):
@@ -113,8 +123,24 @@ def contestants(
     return peers, x, csr.data.nbytes + csr.indices.nbytes + csr.indptr.nbytes
 
 
+def keep_apart(processors: list[int]) -> None:
+    """Give the first processor to this thread and the others to all that there are beside it."""
+    for task in map(int, os.listdir("/proc/self/task")):
+        mine = task == threading.get_native_id()
+        os.sched_setaffinity(task, processors[:1] if mine else processors[1:])
+
+
+def timed(call: Callable[[], Any], threads: int) -> float:
+    """Return the seconds of a second call."""
+    time.sleep(REST if threads > 1 else 0)
+    call()
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
 def measure(
-    case: Case, isas: list[str], batch: int, rounds: int, gather: Any
+    case: Case, isas: list[str], batch: int, threads: int, rounds: int, gather: Any
 ) -> list[dict[str, Any]]:
     """Return a row for each instruction set."""
     packed, dense = build(case)
@@ -125,24 +151,21 @@ def measure(
     for isa, tensor in tensors.items():
         with native.use("native", isa):
             verify(isa, tensor.dot(x), dense, x)
+    if threads > 1 and len(PROCESSORS) > 1:
+        keep_apart(PROCESSORS)  # now that all threads have been made
     seconds: dict[str, list[float]] = {name: [] for name in [*isas, *peers]}
     for _ in range(rounds):
         for isa, tensor in tensors.items():
             with native.use("native", isa):
-                tensor.dot(x, out)
-                started = time.perf_counter()
-                tensor.dot(x, out)
-                seconds[isa].append(time.perf_counter() - started)
+                seconds[isa].append(timed(partial(tensor.dot, x, out), threads))
         for name, call in peers.items():
-            call()
-            started = time.perf_counter()
-            call()
-            seconds[name].append(time.perf_counter() - started)
+            seconds[name].append(timed(call, threads))
     median = {name: statistics.median(turns) for name, turns in seconds.items()}
     return [
         {
             "layer": case.name,
             "batch": batch,
+            "threads": threads,
             "isa": isa,
             "rows": case.rows,
             "cols": case.cols,
@@ -179,7 +202,7 @@ def geometric_means(rows: list[dict[str, Any]], isas: list[str]) -> list[dict[st
     return means
 
 
-def machine() -> dict[str, Any]:
+def machine(threads: int) -> dict[str, Any]:
     """Describe what this ran on."""
     info = Path("/proc/cpuinfo")
     models = [
@@ -190,7 +213,7 @@ def machine() -> dict[str, Any]:
     return {
         "processor": models[0] if models else platform.processor(),
         "processors": os.cpu_count(),
-        "threads": 1,
+        "threads": threads,
         "system": platform.platform(),
         "compiler": native.info()["compiler"],
         "numpy": np.__version__,
@@ -205,18 +228,22 @@ def main() -> None:
     isas = list(native.info()["available_isas"])
     layers = {case.name: case for case in [*TABLE_8, *NEURALTALK]}
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--threads", type=int, default=1, help="of every contestant that can")
     parser.add_argument("--batch", type=int, default=1, help="columns of x")
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--isa", nargs="+", choices=isas, default=isas[::-1])
     parser.add_argument("--layer", nargs="+", choices=list(layers), default=list(layers))
     parser.add_argument("--json", type=Path, help="file for the rows")
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    threadpool_limits(1)
+    torch.set_num_threads(options.threads)
+    threadpool_limits(options.threads)
+    if native.threads() != options.threads:
+        raise SystemExit(f"products have {native.threads()} threads, not {options.threads}")
     gather = compile_gather() if "avx512" in isas else None
     rows: list[dict[str, Any]] = []
     for name in options.layer:
-        for row in measure(layers[name], options.isa, options.batch, options.rounds, gather):
+        arguments = options.isa, options.batch, options.threads, options.rounds, gather
+        for row in measure(layers[name], *arguments):
             ratios = "  ".join(
                 f"{peer} {row['ratio_' + peer]:5.2f}" for peer in PEERS if "ratio_" + peer in row
             )
@@ -231,7 +258,7 @@ def main() -> None:
         ratios = "  ".join(f"{key[6:]} {mean[key]:.2f}" for key in mean if key.startswith("ratio"))
         print(f"mean of {mean['layers']} layers  {mean['isa']:7} {ratios}")
     if options.json:
-        content = {"machine": machine(), "rows": rows, "geometric_means": means}
+        content = {"machine": machine(options.threads), "rows": rows, "geometric_means": means}
         options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
