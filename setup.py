@@ -9,8 +9,12 @@ With sanitizers, apart from the checkout, and the tests on it::
     export DEEPCOMPRESS_SANITIZE=1 BUILD=/tmp/deepcompress-sanitize
     python setup.py -q build --build-base $BUILD --build-lib $BUILD/lib
     LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" \
-        ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc DEEPCOMPRESS_BACKEND=native \
+        ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 PYTHONMALLOC=malloc \
+        DEEPCOMPRESS_BACKEND=native \
         python -m pytest --capture=sys -o pythonpath=$BUILD/lib tests/
+
+Without ``allocator_may_return_null`` the sanitizer takes a request for more than memory
+can hold for a fault, where NumPy raises MemoryError and tests ask for that.
 
 A finding ends the run with a report (which pytest would swallow but for ``--capture=sys``)
 and exit code 1.
