@@ -1,0 +1,160 @@
+"""Pictures from files, Pillow's images or arrays, resized and cropped for a network.
+
+`preprocessing` states the rule. Files are read by Pillow, an extra of the package: the
+first picture of an animation, turned upright as a photograph's Exif data asks. What is
+transparent shows white. Pixels of more than 8 bits per channel are refused where Pillow
+keeps them (modes I;16, I and F), as nobody says which of their values is white.
+"""
+
+import io
+import os
+import warnings
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .errors import ArgumentError, BackendError, FormatError
+from .pipeline import read_file
+from .preprocessing import Preprocessing
+from .tensors import Float32Array, UInt8Array
+
+MAX_PIXELS = 100_000_000  # 300 MB as RGB; a file of a few kilobytes can claim any size
+MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
+
+
+def load_picture(picture: Any, preprocessing: Preprocessing, what: str = "") -> Float32Array:
+    """Return the network's input for one picture.
+
+    Parameters
+    ----------
+    picture : path-like, PIL.Image.Image, or ndarray of uint8
+        An array has shape (H, W, 3), red first, or (H, W) for grey. One of the crop's size
+        needs no Pillow.
+    preprocessing : Preprocessing
+    what : str
+        Names the picture in messages; a path names itself.
+
+    Returns
+    -------
+    ndarray of shape `preprocessing.input_shape`, float32
+
+    Raises
+    ------
+    DataError
+        If a file can't be read.
+    FormatError
+        If a file isn't a picture that Pillow knows, or is damaged.
+    ArgumentError
+        If it is no picture at all, is too large, or has pixels of a kind that isn't taken.
+    BackendError
+        If Pillow is needed and isn't installed.
+    """
+    grey = preprocessing.channels == "L"
+    if isinstance(picture, (str, os.PathLike)):
+        what = str(os.fspath(picture))
+        image = _decoded(io.BytesIO(read_file(picture)), what, grey)
+    elif isinstance(picture, np.ndarray):
+        what = what or "picture"
+        array = _checked_array(picture, what)
+        if array.shape[:2] == preprocessing.size and (array.ndim == 2) == grey:
+            return preprocessing.apply(array)
+        image = _converted(_pillow(what).fromarray(array), what, grey)
+    elif hasattr(picture, "convert") and hasattr(picture, "mode"):  # Pillow's, if it is there
+        image = _decoded(picture, what or "picture", grey)
+    else:
+        raise ArgumentError(
+            f"{what or 'picture'}: must be a path, a PIL image or an array of uint8, "
+            f"not {type(picture).__name__}"
+        )
+    return preprocessing.apply(np.asarray(_cropped(image, preprocessing.size, what)))
+
+
+def _pillow(what: str) -> ModuleType:
+    """Return PIL.Image; imported here, as only pictures need it."""
+    try:
+        from PIL import Image
+    except ImportError:
+        raise BackendError(
+            f"{what}: reading pictures needs Pillow: pip install 'deepcompress-nn[images]'"
+        ) from None
+    return Image
+
+
+def _checked_array(array: Any, what: str) -> UInt8Array:
+    shape = array.shape
+    fits = array.ndim == 2 or (array.ndim == 3 and shape[2] == 3)
+    if array.dtype != np.uint8 or not fits or 0 in shape:
+        raise ArgumentError(
+            f"{what}: an array must be uint8 of shape (H, W, 3) or (H, W), "
+            f"not {array.dtype} of {shape}"
+        )
+    _check_size(shape[1], shape[0], what)
+    checked: UInt8Array = np.ascontiguousarray(array)
+    return checked
+
+
+def _check_size(width: int, height: int, what: str) -> None:
+    """Raise if a picture is too large or too narrow, before any of its pixels is decoded."""
+    if width * height > MAX_PIXELS:
+        raise ArgumentError(
+            f"{what}: {width} x {height} pixels are too many, at most {MAX_PIXELS:,} are taken"
+        )
+
+
+def _decoded(source: Any, what: str, grey: bool) -> Any:
+    """Return a file's or an image's pixels, upright, in mode RGB or L."""
+    image_module = _pillow(what)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of sizes, which are checked here, and odd Exif data
+            image = source if hasattr(source, "convert") else image_module.open(source)
+            _check_size(*image.size, what)
+            _check_mode(image.mode, what)
+            image.load()
+            return _converted(_upright(image), what, grey)
+    except (ArgumentError, MemoryError):
+        raise
+    except image_module.UnidentifiedImageError:
+        raise FormatError(f"{what}: not a picture of a format that Pillow knows") from None
+    except image_module.DecompressionBombError as error:
+        raise ArgumentError(f"{what}: too many pixels: {error}") from None
+    except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
+        raise FormatError(f"{what}: the picture is damaged: {error}") from None
+
+
+def _upright(image: Any) -> Any:
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # damaged Exif data is no reason to refuse sound pixels
+        return image
+
+
+def _check_mode(mode: str, what: str) -> None:
+    if mode not in MODES:
+        raise ArgumentError(
+            f"{what}: pixels of Pillow's mode {mode} aren't taken, only those of 8 bits per "
+            f"channel ({', '.join(MODES)})"
+        )
+
+
+def _converted(image: Any, what: str, grey: bool) -> Any:
+    """Return an image in mode L or RGB, what is transparent in white."""
+    _check_mode(image.mode, what)
+    if "A" in image.mode.upper() or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = _pillow(what).new("RGBA", image.size, "white")
+        image = _pillow(what).alpha_composite(white, image)
+    return image.convert("L" if grey else "RGB")
+
+
+def _cropped(image: Any, size: tuple[int, int], what: str) -> Any:
+    """Cut the largest rectangle of the crop's shape out of the middle, and resize it."""
+    height, width = size
+    factor = min(image.width / width, image.height / height)
+    wide, tall = min(width * factor, image.width), min(height * factor, image.height)
+    left, top = (image.width - wide) // 2, (image.height - tall) // 2
+    box = left, top, left + wide, top + tall
+    return image.resize((width, height), _pillow(what).Resampling.BILINEAR, box)
