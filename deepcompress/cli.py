@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from . import __version__, commands, conversion, differences, recipes, verification
+from . import __version__, commands, conversion, differences, prediction, recipes, verification
 from .atomic import canonical_json
 from .container import CODERS
 from .errors import ArgumentError, DeepCompressError, FormatError, OutputError
@@ -136,8 +136,9 @@ def _parser() -> argparse.ArgumentParser:
     inspect = add(commands.inspect, "show a file's tensors and where its bytes go")
     verify = add(verification.verify, "check a file: checksums, decoding, encoding again")
     evaluate = add(commands.evaluate, "measure a file's network, with its weights packed")
+    predict = add(prediction.predict, "say what a file's network sees in pictures")
     decompress = add(commands.decompress, "write a file's tensors, dense, as an npz file")
-    for subparser in (inspect, verify, evaluate, decompress):
+    for subparser in (inspect, verify, evaluate, predict, decompress):
         subparser.add_argument("file", metavar="FILE", help="a .dcnn file")
     inspect.add_argument("--codes", action="store_true", help="list the codes, symbol by symbol")
     other = "list what every encoding, gap width and coder would have cost; JSON always does"
@@ -145,6 +146,15 @@ def _parser() -> argparse.ArgumentParser:
     against = "a .dcnn or an npz file: also say how far the tensors are from those in it"
     verify.add_argument("--against", metavar="ORIGINAL", help=against)
     evaluate.add_argument("--data", metavar="DIR", help=f"{data}; not used for the demo's network")
+    predict.add_argument("images", metavar="IMAGE", nargs="+", help="a picture: JPEG, PNG, …")
+    top = f"classes to name for each picture; default: {prediction.TOP}"
+    predict.add_argument("--top", type=_whole(1), default=prediction.TOP, metavar="N", help=top)
+    names = "a text file with the names of the classes, one a line"
+    predict.add_argument("--labels", metavar="FILE", help=names)
+    size, default = "pictures that are run, and held, at a time", prediction.BATCH_SIZE
+    predict.add_argument(
+        "--batch-size", type=_whole(1), default=default, metavar="N", help=size
+    )
     decompress.add_argument("-o", dest="out", metavar="OUT.npz", required=True)
 
     convert = add(

@@ -109,7 +109,8 @@ def _decoded(source: Any, what: str, grey: bool) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of sizes, which are checked here, and odd Exif data
             image = source if hasattr(source, "convert") else image_module.open(source)
-            _check_size(*image.size, what)
+            width, height = image.size
+            _check_size(width, height, what)
             _check_mode(image.mode, what)
             image.load()
             return _converted(_upright(image), what, grey)

@@ -1,0 +1,330 @@
+"""A network that runs from its ``.dcnn`` file, the weights still packed.
+
+The file's metadata holds all that is needed beside the tensors: ``"network"``, the name of a
+network of `nn.zoo` or a definition (see `nn.definition`), and, for pictures,
+``"preprocessing"`` (see `preprocessing`).
+"""
+
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import crossover
+from .compressed import CompressedTensor
+from .errors import ArgumentError, FormatError
+from .modelfile import ModelFile, Tensor, open_file
+from .nn.definition import from_definition
+from .nn.network import Network
+from .nn.zoo import build
+from .pictures import load_picture
+from .preprocessing import Preprocessing
+from .tensors import Float32Array
+
+BATCH_SIZE = 32
+DENSE = ("auto", "never", "always")
+
+
+@dataclass(frozen=True)
+class ParamInfo:
+    """How a parameter is held.
+
+    Attributes
+    ----------
+    name : str
+    shape : tuple of int
+    is_packed : bool
+        Else it is a dense array.
+    density : float
+        Share of the elements that aren't zero.
+    nbytes : int
+        What it takes in memory now; the first product rearranges packed weights.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    is_packed: bool
+    density: float
+    nbytes: int
+
+
+class CompressedNetwork:
+    """A network with its parameters, packed or dense.
+
+    Parameters
+    ----------
+    network : Network
+    params : mapping of str to CompressedTensor or ndarray
+        Every parameter by name. Weights of two axes and more may be packed; arrays must be
+        of floating point numbers.
+    preprocessing : Preprocessing, optional
+        What `predict_images` does with pictures.
+
+    Attributes
+    ----------
+    network : Network
+    preprocessing : Preprocessing or None
+
+    Raises
+    ------
+    ArgumentError
+        If the parameters or the preprocessing don't fit the network.
+
+    Examples
+    --------
+    >>> from deepcompress.nn import zoo
+    >>> weights = zoo.build("lenet-5").init(np.random.default_rng(0))
+    >>> network = CompressedNetwork(zoo.build("lenet-5"), weights)
+    >>> network.predict(np.zeros((2, 1, 28, 28), np.float32)).shape
+    (2, 10)
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        params: Mapping[str, Tensor],
+        preprocessing: Preprocessing | None = None,
+    ) -> None:
+        network.check_params(params)
+        _check_preprocessing(network, preprocessing)
+        self.network = network
+        self.preprocessing = preprocessing
+        self._params = {name: _checked(name, params[name]) for name in network.param_shapes}
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str], *, max_bytes: int | None = None, dense: str = "auto"
+    ) -> "CompressedNetwork":
+        """Read a network and its preprocessing from a ``.dcnn`` file.
+
+        Parameters
+        ----------
+        path : path-like
+        max_bytes : int, optional
+            The most memory that decoding one tensor may take (see `open_file`), and that it
+            may take as a dense array.
+        dense : {"auto", "never", "always"}
+            Which weights become dense arrays: those that aren't sparse enough for a product
+            with packed ones to be faster (see `crossover`), none, or all.
+
+        Returns
+        -------
+        CompressedNetwork
+
+        Raises
+        ------
+        DataError
+            If the file can't be read.
+        FormatError
+            If it isn't valid, or its metadata defines no network that can be.
+        ArgumentError
+            If its metadata names no network that there is, if tensors are missing, too many
+            or of other shapes than the network's, or need more memory than `max_bytes`.
+        """
+        if dense not in DENSE:
+            raise ArgumentError(f"dense must be one of {', '.join(DENSE)}, not {dense!r}")
+        with open_file(path, max_bytes=max_bytes) as file:
+            try:
+                network, preprocessing = _definition(file.metadata)
+                _check_names(network, file)
+                _check_preprocessing(network, preprocessing)
+                params = {
+                    name: _held(network, name, _checked(name, file[name]), dense, max_bytes)
+                    for name in network.param_shapes
+                }
+                return cls(network, params, preprocessing)
+            except (ArgumentError, FormatError) as error:
+                what = f"{os.fspath(path)}: "
+                if str(error).startswith(what):
+                    raise
+                raise type(error)(what + str(error)) from None
+
+    @property
+    def name(self) -> str:
+        """The network's name."""
+        return self.network.name
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input."""
+        return self.network.input_shape
+
+    @property
+    def params(self) -> tuple[ParamInfo, ...]:
+        """How each parameter is held, in the order of the layers."""
+        return tuple(
+            ParamInfo(name, value.shape, *_describe(value)) for name, value in self._params.items()
+        )
+
+    def predict(self, x: npt.ArrayLike, batch_size: int = BATCH_SIZE) -> Float32Array:
+        """Return the logits of inputs.
+
+        Parameters
+        ----------
+        x : array_like of shape (n, ...), each row an input
+            Real numbers after preprocessing, converted to float32; of images, (n, C, H, W).
+        batch_size : int
+            Inputs per pass, from 1 on: bounds the memory. The result depends on it only by
+            rounding, and on the number of threads not at all.
+
+        Returns
+        -------
+        ndarray of shape (n, classes), float32
+
+        Raises
+        ------
+        ArgumentError
+            If x or `batch_size` is anything else.
+        """
+        inputs = self._checked_inputs(x)
+        starts = range(0, len(inputs), _checked_batch(batch_size))
+        return self._joined(self._infer(inputs[i : i + batch_size]) for i in starts)
+
+    def predict_images(
+        self, images: Iterable[Any], batch_size: int = BATCH_SIZE
+    ) -> Float32Array:
+        """Return the logits of pictures.
+
+        Parameters
+        ----------
+        images : iterable of path-like, PIL.Image.Image or ndarray of uint8
+            As for `pictures.load_picture`; a batch of them at a time is held in memory.
+        batch_size : int
+            As for `predict`.
+
+        Returns
+        -------
+        ndarray of shape (n, classes), float32
+
+        Raises
+        ------
+        ArgumentError
+            If there is no preprocessing, or a picture can't be taken.
+        DataError, FormatError, BackendError
+            As `pictures.load_picture`.
+        """
+        preprocessing = self.preprocessing
+        if preprocessing is None:
+            raise ArgumentError(
+                f"network {self.name!r}: its metadata has no preprocessing, what to do with pictures"
+            )
+        _checked_batch(batch_size)
+        if isinstance(images, (str, os.PathLike)):
+            raise ArgumentError(f"images must be several, not one path: {os.fspath(images)}")
+        return self._joined(
+            self._infer(np.stack(batch).reshape(-1, *self.input_shape))
+            for batch in _batches(_loaded(images, preprocessing), batch_size)
+        )
+
+    def _infer(self, x: Float32Array) -> Float32Array:
+        return self.network.infer(self._params, x)
+
+    def _joined(self, parts: Iterable[Float32Array]) -> Float32Array:
+        collected = list(parts)
+        if not collected:
+            return np.zeros((0, *self.network.output_shape), np.float32)
+        return np.concatenate(collected)
+
+    def _checked_inputs(self, x: npt.ArrayLike) -> Float32Array:
+        try:
+            array = np.asarray(x)
+        except ValueError as error:
+            raise ArgumentError(f"x isn't an array: {error}") from None
+        if array.dtype.kind not in "biuf":
+            raise ArgumentError(f"x must be of real numbers, got {array.dtype}")
+        inputs: Float32Array = np.ascontiguousarray(array, np.float32)
+        self.network.check_inputs(inputs)
+        return inputs.reshape(-1, *self.input_shape)
+
+
+def _definition(metadata: Mapping[str, Any]) -> tuple[Network, Preprocessing | None]:
+    """Return the network and the preprocessing that a file's metadata describes."""
+    named = metadata.get("network")
+    if isinstance(named, str):
+        network = build(named)
+    elif isinstance(named, Mapping):
+        network = from_definition(named)
+    else:
+        raise ArgumentError("its metadata names no network")
+    if "preprocessing" not in metadata:
+        return network, None
+    return network, Preprocessing.from_metadata(metadata["preprocessing"])
+
+
+def _check_names(network: Network, file: ModelFile) -> None:
+    """Raise unless the file has the network's tensors, by its header alone."""
+    for name, shape in network.param_shapes.items():
+        if name not in file:
+            raise ArgumentError(f"tensor {name!r} of network {network.name!r} is missing")
+        if file.shape(name) != shape:
+            raise ArgumentError(
+                f"tensor {name!r} has shape {file.shape(name)}, network {network.name!r} "
+                f"needs {shape}"
+            )
+    for name in file:
+        if name not in network.param_shapes:
+            raise ArgumentError(f"network {network.name!r} has no tensor {name!r}")
+
+
+def _check_preprocessing(network: Network, preprocessing: Preprocessing | None) -> None:
+    if preprocessing is None:
+        return
+    shape = network.input_shape
+    if preprocessing.input_shape != shape and shape != (math.prod(preprocessing.input_shape),):
+        raise ArgumentError(
+            f"preprocessing gives inputs of shape {preprocessing.input_shape}, "
+            f"network {network.name!r} takes {shape}"
+        )
+
+
+def _checked(name: str, tensor: Tensor) -> Tensor:
+    """Return what a network runs: weights as they are, vectors dense, in float32."""
+    if isinstance(tensor, CompressedTensor):
+        return tensor if len(tensor.shape) > 1 else tensor.to_dense()
+    if tensor.dtype.kind != "f":
+        raise ArgumentError(f"tensor {name!r} is of {tensor.dtype}, a network's are floats")
+    return np.ascontiguousarray(tensor, np.float32)
+
+
+def _held(
+    network: Network, name: str, tensor: Tensor, dense: str, max_bytes: int | None
+) -> Tensor:
+    """Return a weight in the form in which it is to run."""
+    if not isinstance(tensor, CompressedTensor) or dense == "never":
+        return tensor
+    if dense == "auto" and crossover.is_packed_faster(tensor):
+        return tensor
+    size_bytes = 4 * tensor.size
+    if max_bytes is not None and size_bytes > max_bytes:
+        if dense == "auto":
+            return tensor
+        raise ArgumentError(f"tensor {name!r} takes {size_bytes:,} bytes, max_bytes is {max_bytes:,}")
+    return tensor.to_dense()
+
+
+def _describe(value: Tensor) -> tuple[bool, float, int]:
+    if isinstance(value, CompressedTensor):
+        return True, value.density, value.nbytes
+    density = np.count_nonzero(value) / value.size if value.size else 0.0
+    return False, density, value.nbytes
+
+
+def _checked_batch(batch_size: int) -> int:
+    if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
+        raise ArgumentError(f"batch_size must be a whole number from 1 on, not {batch_size!r}")
+    return batch_size
+
+
+def _loaded(images: Iterable[Any], preprocessing: Preprocessing) -> Iterator[Float32Array]:
+    for index, image in enumerate(images):
+        yield load_picture(image, preprocessing, f"picture {index}")
+
+
+def _batches(inputs: Iterator[Float32Array], size: int) -> Iterator[list[Float32Array]]:
+    while batch := list(islice(inputs, size)):
+        yield batch

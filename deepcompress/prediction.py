@@ -1,0 +1,114 @@
+"""The command ``predict``: what a compressed network sees in pictures."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .commands import Answer
+from .compressed_network import BATCH_SIZE, CompressedNetwork
+from .errors import ArgumentError, FormatError
+from .pipeline import read_file
+from .tensors import Float32Array
+
+TOP = 5
+
+
+def predict(
+    file: str,
+    images: Sequence[str],
+    top: int = TOP,
+    labels: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> Answer:
+    """Say which classes a file's network sees in pictures, the likeliest first.
+
+    Parameters
+    ----------
+    file : str
+        A ``.dcnn`` file with a network and its preprocessing in the metadata.
+    images : sequence of str
+        Paths of pictures.
+    top : int
+        How many classes to name for each, from 1 on; more than there are means all.
+    labels : str, optional
+        A text file in UTF-8 with the name of a class on each line, class 0 first.
+    batch_size : int
+        Pictures per pass, from 1 on.
+
+    Raises
+    ------
+    DataError, FormatError, ArgumentError
+        As `CompressedNetwork.load` and `pictures.load_picture`; if the labels can't be read,
+        or are more or fewer than the classes.
+    BackendError
+        If Pillow isn't installed.
+
+    Notes
+    -----
+    Probabilities are the softmax of the network's outputs.
+    """
+    if top < 1:
+        raise ArgumentError(f"top must be a whole number from 1 on, not {top}")
+    network = CompressedNetwork.load(file)
+    classes = network.network.output_shape[0]
+    names = None if labels is None else read_labels(labels, classes)
+    logits = network.predict_images(images, batch_size)
+    for image, of_image in zip(images, logits, strict=True):
+        if not np.isfinite(of_image).all():
+            raise FormatError(f"{file}: its network's outputs for {image} aren't finite")
+    rows: list[dict[str, Any]] = []
+    for image, probabilities in zip(images, softmax(logits), strict=True):
+        rows.append({"image": image, "classes": _best(probabilities, top, names)})
+    values = {"file": file, "network": network.name, "predictions": rows}
+    return Answer(values, "\n".join(map(_format, rows)))
+
+
+def read_labels(path: str | os.PathLike[str], classes: int) -> tuple[str, ...]:
+    """Return the names of classes, one a line of a text file.
+
+    Raises
+    ------
+    DataError
+        If the file can't be read.
+    FormatError
+        If it isn't text in UTF-8, or has another number of lines than there are classes.
+    """
+    try:
+        text = read_file(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{os.fspath(path)}: not text in UTF-8: {error}") from None
+    lines = text.removesuffix("\n").split("\n") if text else []
+    if len(lines) != classes:
+        raise FormatError(
+            f"{os.fspath(path)}: has {len(lines):,} lines, the network {classes:,} classes"
+        )
+    return tuple(line.strip() for line in lines)
+
+
+def softmax(logits: Float32Array) -> Float32Array:
+    """Return probabilities, each row summing to 1, for logits (n, classes)."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
+    probabilities: Float32Array = powers / powers.sum(axis=1, keepdims=True)
+    return probabilities
+
+
+def _best(
+    probabilities: Float32Array, top: int, names: Sequence[str] | None
+) -> list[dict[str, Any]]:
+    """Return the likeliest classes, of equal ones the lower first."""
+    order = np.argsort(-probabilities, kind="stable")[:top]
+    return [
+        {"class": int(index), "probability": float(probabilities[index])}
+        | ({} if names is None else {"label": names[index]})
+        for index in order
+    ]
+
+
+def _format(row: dict[str, Any]) -> str:
+    lines = [
+        f"  {100 * one['probability']:6.2f} %  {one['class']:>4}  {one.get('label', '')}".rstrip()
+        for one in row["classes"]
+    ]
+    return "\n".join([f"{row['image']}:", *lines])
