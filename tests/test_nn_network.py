@@ -27,7 +27,9 @@ def test_zoo(name, size, features):
 
 
 def test_zoo_errors():
-    with pytest.raises(ConfigError, match="'lenet': choose from digits, lenet-300-100, lenet-5"):
+    with pytest.raises(
+        ConfigError, match="'lenet': choose from alexnet, digits, lenet-300-100, lenet-5, sq"
+    ):
         zoo.build("lenet")
     with pytest.raises(ArgumentError, match="unexpected keyword argument 'depth'"):
         zoo.build("lenet-5", depth=3)

@@ -17,10 +17,11 @@ and B vectors ``(features, B)``, so that
 
 # ruff: noqa: D102 -- overriding methods are documented where they are declared
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +44,7 @@ class Layer(ABC):
     """
 
     name: str
+    several: ClassVar[bool] = False  # whether it takes a list of inputs, and gives one of dx
 
     def param_shapes(self) -> dict[str, Shape]:
         """Return the full name and shape of each parameter, the weight first."""
@@ -73,6 +75,18 @@ class Layer(ABC):
         rng : numpy.random.Generator, optional
             Given only in training: the source of dropout's noise.
         """
+
+    def infer(self, params: Params, x: Array, overwrite: bool = False) -> Array:
+        """Return the output alone, as `forward` does without `rng`, for less time and memory.
+
+        Parameters
+        ----------
+        params, x
+            As for `forward`.
+        overwrite : bool
+            Whether the layer may use the memory of `x`, which nobody needs afterwards.
+        """
+        return self.forward(params, x)[0]
 
     @abstractmethod
     def backward(
@@ -113,6 +127,13 @@ class Linear(Layer):
     inputs: int
     outputs: int
 
+    def __post_init__(self) -> None:
+        if min(self.inputs, self.outputs) < 1:
+            raise ArgumentError(
+                f"layer {self.name!r}: {self.inputs} inputs and {self.outputs} outputs, "
+                "expected positive numbers"
+            )
+
     def param_shapes(self) -> dict[str, Shape]:
         return {
             f"{self.name}.weight": (self.outputs, self.inputs),
@@ -150,6 +171,10 @@ class ReLU(Layer):
     ) -> tuple[Array, Any]:
         y = np.maximum(x, 0)
         return y, y
+
+    def infer(self, params: Params, x: Array, overwrite: bool = False) -> Array:
+        y: Array = np.maximum(x, 0, out=x if overwrite else None)
+        return y
 
     def backward(
         self, params: Params, cache: Any, dy: Array, need_dx: bool = True
@@ -194,7 +219,7 @@ class Flatten(Layer):
     """Images to vectors, ``(C, H, W, B) -> (C*H*W, B)``, in row-major order."""
 
     def output_shape(self, shape: Shape) -> Shape:
-        return (int(np.prod(shape)),)
+        return (math.prod(shape),)
 
     def forward(
         self, params: Params, x: Array, rng: np.random.Generator | None = None
@@ -205,3 +230,30 @@ class Flatten(Layer):
         self, params: Params, cache: Any, dy: Array, need_dx: bool = True
     ) -> tuple[Array | None, dict[str, Array]]:
         return dy.reshape(cache), {}
+
+
+@dataclass(frozen=True)
+class Concat(Layer):
+    """The channels of several inputs, one behind the other.
+
+    It takes a list of arrays ``(C_i, ..., B)`` that differ only in C_i, and gives
+    ``(C_1 + C_2 + ..., ..., B)``; its dx is a list, too.
+    """
+
+    several: ClassVar[bool] = True
+
+    def output_shape(self, shape: Any) -> Shape:
+        for one in shape:
+            fits = one and one[1:] == shape[0][1:]
+            self._require(fits, one, f"(channels, *{shape[0][1:]}) as the first has them")
+        return (sum(one[0] for one in shape), *shape[0][1:])
+
+    def forward(
+        self, params: Params, x: Any, rng: np.random.Generator | None = None
+    ) -> tuple[Array, Any]:
+        return np.concatenate(x), [len(one) for one in x]
+
+    def backward(
+        self, params: Params, cache: Any, dy: Array, need_dx: bool = True
+    ) -> tuple[Any, dict[str, Array]]:
+        return np.split(dy, np.cumsum(cache)[:-1]), {}

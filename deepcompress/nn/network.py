@@ -1,7 +1,16 @@
-"""A network is a named sequence of layers; its parameters live outside, in a dict."""
+"""A network is a small graph of named layers; its parameters live outside, in a dict.
 
+Most layers take what the one before gives; `Network.sources` says where it is otherwise. These
+are the two branches of a fire module, of 1x1 and of 3x3 kernels, and where they meet::
+
+    layers    squeeze, expand1, expand3, concat
+    sources   {"expand3": ["squeeze"], "concat": ["expand1", "expand3"]}
+"""
+
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,46 +20,70 @@ from ..errors import ArgumentError
 from .layers import Array, Dropout, Layer, Params, Shape
 from .losses import softmax_cross_entropy
 from .parallel import workers
+from .wiring import INPUT, Step, departures, plan
 
 INITIALIZERS = {"he": 2.0, "xavier": 1.0}  # variance of a weight times its fan-in
+MAX_ELEMENTS = 2**31  # of an activation, for one input: far more than a real network has
 
 
 @dataclass(frozen=True)
 class Network:
-    """A sequence of layers from images to logits.
+    """A graph of layers from images to logits.
 
     Attributes
     ----------
     name : str
     layers : tuple of Layer
-        With unique names.
+        With unique names, each after those whose outputs it takes. The last one's output is
+        the network's; each other's is taken by a layer.
     input_shape : tuple of int
         Shape of one input: ``(features,)`` or ``(channels, height, width)``.
+    sources : mapping of str to sequence of str
+        By a layer's name, the layers whose outputs it takes, ``"input"`` for the network's
+        input. A layer that isn't named takes the output of the layer before it, the first one
+        the input. What only says so is left out when the network is made.
 
     Raises
     ------
     ArgumentError
-        If two layers have one name, or a layer can't take what the one before gives.
+        If two layers have one name; if a layer takes one that doesn't come before it, or can't
+        take what its sources give, or gives what no other takes, or 2**31 numbers and more.
     """
 
     name: str
     layers: tuple[Layer, ...]
     input_shape: Shape
+    sources: Mapping[str, Sequence[str]] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        names = [layer.name for layer in self.layers]
-        for name in names:
-            if names.count(name) > 1:
-                raise ArgumentError(f"network {self.name!r}: two layers are called {name!r}")
-        _ = self.output_shape
+        try:
+            object.__setattr__(self, "sources", dict(departures(self.steps)))
+        except ArgumentError as error:
+            raise ArgumentError(f"network {self.name!r}: {error}") from None
+        _ = self.shapes
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """The layers in order, each with what it takes and what isn't needed after it."""
+        return plan(self.layers, self.sources)
+
+    @cached_property
+    def shapes(self) -> dict[str, Shape]:
+        """Shape of the input and of each layer's output, by name, without the batch."""
+        shapes = {INPUT: self.input_shape}
+        for step in self.steps:
+            name = step.layer.name
+            shapes[name] = step.layer.output_shape(step.of(shapes))
+            if math.prod(shapes[name]) >= MAX_ELEMENTS:
+                raise ArgumentError(
+                    f"layer {name!r}: an output of shape {shapes[name]} is too large"
+                )
+        return shapes
 
     @property
     def output_shape(self) -> Shape:
         """Shape of one output, usually ``(classes,)``."""
-        shape = self.input_shape
-        for layer in self.layers:
-            shape = layer.output_shape(shape)
-        return shape
+        return self.shapes[self.layers[-1].name]
 
     @property
     def param_shapes(self) -> dict[str, Shape]:
@@ -65,7 +98,7 @@ class Network:
         scheme: str = "he",
         dtype: npt.DTypeLike = np.float32,
     ) -> dict[str, Array]:
-        """Draw fresh parameters: normal weights, zero biases.
+        """Draw fresh parameters: normal weights, zero biases, and normalizations that do nothing.
 
         Parameters
         ----------
@@ -84,8 +117,10 @@ class Network:
             raise ArgumentError(f"initializer {scheme!r}: choose from {sorted(INITIALIZERS)}")
         params: dict[str, Array] = {}
         for name, shape in self.param_shapes.items():
-            if name.endswith(".bias"):
+            if name.endswith((".bias", ".mean")):
                 params[name] = np.zeros(shape, dtype)
+            elif len(shape) == 1:  # scales and variances
+                params[name] = np.ones(shape, dtype)
             else:
                 deviation = np.sqrt(INITIALIZERS[scheme] / np.prod(shape[1:]))
                 params[name] = (rng.standard_normal(shape) * deviation).astype(dtype)
@@ -134,24 +169,40 @@ class Network:
         self, params: Params, x: Array, rng: np.random.Generator | None = None
     ) -> tuple[Array, list[Any]]:
         """Return the logits (classes, B) of inputs (..., B), and all caches."""
-        caches = []
-        for layer in self.layers:
-            x, cache = layer.forward(params, x, rng)
+        values, caches = {INPUT: x}, []
+        for step in self.steps:
+            y, cache = step.layer.forward(params, step.of(values), rng)
             caches.append(cache)
-        return x, caches
+            for name in step.done:
+                del values[name]
+            values[step.layer.name] = y
+        return y, caches
 
     def backward(self, params: Params, caches: list[Any], dlogits: Array) -> dict[str, Array]:
         """Return the gradient of every parameter, by name. Overwrites `dlogits`."""
         grads: dict[str, Array] = {}
-        dy: Array | None = dlogits
-        first = next(layer for layer in self.layers if layer.param_shapes())
-        for layer, cache in zip(reversed(self.layers), reversed(caches), strict=True):
-            assert dy is not None
-            dy, layer_grads = layer.backward(params, cache, dy, layer is not first)
+        learners = self._learners()
+        dvalues: dict[str, Array] = {self.layers[-1].name: dlogits}
+        for step, cache in zip(reversed(self.steps), reversed(caches), strict=True):
+            name = step.layer.name
+            if name not in learners:
+                continue
+            need_dx = not learners.isdisjoint(step.sources)
+            dx, layer_grads = step.layer.backward(params, cache, dvalues.pop(name), need_dx)
             grads.update(layer_grads)
-            if layer is first:  # nothing before it has anything to learn
-                break
+            parts: Any = dx if step.layer.several else [dx]
+            for source, part in zip(step.sources, parts, strict=True):
+                if source in learners:  # where an output is taken twice, its gradients add up
+                    dvalues[source] = dvalues[source] + part if source in dvalues else part
         return grads
+
+    def _learners(self) -> set[str]:
+        """Return the layers with parameters in or before them: only these need a gradient."""
+        learners: set[str] = set()
+        for step in self.steps:
+            if step.layer.param_shapes() or not learners.isdisjoint(step.sources):
+                learners.add(step.layer.name)
+        return learners
 
     def loss_and_grads(
         self,
@@ -195,10 +246,7 @@ class Network:
             raise ArgumentError(f"batch_size {batch_size} is not positive")
 
         def logits(start: int) -> Array:
-            columns = self.columns(x[start : start + batch_size])
-            for layer in self.layers:
-                columns, _ = layer.forward(params, columns)
-            return columns.T
+            return self.infer(params, x[start : start + batch_size])
 
         with workers(threads) as run:
             parts: Sequence[Array] = run(logits, range(0, len(x), batch_size))
@@ -206,9 +254,28 @@ class Network:
             return np.zeros((0, *self.output_shape), x.dtype)
         return np.concatenate(parts)
 
+    def infer(self, params: Params, x: Array) -> Array:
+        """Return the logits of one batch, (B, classes), in a single pass; arguments as `predict`'s.
+
+        An output is freed once no later layer takes it, and layers may work in place: beside
+        the weights, memory holds little more than what the widest step takes and gives.
+        """
+        values = {INPUT: self.columns(x)}
+        for step in self.steps:
+            taken = step.of(values)
+            kept = [value for name, value in values.items() if name not in step.done]
+            for name in step.done:
+                del values[name]
+            # Of what is kept, some may be a view of the same memory, as the input of images is.
+            overwrite = not step.layer.several and taken.flags.writeable and bool(step.done)
+            overwrite = overwrite and not any(np.may_share_memory(taken, y) for y in (x, *kept))
+            values[step.layer.name] = step.layer.infer(params, taken, overwrite)
+            del taken, kept
+        return values[self.layers[-1].name].T
+
     def check_inputs(self, x: Array) -> None:
         """Raise `ArgumentError` unless each row of `x` has the size of an input."""
-        features = int(np.prod(self.input_shape))
+        features = math.prod(self.input_shape)
         if x.ndim < 2 or int(np.prod(x.shape[1:])) != features:
             raise ArgumentError(
                 f"network {self.name!r}: inputs of shape {x.shape}, "

@@ -99,6 +99,23 @@ class MaxPool2D(_Pool2D):
             np.maximum(y, tap, out=y)
         return y, (winner, x.shape, padded.shape)
 
+    def infer(self, params: Params, x: Array, overwrite: bool = False) -> Array:
+        return self._running_max(self._running_max(x, 1), 2)
+
+    def _running_max(self, x: Array, axis: int) -> Array:
+        """Return the maxima of the windows along one axis of images, without a padded copy."""
+        extent, pad, step = x.shape[axis], self.padding, self.stride
+        windows = self._windows(extent)
+        y: Array = np.full((*x.shape[:axis], windows, *x.shape[axis + 1 :]), -np.inf, x.dtype)
+        outputs, pixels = np.moveaxis(y, axis, 0), np.moveaxis(x, axis, 0)
+        for place in range(min(self.kernel, extent + pad)):
+            first = max(0, -(-(pad - place) // step))  # before it, windows have padding here
+            end = min(windows, (extent - 1 + pad - place) // step + 1)  # and from here on
+            if first < end:
+                taps = pixels[first * step + place - pad :: step][: end - first]
+                np.maximum(outputs[first:end], taps, out=outputs[first:end])
+        return y
+
     def backward(
         self, params: Params, cache: Any, dy: Array, need_dx: bool = True
     ) -> tuple[Array | None, dict[str, Array]]:
@@ -152,3 +169,24 @@ class AvgPool2D(_Pool2D):
             last = np.minimum(first + self.kernel, extent + 2 * self.padding)
             counts.append(last - first)
         return 1 / np.multiply.outer(*counts)[:, :, None]
+
+
+@dataclass(frozen=True)
+class GlobalAvgPool2D(Layer):
+    """The mean of each channel, ``(C, H, W, B) -> (C, B)``."""
+
+    def output_shape(self, shape: Shape) -> Shape:
+        self._require(len(shape) == 3, shape, "(C, H, W)")
+        return (shape[0],)
+
+    def forward(
+        self, params: Params, x: Array, rng: np.random.Generator | None = None
+    ) -> tuple[Array, Any]:
+        y: Array = x.mean(axis=(1, 2))
+        return y, x.shape
+
+    def backward(
+        self, params: Params, cache: Any, dy: Array, need_dx: bool = True
+    ) -> tuple[Array | None, dict[str, Array]]:
+        share = dy / dy.dtype.type(cache[1] * cache[2])
+        return np.broadcast_to(share[:, None, None], cache).copy(), {}

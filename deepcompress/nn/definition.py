@@ -1,0 +1,230 @@
+"""A network as plain data, to travel in a file's metadata, and back.
+
+A definition has JSON's types only::
+
+    {"name": "tiny", "input_shape": [3, 8, 8], "layers": [
+        {"type": "Conv2D", "name": "conv", "inputs": 3, "outputs": 4, "kernel": 3},
+        {"type": "ReLU", "name": "relu"},
+        {"type": "Concat", "name": "both", "sources": ["conv", "relu"]}]}
+
+A layer's ``type`` is the name of its class and the other keys are its fields, left out where
+they have their default; ``sources`` are given where it doesn't take the output of the layer
+before it (see `Network`).
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import Any
+
+from ..errors import ArgumentError, FormatError
+from . import zoo
+from .conv import Conv2D
+from .layers import Concat, Dropout, Flatten, Layer, Linear, ReLU
+from .network import MAX_ELEMENTS, Network
+from .norm import BatchNorm, LocalResponseNorm, Scale
+from .pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
+
+TYPES: dict[str, type[Layer]] = {
+    kind.__name__: kind
+    for kind in (
+        *(Conv2D, Linear, ReLU, MaxPool2D, AvgPool2D, GlobalAvgPool2D, Concat, Flatten, Dropout),
+        *(LocalResponseNorm, BatchNorm, Scale),
+    )
+}
+
+_KEYS = ("name", "input_shape", "layers")
+_MAX_NAME_BYTES = 1024  # far below what a tensor's name may have in a .dcnn file
+_MAX_WHOLE = 2**31 - 1
+_SHOWN = 60  # characters of a value that may be of any size
+
+
+def to_definition(network: Network) -> dict[str, Any]:
+    """Return a network's definition.
+
+    Raises
+    ------
+    ArgumentError
+        If a layer isn't of this package, or wouldn't be read again, naming it.
+
+    Examples
+    --------
+    >>> from deepcompress.nn.layers import Linear
+    >>> to_definition(Network("tiny", (Linear("ip", 2, 3),), (2,)))["layers"]
+    [{'type': 'Linear', 'name': 'ip', 'inputs': 2, 'outputs': 3}]
+    """
+    layers = []
+    for layer in network.layers:
+        kind = type(layer).__name__
+        if TYPES.get(kind) is not type(layer):
+            raise ArgumentError(f"layer {layer.name!r}: {kind} isn't a layer that a file can name")
+        entry: dict[str, Any] = {"type": kind}
+        for field in fields(layer):
+            value = getattr(layer, field.name)
+            if value != field.default:
+                entry[field.name] = value
+        if layer.name in network.sources:
+            entry["sources"] = list(network.sources[layer.name])
+        layers.append(entry)
+    definition = {
+        "name": network.name,
+        "input_shape": list(network.input_shape),
+        "layers": layers,
+    }
+    try:
+        from_definition(definition)
+    except FormatError as error:
+        raise ArgumentError(str(error)) from None
+    return definition
+
+
+def from_definition(definition: Any) -> Network:
+    """Build the network of a definition of unknown origin.
+
+    Raises
+    ------
+    FormatError
+        If it isn't such a definition, or that of no network, naming the layer.
+    """
+    where = "network definition"
+    try:
+        _require_keys(definition, _KEYS, _KEYS)
+        name = _name("name", definition["name"])
+        where += f" {name!r}"
+        input_shape = _list("input_shape", definition["input_shape"])
+        entries = _list("layers", definition["layers"])
+        layers, sources = [], {}
+        for index, entry in enumerate(entries):
+            try:
+                layer = _layer(entry)
+                if "sources" in entry:
+                    names = _list("sources", entry["sources"])
+                    sources[layer.name] = [_name("a source", one) for one in names]
+            except ArgumentError as error:
+                raise ArgumentError(f"layer {_label(entry, index)}: {error}") from None
+            layers.append(layer)
+        shape = tuple(_whole("an axis of input_shape", axis, 1) for axis in input_shape)
+        network = Network(name, tuple(layers), shape, sources)
+        _check_paddings(network)
+    except ArgumentError as error:
+        raise FormatError(f"{where}: {error}") from None
+    return network
+
+
+def to_metadata(network: Network) -> str | dict[str, Any]:
+    """Return what a file says of its network: a name of the zoo if that suffices.
+
+    It does if the network differs by nothing but the rates of dropout, which is for training.
+    """
+    for name in zoo.ZOO:
+        if network.with_dropout({}) == zoo.build(name).with_dropout({}):
+            return name
+    return to_definition(network)
+
+
+def from_metadata(value: Any) -> Network:
+    """Build the network that a file names or defines.
+
+    Raises
+    ------
+    ConfigError
+        If the zoo has no network of that name.
+    FormatError
+        If it isn't a name or a definition.
+    """
+    if isinstance(value, str):
+        return zoo.build(value)
+    return from_definition(value)
+
+
+def _layer(entry: Any) -> Layer:
+    if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
+        raise ArgumentError(f"must be an object with a type, not {_shown(entry)}")
+    kind = TYPES.get(entry["type"])
+    if kind is None:
+        raise ArgumentError(f"unknown type {_shown(entry['type'])}, expected one of {list(TYPES)}")
+    known = {field.name: field for field in fields(kind)}
+    needed = [field.name for field in known.values() if field.default is MISSING]
+    _require_keys(entry, ["type", *needed], ["type", "sources", *known])
+    values: dict[str, Any] = {}
+    for key, value in entry.items():
+        if key == "name":
+            values[key] = _name(key, value)
+        elif key in known:
+            values[key] = _READERS[known[key].type](key, value)
+    return kind(**values)
+
+
+def _check_paddings(network: Network) -> None:
+    """Raise if an image and its padding are too large: its output alone may be small."""
+    for step in network.steps:
+        padding = getattr(step.layer, "padding", 0)
+        if padding:
+            channels, *sides = network.shapes[step.sources[0]]
+            if channels * math.prod(side + 2 * padding for side in sides) >= MAX_ELEMENTS:
+                raise ArgumentError(f"layer {step.layer.name!r}: padding {padding} is too large")
+
+
+def _require_keys(value: Any, needed: Any, known: Any) -> None:
+    if not isinstance(value, Mapping):
+        raise ArgumentError(f"must be an object, not {_shown(value)}")
+    for key in needed:
+        if key not in value:
+            raise ArgumentError(f"has no {key}")
+    for key in value:
+        if key not in known:
+            raise ArgumentError(f"unknown field {_shown(key)}, expected one of {list(known)}")
+
+
+def _list(what: str, value: Any) -> list[Any]:
+    if not isinstance(value, list) or not value:
+        raise ArgumentError(f"{what} must be a list of one entry or more, not {_shown(value)}")
+    return value
+
+
+def _name(what: str, value: Any) -> str:
+    try:
+        if isinstance(value, str) and 0 < len(value.encode()) <= _MAX_NAME_BYTES:
+            return value
+    except UnicodeEncodeError:  # JSON can spell half a character
+        pass
+    raise ArgumentError(
+        f"{what} must be text of 1 to {_MAX_NAME_BYTES} bytes in UTF-8, not {_shown(value)}"
+    )
+
+
+def _whole(what: str, value: Any, least: int = 0) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and least <= value <= _MAX_WHOLE:
+        return value
+    raise ArgumentError(
+        f"{what} must be a whole number, {least} … {_MAX_WHOLE}, not {_shown(value)}"
+    )
+
+
+def _number(what: str, value: Any) -> float:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if is_number and abs(value) <= _MAX_WHOLE:  # not so of NaN
+        return float(value)
+    raise ArgumentError(f"{what} must be a number, not {_shown(value)}")
+
+
+def _flag(what: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise ArgumentError(f"{what} must be true or false, not {_shown(value)}")
+
+
+_READERS: dict[Any, Any] = {int: _whole, float: _number, bool: _flag}
+
+
+def _label(entry: Any, index: int) -> str:
+    name = entry.get("name") if isinstance(entry, dict) else None
+    return f"{index}" if name is None else f"{index}, {_shown(name)}"
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # more digits or depth than Python prints
+        return "something too large"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
