@@ -74,6 +74,13 @@ class Layer(ABC):
             Given only in training: the source of dropout's noise.
         """
 
+    def infer(self, params: Params, x: Array) -> Array:
+        """Return the output alone, with no more memory than that takes.
+
+        Up to the rounding of sums it is that of `forward` without `rng`.
+        """
+        return self.forward(params, x)[0]
+
     @abstractmethod
     def backward(
         self, params: Params, cache: Any, dy: Array, need_dx: bool = True
