@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import bitpack, layout_choice, native, native_products, relindex, spmv
+from . import bitpack, layout_choice, native, native_products, relindex, spconv, spmv
 from . import compressed_parts as parts
 from .errors import ArgumentError
 from .layout import Layout, entries
@@ -249,6 +249,8 @@ class CompressedTensor:
             product or overlaps x, or the memory for the product can't be had.
         """
         return spmv.dot(self, x, out)
+
+    convolve = spconv.convolve
 
     def __getitem__(self, rows: slice) -> "CompressedTensor":
         """Return consecutive rows (slices of the first axis) as a tensor of their own.

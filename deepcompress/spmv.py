@@ -31,17 +31,12 @@ def dot(w: "CompressedTensor", x: npt.ArrayLike, out: Any = None) -> Float32Arra
     """Compute ``W x`` or ``W X``; documented at ``CompressedTensor.dot``."""
     if len(w.shape) < 2:
         raise ArgumentError(f"a tensor of shape {w.shape} isn't a matrix")
-    try:
-        array = np.asarray(x)
-    except ValueError as error:
-        raise ArgumentError(f"x isn't an array: {error}") from None
-    if array.dtype.kind not in "biuf":
-        raise ArgumentError(f"x must be of real numbers, got {array.dtype}")
+    array = as_numbers(x, "x")
     if array.ndim not in (1, 2) or len(array) != w.cols:
         raise ArgumentError(f"x must have shape ({w.cols},) or ({w.cols}, n), got {array.shape}")
     shape = (w.rows, *array.shape[1:])
     if out is not None:
-        _check_out(out, shape, array)
+        check_out(out, shape, array)
     try:
         out = np.empty(shape, np.float32) if out is None else out
         flags = array.flags  # looked at here, as `require` takes longer than a small product
@@ -64,7 +59,18 @@ def coordinates(w: "CompressedTensor") -> tuple[Int64Array, Int64Array, Float32A
     return row, col, w.codebook[labels]
 
 
-def _check_out(out: Any, shape: tuple[int, ...], x: npt.NDArray[Any]) -> None:
+def as_numbers(x: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
+    """Return an array of real numbers, or raise."""
+    try:
+        array = np.asarray(x)
+    except ValueError as error:
+        raise ArgumentError(f"{name} isn't an array: {error}") from None
+    if array.dtype.kind not in "biuf":
+        raise ArgumentError(f"{name} must be of real numbers, got {array.dtype}")
+    return array
+
+
+def check_out(out: Any, shape: tuple[int, ...], x: npt.NDArray[Any]) -> None:
     """Raise unless `out` can take the product."""
     if not isinstance(out, np.ndarray) or out.dtype != np.float32 or out.shape != shape:
         got = f"{out.dtype} of {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
@@ -89,19 +95,29 @@ def _native(w: "CompressedTensor", x: Float32Array, y: Float32Array) -> None:
 
 
 def _exact(w: "CompressedTensor", x: Float32Array) -> Float32Array:
+    """Multiply with all that NumPy has for numbers that aren't finite."""
+    return exact_product((w.rows, w.cols), coordinates(w), x)
+
+
+def exact_product(
+    shape: tuple[int, int],
+    entries: tuple[Int64Array, Int64Array, Float32Array],
+    x: Float32Array,
+) -> Float32Array:
     """Multiply the weights of each row with the rows of x that their columns name.
 
-    Then give nan to each row that has a zero where x isn't finite.
+    Then give nan to each row that has a zero where x isn't finite. `entries` are row, column and
+    value of the weights of a matrix of `shape`, in row-major order.
     """
-    row, col, value = coordinates(w)
-    y = np.zeros((w.rows, x.shape[1]), np.float32)
+    row, col, value = entries
+    y = np.zeros((shape[0], x.shape[1]), np.float32)
     used, starts, counts = np.unique(row, return_index=True, return_counts=True)
     with np.errstate(over="ignore", invalid="ignore"):  # inf and nan are results like others
         for r, start, count in zip(used, starts, counts, strict=True):
-            entries = slice(start, start + count)
-            y[r] = value[entries] @ x[col[entries]]
+            own = slice(start, start + count)
+            y[r] = value[own] @ x[col[own]]
     endless = ~np.isfinite(x)
     for j in np.flatnonzero(endless.any(axis=0)):
-        met = np.bincount(row[endless[col, j] & (value != 0)], minlength=w.rows)
+        met = np.bincount(row[endless[col, j] & (value != 0)], minlength=shape[0])
         y[met < np.count_nonzero(endless[:, j]), j] = np.nan
     return y

@@ -21,6 +21,7 @@ STAGES = {
     "rans": BASE | {"rans_table"},
     "container": BASE | {"cursor"},
     "spmv": BASE,
+    "spconv": BASE | {"spmv"},
     "layout": BASE,
     "layout_choice": BASE | {"layout"},
     "bitpack": {"errors", "tensors", "native"},
@@ -29,7 +30,8 @@ STAGES = {
     "tensors": {"errors"},
     "errors": set(),
     # Unites what stages made, for use.
-    "compressed": BASE | {"compressed_parts", "relindex", "layout", "layout_choice", "spmv"},
+    "compressed": BASE
+    | {"compressed_parts", "relindex", "layout", "layout_choice", "spconv", "spmv"},
     "compressed_parts": BASE | {"relindex"},
 }
 

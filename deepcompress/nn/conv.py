@@ -72,6 +72,15 @@ class Conv2D(Layer):
         y += params[f"{self.name}.bias"][:, None]
         return y.reshape(*shape, -1), (patches, x.shape)
 
+    def infer(self, params: Params, x: Array, overwrite: bool = False) -> Array:
+        weight = params[f"{self.name}.weight"]
+        self.output_shape(x.shape[:3])
+        if not hasattr(weight, "convolve"):
+            return super().infer(params, x, overwrite)
+        options = {"stride": self.stride, "padding": self.padding, "groups": self.groups}
+        y: Array = weight.convolve(x, bias=params[f"{self.name}.bias"], **options)
+        return y
+
     def backward(
         self, params: Params, cache: Any, dy: Array, need_dx: bool = True
     ) -> tuple[Array | None, dict[str, Array]]:

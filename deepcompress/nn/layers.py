@@ -79,6 +79,8 @@ class Layer(ABC):
     def infer(self, params: Params, x: Array, overwrite: bool = False) -> Array:
         """Return the output alone, as `forward` does without `rng`, for less time and memory.
 
+        It is the same up to the rounding of sums.
+
         Parameters
         ----------
         params, x
