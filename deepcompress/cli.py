@@ -20,6 +20,7 @@ from typing import NoReturn
 
 from . import __version__, commands, conversion, differences, prediction, recipes, verification
 from .atomic import canonical_json
+from .compressed_network import BATCH_SIZE
 from .container import CODERS
 from .errors import ArgumentError, DeepCompressError, FormatError, OutputError
 
@@ -151,10 +152,8 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--top", type=_whole(1), default=prediction.TOP, metavar="N", help=top)
     names = "a text file with the names of the classes, one a line"
     predict.add_argument("--labels", metavar="FILE", help=names)
-    size, default = "pictures that are run, and held, at a time", prediction.BATCH_SIZE
-    predict.add_argument(
-        "--batch-size", type=_whole(1), default=default, metavar="N", help=size
-    )
+    size = f"pictures that are held and run at a time; default: {BATCH_SIZE}"
+    predict.add_argument("--batch-size", type=_whole(1), default=BATCH_SIZE, metavar="N", help=size)
     decompress.add_argument("-o", dest="out", metavar="OUT.npz", required=True)
 
     convert = add(

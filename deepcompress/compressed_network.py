@@ -19,9 +19,9 @@ from . import crossover
 from .compressed import CompressedTensor
 from .errors import ArgumentError, FormatError
 from .modelfile import ModelFile, Tensor, open_file
-from .nn.definition import from_definition
+from .nn.definition import from_metadata
+from .nn.inference import Inference
 from .nn.network import Network
-from .nn.zoo import build
 from .pictures import load_picture
 from .preprocessing import Preprocessing
 from .tensors import Float32Array
@@ -94,6 +94,7 @@ class CompressedNetwork:
         _check_preprocessing(network, preprocessing)
         self.network = network
         self.preprocessing = preprocessing
+        self._inference = Inference(network)
         self._params = {name: _checked(name, params[name]) for name in network.param_shapes}
 
     @classmethod
@@ -185,9 +186,7 @@ class CompressedNetwork:
         starts = range(0, len(inputs), _checked_batch(batch_size))
         return self._joined(self._infer(inputs[i : i + batch_size]) for i in starts)
 
-    def predict_images(
-        self, images: Iterable[Any], batch_size: int = BATCH_SIZE
-    ) -> Float32Array:
+    def predict_images(self, images: Iterable[Any], batch_size: int = BATCH_SIZE) -> Float32Array:
         """Return the logits of pictures.
 
         Parameters
@@ -211,7 +210,7 @@ class CompressedNetwork:
         preprocessing = self.preprocessing
         if preprocessing is None:
             raise ArgumentError(
-                f"network {self.name!r}: its metadata has no preprocessing, what to do with pictures"
+                f"network {self.name!r}: its metadata has no preprocessing of pictures"
             )
         _checked_batch(batch_size)
         if isinstance(images, (str, os.PathLike)):
@@ -222,7 +221,12 @@ class CompressedNetwork:
         )
 
     def _infer(self, x: Float32Array) -> Float32Array:
-        return self.network.infer(self._params, x)
+        try:
+            return self._inference.run(self._params, x)
+        except MemoryError as error:
+            raise ArgumentError(
+                f"network {self.name!r}: can't hold a batch of {len(x)}: {error}"
+            ) from None
 
     def _joined(self, parts: Iterable[Float32Array]) -> Float32Array:
         collected = list(parts)
@@ -245,12 +249,9 @@ class CompressedNetwork:
 def _definition(metadata: Mapping[str, Any]) -> tuple[Network, Preprocessing | None]:
     """Return the network and the preprocessing that a file's metadata describes."""
     named = metadata.get("network")
-    if isinstance(named, str):
-        network = build(named)
-    elif isinstance(named, Mapping):
-        network = from_definition(named)
-    else:
+    if not isinstance(named, (str, dict)):
         raise ArgumentError("its metadata names no network")
+    network = from_metadata(named)
     if "preprocessing" not in metadata:
         return network, None
     return network, Preprocessing.from_metadata(metadata["preprocessing"])
@@ -291,9 +292,7 @@ def _checked(name: str, tensor: Tensor) -> Tensor:
     return np.ascontiguousarray(tensor, np.float32)
 
 
-def _held(
-    network: Network, name: str, tensor: Tensor, dense: str, max_bytes: int | None
-) -> Tensor:
+def _held(network: Network, name: str, tensor: Tensor, dense: str, max_bytes: int | None) -> Tensor:
     """Return a weight in the form in which it is to run."""
     if not isinstance(tensor, CompressedTensor) or dense == "never":
         return tensor
@@ -303,7 +302,9 @@ def _held(
     if max_bytes is not None and size_bytes > max_bytes:
         if dense == "auto":
             return tensor
-        raise ArgumentError(f"tensor {name!r} takes {size_bytes:,} bytes, max_bytes is {max_bytes:,}")
+        raise ArgumentError(
+            f"tensor {name!r} takes {size_bytes:,} bytes, max_bytes is {max_bytes:,}"
+        )
     return tensor.to_dense()
 
 
