@@ -190,6 +190,43 @@ void dc_spmv_flat(const struct dc_tensor *w, const float *x, float *y);
 void dc_spmm_flat(const struct dc_tensor *w, const float *x, size_t ldx, float *y, size_t ldy,
                   size_t n);
 
+/* A tensor as convolutions want it, without its fillers; spconv_blocks.py defines the data. */
+struct dc_blocks {
+    int64_t rows;           /* below 2**31, like cols */
+    int64_t cols;
+    const float *codebook;  /* of all labels */
+    const uint16_t *data;
+    const uint64_t *starts; /* where each 16 rows of each block begin, and the last ones end */
+    uint32_t block_cols;    /* 64, 128 or 256 */
+};
+
+/* spconv: how many survivors each row has in each block, added to counts[block * rows + row];
+ * then each row's count and entries, from offsets[block * rows + row] of `data` on, which the
+ * caller has zeroed. */
+void dc_blocks_count(const struct dc_tensor *w, uint32_t block_cols, uint16_t *counts);
+void dc_blocks_fill(const struct dc_tensor *w, uint32_t block_cols, const int64_t *offsets,
+                    uint16_t *data);
+
+/* What is convolved; the rows of W are the outputs, `groups` divides them and the channels, and
+ * cols = channels / groups * kernel * kernel. */
+struct dc_images {
+    int64_t channels, height, width, batch;
+    int64_t kernel, stride, padding, groups;
+    int64_t out_height, out_width; /* (height + 2 * padding - kernel) / stride + 1, and so on */
+};
+
+/* spconv: the convolution of x of shape (channels, height, width, batch) into y of shape (rows,
+ * out_height, out_width, batch), plus bias[row] unless `bias` is NULL, and where that is negative
+ * 0 if `relu`. In `shares` >= 1 shares, each by a thread of its own if OpenMP gives as many; the
+ * result is the same for any number, bit by bit. `scratch` has room for `shares` times
+ * dc_convolve_scratch. DC_NO_ISA: nothing is written. */
+enum dc_status dc_convolve(enum dc_isa isa, const struct dc_blocks *w, const struct dc_images *g,
+                           const float *x, const float *bias, int relu, float *y, size_t shares,
+                           void *scratch);
+
+/* spconv: bytes of scratch memory for a share. */
+size_t dc_convolve_scratch(const struct dc_blocks *w);
+
 /* cdef ends */
 
 #endif

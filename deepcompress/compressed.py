@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import bitpack, layout_choice, native, native_products, relindex, spconv, spmv
+from . import bitpack, layout_choice, native, native_products, relindex, spconv, spconv_blocks, spmv
 from . import compressed_parts as parts
 from .errors import ArgumentError
 from .layout import Layout, entries
+from .spconv_blocks import Blocks
 from .tensors import Float32Array, GapStream, Int64Array, SharedWeights, UInt8Array
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class CompressedTensor:
     labels_packed: UInt8Array = field(repr=False)
     gaps_packed: UInt8Array = field(repr=False)
     _layout: Layout | None = field(init=False, repr=False, default=None)
+    _blocks: Blocks | None = field(init=False, repr=False, default=None)
     _building: threading.Lock = field(init=False, repr=False, default_factory=threading.Lock)
     _is_laid_out: bool = field(init=False, repr=False, default=False)
 
@@ -164,7 +166,7 @@ class CompressedTensor:
     def nbytes(self) -> int:
         """Bytes that labels, gaps and codebook take in memory, as they are held."""
         held = dict(vars(self))  # a copy, as another thread may be at the first product
-        laid_out = self._layout.nbytes if self._layout else 0
+        laid_out = sum(form.nbytes for form in (self._layout, self._blocks) if form)
         streams = sum(held[name].nbytes for name in _STREAMS if name in held)
         return int(self.codebook.nbytes + laid_out + streams)
 
@@ -184,6 +186,8 @@ class CompressedTensor:
         """Return the position (ascending) and the label of each surviving weight."""
         if self._layout is not None:
             return entries(self._layout)
+        if self._blocks is not None:
+            return self._blocks.survivors()
         labels = self.labels()
         survives = labels != 0
         return self.positions()[survives], labels[survives]
@@ -279,15 +283,25 @@ class CompressedTensor:
         with self._building:
             return self._layout if self._is_laid_out else self._lay_out()
 
+    def blocks(self) -> Blocks | None:
+        """Return the form for convolutions, as `layout` the one for products."""
+        with self._building:
+            if self._blocks is None:
+                self._hold("_blocks", spconv_blocks.build(self))
+            return self._blocks
+
     def _lay_out(self) -> Layout | None:
         built = layout_choice.build(self, masks=native_products.prefers_masks())
-        streams = self.labels(), self.gaps(), self.gap_bits
-        object.__setattr__(self, "_layout", built)
         object.__setattr__(self, "_is_laid_out", True)
-        if built and parts.has_needed_fillers_only(*streams):
-            for name in _STREAMS:
-                object.__delattr__(self, name)  # from here on, __getattr__ makes them
+        self._hold("_layout", built)
         return built
+
+    def _hold(self, name: str, built: Layout | Blocks | None) -> None:
+        streams = self.labels(), self.gaps(), self.gap_bits
+        object.__setattr__(self, name, built)
+        if built and _STREAMS[0] in vars(self) and parts.has_needed_fillers_only(*streams):
+            for stream in _STREAMS:
+                object.__delattr__(self, stream)  # from here on, __getattr__ makes them
 
     if not TYPE_CHECKING:
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from . import spmv
+from . import native, native_products, native_spconv, spmv
 from .errors import ArgumentError
 from .tensors import Float32Array
 
@@ -113,15 +113,18 @@ def convolve(
             raise ArgumentError("out must not overlap bias")
     try:
         out = np.empty(geometry.out_shape, np.float32) if out is None else out
-        _exact(w, geometry, np.require(array, np.float32, ["C", "A"]), out)
+        array = np.require(array, np.float32, ["C", "A"])
+        if out.size == 0:
+            return out  # type: ignore[no-any-return]
+        blocks = w.blocks() if native.active() and native_products.all_finite(array) else None
+        if blocks is not None:
+            native_spconv.convolve(w, blocks, geometry, array, added, relu, out)
+        else:
+            _with_numpy(w, geometry, array, added, relu, out)
     except (MemoryError, ValueError) as error:  # ValueError beyond NumPy's largest size
         raise ArgumentError(
             f"can't hold x and a convolution of {geometry.out_shape}: {error}"
         ) from None
-    if added is not None:
-        out += added[:, np.newaxis, np.newaxis, np.newaxis]
-    if relu:
-        np.maximum(out, 0, out=out)
     return out  # type: ignore[no-any-return]
 
 
@@ -153,8 +156,8 @@ def _at_least(lowest: int, value: Any, name: str) -> int:
         checked = operator.index(value)
     except TypeError:
         raise ArgumentError(f"{name} must be an integer, got {value!r}") from None
-    if checked < lowest:
-        raise ArgumentError(f"{name} must be at least {lowest}, got {checked}")
+    if not lowest <= checked < 2**31:
+        raise ArgumentError(f"{name} must be at least {lowest} and below 2**31, got {checked}")
     return checked
 
 
@@ -166,8 +169,15 @@ def _as_bias(bias: npt.ArrayLike, outputs: int) -> Float32Array:
     return np.require(array, np.float32, ["C", "A"])
 
 
-def _exact(w: "CompressedTensor", geometry: Geometry, x: Float32Array, y: Float32Array) -> None:
-    """Write the convolution, without bias: bands of the output as products of each group."""
+def _with_numpy(
+    w: "CompressedTensor",
+    geometry: Geometry,
+    x: Float32Array,
+    bias: Float32Array | None,
+    relu: bool,
+    y: Float32Array,
+) -> None:
+    """Compute bands of the output as products of each group; for any x."""
     g = geometry
     row, col, value = spmv.coordinates(w)
     rows_each = g.outputs // g.groups
@@ -185,6 +195,11 @@ def _exact(w: "CompressedTensor", geometry: Geometry, x: Float32Array, y: Float3
             product = spmv.exact_product((rows_each, w.cols), entries, columns[group])
             rows = slice(group * rows_each, (group + 1) * rows_each)
             y[rows, top:bottom] = product.reshape(rows_each, bottom - top, g.out_width, g.batch)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if bias is not None:
+            y += bias[:, np.newaxis, np.newaxis, np.newaxis]
+        if relu:
+            np.maximum(y, 0, out=y)
 
 
 def _gather(band: Float32Array, geometry: Geometry) -> Float32Array:

@@ -1,0 +1,153 @@
+"""The form in which a weight is held for convolutions: in blocks of columns.
+
+A convolution gathers what the kernels meet for some columns of the weight's matrix at a time, a
+tile that stays in a processor's first cache while each row of the weight takes what it needs.
+So the matrix is cut into blocks of `block_cols` columns, the last one maybe narrower. The data
+are those of the first block, then of the second; of each block row after row: the number of the
+row's survivors there, then for each its column within the block plus 256 times its label. All
+are 16-bit integers, which a kernel uses as they are.
+
+`starts` says where in the data each `PART_ROWS` rows of each block begin, so that threads can
+begin anywhere, and where the last ones end.
+
+Sixteen bits an entry are about as many as 8-bit labels and gaps with their fillers take at the
+densities of convolutions; narrower ones wouldn't pay for the instructions to unpack them.
+"""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import native, native_spconv
+from .tensors import Int64Array, UInt8Array
+
+if TYPE_CHECKING:
+    from .compressed import CompressedTensor
+
+PART_ROWS = 16
+WIDTHS = (64, 128, 256)  # that a block may have
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """Survivors in blocks, read-only.
+
+    Attributes
+    ----------
+    rows, cols : int
+        Shape of the matrix.
+    block_cols : int
+        Columns of a block, one of `WIDTHS`.
+    data : ndarray of uint16
+    starts : ndarray of uint64
+        Element ``block * parts + part`` is where that part begins; one more for the end.
+    cache : dict
+        For `native_spconv`, what it made of this.
+    """
+
+    rows: int
+    cols: int
+    block_cols: int
+    data: npt.NDArray[np.uint16]
+    starts: npt.NDArray[np.uint64]
+    cache: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        return self.data.nbytes + self.starts.nbytes
+
+    @property
+    def entries(self) -> int:
+        """Number of survivors."""
+        return len(self.data) - self.rows * -(-self.cols // self.block_cols)
+
+    def survivors(self) -> tuple[Int64Array, UInt8Array]:
+        """Return position (in row-major order, ascending) and label of each."""
+        blocks = -(-self.cols // self.block_cols)
+        at = self.starts[:-1].reshape(blocks, -(-self.rows // PART_ROWS)).astype(np.int64)
+        counts = np.zeros((blocks, self.rows), np.int64)
+        for row in range(PART_ROWS):  # of each part at once
+            own = at[:, : len(range(row, self.rows, PART_ROWS))]
+            counts[:, row::PART_ROWS] = self.data[own]
+            own += 1 + counts[:, row::PART_ROWS]
+        is_entry = np.ones(len(self.data), bool)
+        is_entry[_offsets(counts)] = False
+        found = self.data[is_entry]
+        place = np.repeat(np.arange(counts.size), counts.reshape(-1))
+        blocks_of, rows_of = np.divmod(place, max(self.rows, 1))
+        positions = rows_of * self.cols + blocks_of * self.block_cols + (found & 255)
+        in_order = np.argsort(positions, kind="stable")
+        return positions[in_order], (found >> 8).astype(np.uint8)[in_order]
+
+
+def build(w: "CompressedTensor") -> Blocks | None:
+    """Rearrange a tensor of rank 2 or more.
+
+    Returns
+    -------
+    Blocks or None
+        None if the numbers of survivors alone would take more than four times the bytes of the
+        stream and 1 MiB, as they may in a large tensor with few weights.
+    """
+    width = choose(w.count, w.size)
+    blocks = -(-w.cols // width)
+    stream_bytes = (w.label_bits + w.gap_bits) * w.count // 8
+    if 2 * blocks * w.rows > 4 * stream_bytes + (1 << 20):
+        return None
+    fill = native_spconv.fill_blocks if native.active() else _fill
+    counts = np.zeros((blocks, w.rows), np.uint16)
+    if native.active():
+        native_spconv.count_blocks(w, width, counts)
+    else:
+        _count(w, width, counts)
+    offsets = _offsets(counts)
+    data = np.zeros(counts.size + int(counts.sum(dtype=np.int64)), np.uint16)
+    fill(w, width, offsets, data)
+    begins = offsets.reshape(counts.shape)[:, ::PART_ROWS].reshape(-1)
+    starts = np.append(begins, len(data)).astype(np.uint64)
+    for array in (data, starts):
+        array.flags.writeable = False
+    return Blocks(w.rows, w.cols, width, data, starts)
+
+
+def choose(entries: int, size: int) -> int:
+    """Return the width of the blocks for so many entries of so many elements.
+
+    A row should have some 16 of them in a block, that beginning and ending it takes little of
+    the time; but wide blocks leave the first cache less room for columns of x.
+    """
+    density = entries / max(size, 1)
+    return next((width for width in WIDTHS if density * width >= 12), WIDTHS[-1])
+
+
+def _offsets(counts: npt.NDArray[Any]) -> Int64Array:
+    """Return where the count of each row of each block is."""
+    lengths = counts.reshape(-1).astype(np.int64) + 1
+    offsets: Int64Array = np.cumsum(lengths) - lengths
+    return offsets
+
+
+def _count(w: "CompressedTensor", width: int, counts: npt.NDArray[np.uint16]) -> None:
+    """Count the survivors of each row in each block."""
+    row, col = np.divmod(w.survivors()[0], max(w.cols, 1))
+    np.add.at(counts, (col // width, row), np.uint16(1))
+
+
+def _fill(
+    w: "CompressedTensor", width: int, offsets: Int64Array, data: npt.NDArray[np.uint16]
+) -> None:
+    """Write counts and entries to `data`."""
+    positions, labels = w.survivors()
+    row, col = np.divmod(positions, max(w.cols, 1))
+    block, in_block = np.divmod(col, width)
+    place = block * w.rows + row
+    in_order = np.argsort(place, kind="stable")
+    place = place[in_order]
+    counts = np.bincount(place, minlength=len(offsets))
+    data[offsets] = counts
+    first = np.cumsum(counts) - counts
+    at = offsets[place] + 1 + np.arange(len(place)) - first[place]
+    data[at] = (in_block + 256 * labels.astype(np.int64))[in_order]
