@@ -11,6 +11,7 @@ names below are what most users need.
 """
 
 from .compressed import CompressedTensor
+from .compressed_network import CompressedNetwork
 from .config import Config, TensorConfig, paper_config
 from .errors import (
     ArgumentError,
@@ -35,6 +36,7 @@ __all__ = [
     "BackendError",
     "ChecksumError",
     "CompressedModel",
+    "CompressedNetwork",
     "CompressedTensor",
     "Config",
     "ConfigError",

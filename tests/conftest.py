@@ -1,6 +1,7 @@
 """What all tests share: hypothesis profiles, the data folder, a header that says what is tested."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ from hypothesis import settings
 
 import deepcompress
 from deepcompress import native
+from deepcompress.formats import net
+from deepcompress.formats.layers import load_layers
+from deepcompress.preprocessing import Preprocessing
 
 settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
@@ -40,3 +44,15 @@ def squeezenet_folder() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no squeezenet in {DATA_FOLDER} (set DEEPCOMPRESS_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def squeezenet_file(squeezenet_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the authors' SqueezeNet as a ``.dcnn`` file, all in it that a network needs."""
+    data = (squeezenet_folder / "compressed_SqueezeNet.net").read_bytes()
+    model = net.read(data, load_layers(squeezenet_folder / "layers.json"))
+    preprocessing = Preprocessing((227, 227), "BGR", mean=(104, 117, 123))
+    metadata = {"network": "squeezenet", "preprocessing": preprocessing.to_metadata()}
+    path = tmp_path_factory.mktemp("squeezenet") / "squeezenet.dcnn"
+    replace(model, metadata=metadata).save(path)
+    return path
