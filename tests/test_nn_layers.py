@@ -5,47 +5,15 @@ from itertools import product
 
 import numpy as np
 import pytest
+from gradients import check_backward, distinct, random_params
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from deepcompress.nn.conv import Conv2D
-from deepcompress.nn.layers import Dropout, Flatten, Linear, ReLU
-from deepcompress.nn.pool import AvgPool2D, MaxPool2D
+from deepcompress.nn.layers import Concat, Dropout, Flatten, Linear, ReLU
+from deepcompress.nn.pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
 
 SIDES = st.integers(1, 7)
-
-
-def check_backward(layer, params, x, training_seed=None):
-    """Compare `backward` with central differences of a random projection of the output."""
-
-    def forward():
-        rng = None if training_seed is None else np.random.default_rng(training_seed)
-        return layer.forward(params, x, rng)
-
-    y, cache = forward()
-    assert y.shape == (*layer.output_shape(x.shape[:-1]), x.shape[-1])
-    direction = np.random.default_rng(1).standard_normal(y.shape)
-    dx, grads = layer.backward(params, cache, direction.copy())
-    assert set(grads) == set(layer.param_shapes())
-    for tensor, grad in [(x, dx), *((params[name], grads[name]) for name in grads)]:
-        assert grad.shape == tensor.shape
-        for index in np.ndindex(tensor.shape):
-            kept = tensor[index]
-            tensor[index] = kept + 1e-6
-            above = (forward()[0] * direction).sum()
-            tensor[index] = kept - 1e-6
-            below = (forward()[0] * direction).sum()
-            tensor[index] = kept
-            assert abs((above - below) / 2e-6 - grad[index]) < 1e-6 * (1 + abs(grad[index]))
-
-
-def random_params(layer, rng):
-    return {name: rng.standard_normal(shape) for name, shape in layer.param_shapes().items()}
-
-
-def distinct(rng, shape):
-    """Numbers that are further apart than the differences' step, so that no maximum changes."""
-    return rng.permutation(int(np.prod(shape))).reshape(shape) / 8 + 1 / 16 - 2
 
 
 @st.composite
@@ -135,8 +103,39 @@ def test_pooling(kind):
         x = distinct(np.random.default_rng(seed), shape)
         np.testing.assert_allclose(layer.forward({}, x)[0], naive_pooling(layer, x), atol=1e-12)
         check_backward(layer, {}, x)
+        kept = x.copy()
+        np.testing.assert_array_equal(layer.infer({}, x, overwrite=False), layer.forward({}, x)[0])
+        np.testing.assert_array_equal(x, kept)
 
     check()
+
+
+@given(SIDES, SIDES, st.integers(0, 9))
+def test_global_pooling(height, width, seed):
+    layer, x = GlobalAvgPool2D("pool"), np.random.default_rng(seed).random((3, height, width, 2))
+    np.testing.assert_allclose(layer.forward({}, x)[0], np.einsum("chwb->cb", x) / height / width)
+    check_backward(layer, {}, x)
+
+
+@given(st.lists(SIDES, min_size=1, max_size=3), SIDES, st.integers(0, 9))
+def test_concatenation(channels, side, seed):
+    rng = np.random.default_rng(seed)
+    for shape in ((side, 2, 3), (3,)):  # images and vectors
+        parts = [rng.random((count, *shape)) for count in channels]
+        y, _ = Concat("join").forward({}, parts)
+        ends = np.cumsum(channels)
+        for part, end in zip(parts, ends, strict=True):
+            np.testing.assert_array_equal(y[end - len(part) : end], part)
+        assert len(y) == ends[-1]
+        check_backward(Concat("join"), {}, parts)
+
+
+def test_relu_overwrites_only_if_it_may():
+    x = np.array([[-1.0, 2.0]])
+    y = ReLU("relu").infer({}, x)
+    assert (x.tolist(), y.tolist()) == ([[-1, 2]], [[0, 2]])
+    assert ReLU("relu").infer({}, x, overwrite=True) is x
+    assert x.tolist() == [[0, 2]]
 
 
 @pytest.mark.parametrize(

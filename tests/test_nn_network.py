@@ -1,38 +1,15 @@
-"""Networks of named layers, the zoo, the loss, and shapes that do not fit."""
+"""Networks of named layers, the loss, and shapes that do not fit."""
 
 import numpy as np
 import pytest
 
-from deepcompress.errors import ArgumentError, ConfigError
+from deepcompress.errors import ArgumentError
 from deepcompress.nn import zoo
 from deepcompress.nn.conv import Conv2D
 from deepcompress.nn.layers import Dropout, Linear, ReLU
 from deepcompress.nn.losses import error_count, softmax_cross_entropy
 from deepcompress.nn.network import Network
 from deepcompress.nn.pool import AvgPool2D, MaxPool2D
-
-
-@pytest.mark.parametrize(
-    ("name", "size", "features"),
-    [("lenet-300-100", 266_610, 784), ("lenet-5", 431_080, 784), ("digits", 185_810, 64)],
-)
-def test_zoo(name, size, features):
-    network = zoo.build(name, dropout=0.5)
-    params = network.init(np.random.default_rng(0))
-    assert sum(tensor.size for tensor in params.values()) == size
-    assert network.output_shape == (10,)
-    logits = network.predict(params, np.ones((3, features), np.float32))
-    assert logits.shape == (3, 10)
-    assert logits.dtype == np.float32
-
-
-def test_zoo_errors():
-    with pytest.raises(
-        ConfigError, match="'lenet': choose from alexnet, digits, lenet-300-100, lenet-5, sq"
-    ):
-        zoo.build("lenet")
-    with pytest.raises(ArgumentError, match="unexpected keyword argument 'depth'"):
-        zoo.build("lenet-5", depth=3)
 
 
 def test_initializers():
@@ -93,6 +70,7 @@ def test_wrong_input_shape_names_the_layer(layer, shape):
         lambda: MaxPool2D("odd", 2, 2, padding=2),
         lambda: AvgPool2D("odd", 2, 0),
         lambda: Dropout("odd", 1.0),
+        lambda: Linear("odd", 0, 2),
     ],
 )
 def test_wrong_hyperparameter_names_the_layer(make):

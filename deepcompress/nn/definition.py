@@ -35,6 +35,7 @@ TYPES: dict[str, type[Layer]] = {
 
 _KEYS = ("name", "input_shape", "layers")
 _MAX_NAME_BYTES = 1024  # far below what a tensor's name may have in a .dcnn file
+_MAX_ENTRIES = 10_000  # of layers, and of what one of them takes
 _MAX_WHOLE = 2**31 - 1
 _SHOWN = 60  # characters of a value that may be of any size
 
@@ -96,13 +97,12 @@ def from_definition(definition: Any) -> Network:
         layers, sources = [], {}
         for index, entry in enumerate(entries):
             try:
-                layer = _layer(entry)
-                if "sources" in entry:
-                    names = _list("sources", entry["sources"])
-                    sources[layer.name] = [_name("a source", one) for one in names]
+                kind, values, names = _read_layer(entry)
             except ArgumentError as error:
                 raise ArgumentError(f"layer {_label(entry, index)}: {error}") from None
-            layers.append(layer)
+            layers.append(kind(**values))
+            if names is not None:
+                sources[values["name"]] = names
         shape = tuple(_whole("an axis of input_shape", axis, 1) for axis in input_shape)
         network = Network(name, tuple(layers), shape, sources)
         _check_paddings(network)
@@ -137,7 +137,8 @@ def from_metadata(value: Any) -> Network:
     return from_definition(value)
 
 
-def _layer(entry: Any) -> Layer:
+def _read_layer(entry: Any) -> tuple[type[Layer], dict[str, Any], list[str] | None]:
+    """Return a layer's class, fields and sources, if there are any."""
     if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
         raise ArgumentError(f"must be an object with a type, not {_shown(entry)}")
     kind = TYPES.get(entry["type"])
@@ -146,13 +147,12 @@ def _layer(entry: Any) -> Layer:
     known = {field.name: field for field in fields(kind)}
     needed = [field.name for field in known.values() if field.default is MISSING]
     _require_keys(entry, ["type", *needed], ["type", "sources", *known])
-    values: dict[str, Any] = {}
-    for key, value in entry.items():
-        if key == "name":
-            values[key] = _name(key, value)
-        elif key in known:
-            values[key] = _READERS[known[key].type](key, value)
-    return kind(**values)
+    values = {
+        key: _READERS[known[key].type](key, value) for key, value in entry.items() if key in known
+    }
+    if "sources" not in entry:
+        return kind, values, None
+    return kind, values, [_name("a source", one) for one in _list("sources", entry["sources"])]
 
 
 def _check_paddings(network: Network) -> None:
@@ -177,9 +177,11 @@ def _require_keys(value: Any, needed: Any, known: Any) -> None:
 
 
 def _list(what: str, value: Any) -> list[Any]:
-    if not isinstance(value, list) or not value:
-        raise ArgumentError(f"{what} must be a list of one entry or more, not {_shown(value)}")
-    return value
+    if isinstance(value, list) and 0 < len(value) <= _MAX_ENTRIES:
+        return value
+    raise ArgumentError(
+        f"{what} must be a list of 1 to {_MAX_ENTRIES} entries, not {_shown(value)}"
+    )
 
 
 def _name(what: str, value: Any) -> str:
@@ -214,7 +216,7 @@ def _flag(what: str, value: Any) -> bool:
     raise ArgumentError(f"{what} must be true or false, not {_shown(value)}")
 
 
-_READERS: dict[Any, Any] = {int: _whole, float: _number, bool: _flag}
+_READERS: dict[Any, Any] = {str: _name, int: _whole, float: _number, bool: _flag}
 
 
 def _label(entry: Any, index: int) -> str:

@@ -57,6 +57,8 @@ class Network:
 
     def __post_init__(self) -> None:
         try:
+            if math.prod(self.input_shape) >= MAX_ELEMENTS:
+                raise ArgumentError(f"inputs of shape {self.input_shape} are too large")
             object.__setattr__(self, "sources", dict(departures(self.steps)))
         except ArgumentError as error:
             raise ArgumentError(f"network {self.name!r}: {error}") from None
@@ -72,11 +74,10 @@ class Network:
         """Shape of the input and of each layer's output, by name, without the batch."""
         shapes = {INPUT: self.input_shape}
         for step in self.steps:
-            name = step.layer.name
-            shapes[name] = step.layer.output_shape(step.of(shapes))
-            if math.prod(shapes[name]) >= MAX_ELEMENTS:
+            shapes[step.layer.name] = shape = step.layer.output_shape(step.of(shapes))
+            if math.prod(shape) >= MAX_ELEMENTS:
                 raise ArgumentError(
-                    f"layer {name!r}: an output of shape {shapes[name]} is too large"
+                    f"layer {step.layer.name!r}: an output of shape {shape} is too large"
                 )
         return shapes
 
@@ -271,7 +272,7 @@ class Network:
             overwrite = overwrite and not any(np.may_share_memory(taken, y) for y in (x, *kept))
             values[step.layer.name] = step.layer.infer(params, taken, overwrite)
             del taken, kept
-        return values[self.layers[-1].name].T
+        return np.moveaxis(values[self.layers[-1].name], -1, 0)
 
     def check_inputs(self, x: Array) -> None:
         """Raise `ArgumentError` unless each row of `x` has the size of an input."""

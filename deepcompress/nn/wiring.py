@@ -45,15 +45,14 @@ def plan(layers: Sequence[Layer], sources: Mapping[str, Sequence[str]]) -> tuple
         raise ArgumentError("a network needs a layer at least")
     places = {INPUT: -1}
     for place, layer in enumerate(layers):
+        if layer.name == INPUT:
+            raise ArgumentError(f"a layer is called {INPUT!r}, the name of the network's input")
         if layer.name in places:
-            what = (
-                "are the network's input and a layer" if layer.name == INPUT else "two layers are"
-            )
-            raise ArgumentError(f"{what} called {layer.name!r}")
+            raise ArgumentError(f"two layers are called {layer.name!r}")
         places[layer.name] = place
     for name in sources:
         if places.get(name, -1) < 0:
-            raise ArgumentError(f"sources are given of {name!r}, which is no layer")
+            raise ArgumentError(f"sources are given for {name!r}, which is no layer")
     taken = [
         _taken(layer, sources.get(layer.name, (before,)), places)
         for before, layer in zip(places, layers, strict=False)  # keeps the order, INPUT first
