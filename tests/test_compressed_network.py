@@ -24,7 +24,7 @@ PREPROCESSING = Preprocessing((28, 28), "L", scale=(1 / 255,))
 @pytest.fixture(scope="module")
 def golden(squeezenet_folder: Path) -> dict[str, np.ndarray]:
     """Pictures and their outputs; fewer of them for NumPy, which takes half a second for one."""
-    count = 16 if native.active() else 4
+    count = 16 if native.active() else 2
     with np.load(squeezenet_folder / "golden.npz", allow_pickle=False) as arrays:
         return {name: arrays[name][:count] for name in ("images", "logits")}
 
@@ -153,8 +153,8 @@ def test_wrong_options(lenet: Path, tmp_path: Path) -> None:
         CompressedNetwork.load(lenet, dense="maybe")
     with pytest.raises(ArgumentError, match=r"conv1.weight.*max_bytes is 100"):
         CompressedNetwork.load(lenet, max_bytes=100)
-    with pytest.raises(ArgumentError, match=r"ip1.weight.*1,600,000 bytes as a dense array"):
-        CompressedNetwork.load(lenet, dense="always", max_bytes=1_500_000)
+    with pytest.raises(ArgumentError, match=r"ip1.weight'.* take 1,600,000 bytes"):
+        CompressedNetwork.load(lenet, dense="always", max_bytes=4 * 500 * 800 - 1)
     with pytest.raises(ArgumentError, match="several, not one path"):
         network.predict_images("picture.png")
     with pytest.raises(DataError, match="No such file"):
@@ -229,7 +229,7 @@ def test_a_damaged_tensor_is_named(lenet: Path) -> None:
     data = bytearray(lenet.read_bytes())
     data[-50] ^= 1
     lenet.write_bytes(data)
-    with pytest.raises(FormatError, match=f"^{lenet}: tensor 'ip2"):
+    with pytest.raises(FormatError, match=f"^{lenet}: .*tensor 'ip2"):
         CompressedNetwork.load(lenet)
 
 

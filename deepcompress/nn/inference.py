@@ -14,6 +14,7 @@ import numpy as np
 from .conv import Conv2D
 from .layers import Array, Linear, Params, ReLU
 from .network import Network
+from .parallel import single_threaded_blas
 from .wiring import INPUT, Step
 
 PIECE_BYTES = 1 << 21  # of the largest output in a piece: a second cache, or a share of a third
@@ -54,9 +55,10 @@ class Inference:
     def run(self, params: Params, x: Array) -> Array:
         """Return the outputs (B, ...) of inputs (B, ...); see `Network.infer`."""
         head, tail = self._stages[: self._split], self._stages[self._split :]
-        y = self._in_pieces(head, params, x) if head else self._network.columns(x)
-        if tail:
-            y = _run(tail, params, y, head[-1].name if head else INPUT)
+        with single_threaded_blas():
+            y = self._in_pieces(head, params, x) if head else self._network.columns(x)
+            if tail:
+                y = _run(tail, params, y, head[-1].name if head else INPUT)
         return np.ascontiguousarray(np.moveaxis(y, -1, 0))
 
     def _in_pieces(self, stages: Sequence[Stage], params: Params, x: Array) -> Array:
