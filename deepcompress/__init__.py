@@ -28,6 +28,7 @@ from .errors import (
 from .modelfile import ModelFile, open_file
 from .native import backend
 from .pipeline import CompressedModel, compress, load
+from .streaming import compress_to
 
 __version__ = "0.1.0"
 
@@ -50,6 +51,7 @@ __all__ = [
     "VersionError",
     "backend",
     "compress",
+    "compress_to",
     "load",
     "open_file",
     "paper_config",

@@ -22,6 +22,7 @@ import os
 import secrets
 import stat
 import zlib
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -38,14 +39,19 @@ StrPath = str | os.PathLike[str]
 
 
 def write_bytes(path: StrPath, data: bytes | bytearray | memoryview) -> None:
+    """Write a file whole or not at all, given all of its content; otherwise as `write_parts`."""
+    write_parts(path, [data])
+
+
+def write_parts(path: StrPath, parts: Iterable[bytes | bytearray | memoryview]) -> None:
     """Write a file whole or not at all, and wait until it is on the disk.
 
     Parameters
     ----------
     path : path
         The file to write or replace; its folder must exist.
-    data : bytes-like
-        All of its content.
+    parts : iterable of bytes-like
+        Its content, one after the other. What it raises leaves everything as it was.
 
     Raises
     ------
@@ -53,7 +59,7 @@ def write_bytes(path: StrPath, data: bytes | bytearray | memoryview) -> None:
         If it can't be written, with the path and the reason; then nothing changed.
     """
     try:
-        _replace(os.path.realpath(path), _permissions(path), data)
+        _replace(os.path.realpath(path), _permissions(path), parts)
     except OSError as reason:
         raise OutputError(
             f"{os.fspath(path)}: can't write: {reason.strerror or reason}"
@@ -123,8 +129,10 @@ def _permissions(path: StrPath) -> int | None:
     return stat.S_IMODE(mode) & 0o777
 
 
-def _replace(target: str, permissions: int | None, data: bytes | bytearray | memoryview) -> None:
-    """Write `data` beside `target`, then rename it; `target` is no symbolic link."""
+def _replace(
+    target: str, permissions: int | None, parts: Iterable[bytes | bytearray | memoryview]
+) -> None:
+    """Write `parts` beside `target`, then rename it; `target` is no symbolic link."""
     folder, name = os.path.split(target)
     prefix = f".{zlib.crc32(os.fsencode(name)):08x}-"  # as a name may be of any length
     _remove_abandoned(folder, prefix)
@@ -132,7 +140,8 @@ def _replace(target: str, permissions: int | None, data: bytes | bytearray | mem
     descriptor, temporary = _create(os.path.join(folder, prefix), creation)
     try:
         with open(descriptor, "wb", closefd=fcntl is None) as file:
-            file.write(data)
+            for part in parts:
+                file.write(part)
             file.flush()
             if permissions is not None:
                 os.chmod(temporary, permissions)

@@ -1,7 +1,7 @@
 """Which encoding, gap width and coders cost a tensor the fewest bytes: priced, not tried.
 
-The price of a coding is exact: the counts of its symbols say how long each stream gets
-under a Huffman code or at fixed width.
+The price of a coding is exact: the counts of its symbols (see `symbol_counts`) say how long
+each stream gets under a Huffman code or at fixed width. Only rANS has to be tried.
 """
 
 from collections.abc import Iterator
@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from . import coders, relindex
-from .bitpack import packed_size
-from .coding import BlockSymbols, alphabets, block_symbols, survivors
+from . import coders
+from .coding import BlockSymbols, block_symbols, survivors
 from .compressed import CompressedTensor
+from .compressed_parts import has_needed_fillers_only
 from .container import (
     BITMASK,
     CODERS,
@@ -26,7 +26,8 @@ from .container import (
 from .container_layout import stream_bits
 from .container_writer import shared_size
 from .cursor import varint
-from .tensors import FIXED_WIDTH, MAX_BITS, UInt8Array
+from .symbol_counts import BlockCounts, SymbolCounter, count_symbols
+from .tensors import FIXED_WIDTH, MAX_BITS, RANS, Int64Array, UInt8Array
 
 BLOCK_BITS = 20  # large enough that blocks cost nothing, small enough to be decoded side by side
 MOST_BLOCKS_BITS = 10
@@ -74,17 +75,19 @@ def prices(tensor: CompressedTensor, choice: Choice) -> Iterator[Price]:
     A tensor whose fillers aren't where `relindex.encode` puts them has only one encoding
     that keeps them: relative, in one block.
     """
-    known = survivors(tensor)
-    in_order = relindex.encode(known[0], tensor.size, tensor.gap_bits)
-    if not np.array_equal(in_order.gaps, tensor.gaps()):
+    k = len(tensor.codebook) - 1
+    if not has_needed_fillers_only(tensor.labels(), tensor.gaps(), tensor.gap_bits):
         coding = Coding(RELATIVE, gap_bits=tensor.gap_bits, block_bits=MAX_BLOCK_BITS)
-        yield _price(coding, list(block_symbols(tensor, coding)), tensor, choice.coder)
+        blocks = list(block_symbols(tensor, coding))
+        yield _price(coding, count_symbols(blocks, coding, k), k, choice.coder, blocks)
         return
+    known = survivors(tensor)
     widths = range(1, MAX_BITS + 1) if choice.gap_bits is None else [choice.gap_bits]
     wanted = "relative" if choice.gap_bits is not None else choice.encoding
     block_bits = choice.block_bits
     if block_bits is None:
         block_bits = max(BLOCK_BITS, (tensor.size - 1).bit_length() - MOST_BLOCKS_BITS)
+    counter = SymbolCounter(known, tensor.size, k, block_bits)
     best: int | None = None
     for encoding in (RELATIVE, DENSE, BITMASK):
         if wanted not in (None, ENCODINGS[encoding]):
@@ -93,8 +96,9 @@ def prices(tensor: CompressedTensor, choice: Choice) -> Iterator[Price]:
             coding = Coding(encoding, gap_bits=gap_bits, block_bits=block_bits)
             if best is not None and _least(coding, tensor.size) >= best:
                 continue  # as where a tensor is huge and nearly empty: not even to be tried
-            blocks = list(block_symbols(tensor, coding, known))
-            price = _price(coding, blocks, tensor, choice.coder)
+            is_tried = choice.coder == CODERS[RANS]
+            blocks = list(block_symbols(tensor, coding, known)) if is_tried else []
+            price = _price(coding, counter.count(coding), k, choice.coder, blocks)
             best = price.size_bytes if best is None else min(best, price.size_bytes)
             yield price
 
@@ -123,47 +127,45 @@ class _StreamPrice:
 
 
 def _price(
-    coding: Coding, blocks: list[BlockSymbols], tensor: CompressedTensor, coder: str
+    coding: Coding, counts: BlockCounts, k: int, coder: str, blocks: list[BlockSymbols]
 ) -> Price:
-    """Return a coding with the best coders up to the given one, and its price."""
-    k = len(tensor.codebook) - 1
+    """Return a coding with the best coders up to the given one, and its price.
+
+    The blocks themselves are needed only where rANS is to be tried.
+    """
     labels, positions = (
-        _stream_price(symbols, alphabet, width, CODERS.index(coder))
-        for symbols, alphabet, width in zip(
-            ([block.labels for block in blocks], [block.positions for block in blocks]),
-            alphabets(coding, k),
+        _stream_price(of_blocks, width, CODERS.index(coder), streams)
+        for of_blocks, width, streams in zip(
+            (counts.labels, counts.positions),
             stream_bits(coding, k),
+            ([block.labels for block in blocks], [block.positions for block in blocks]),
             strict=True,
         )
     )
     coding = replace(coding, label_coder=labels.coder, position_coder=positions.coder)
-    counts = [block.count for block in blocks]
     size = shared_size(
         coding,
         k,
         (labels.table_bytes, positions.table_bytes),
-        list(zip(counts, labels.block_bytes, positions.block_bytes, strict=True)),
+        list(zip(counts.entries.tolist(), labels.block_bytes, positions.block_bytes, strict=True)),
     )
     return Price(coding, size)
 
 
 def _stream_price(
-    streams: list[UInt8Array], alphabet: int, width: int, strongest: int
+    counts: Int64Array, width: int, strongest: int, streams: list[UInt8Array]
 ) -> _StreamPrice:
     """Return the cheapest way to code the symbols of all blocks; of equal ones, the simplest."""
-    counts = [np.bincount(symbols, minlength=alphabet) for symbols in streams]
-    best = _StreamPrice(FIXED_WIDTH, 0, [packed_size(width, len(symbols)) for symbols in streams])
+    symbols = counts.sum(axis=1)
+    best = _StreamPrice(FIXED_WIDTH, 0, ((symbols * width + 7) // 8).tolist())
     for coder in range(1, strongest + 1):
-        code = coders.make(coder, np.sum(counts, axis=0), width)
-        sizes = []
-        for symbols, block_counts in zip(streams, counts, strict=True):
-            bits = code.bits(block_counts)
-            sizes.append(len(code.encode(symbols)) if bits is None else (bits + 7) // 8)
-        bounded = all(
-            len(symbols) <= SYMBOLS_PER_BYTE * size
-            for symbols, size in zip(streams, sizes, strict=True)
-        )
+        code = coders.make(coder, counts.sum(axis=0), width)
+        if coder == RANS:
+            sizes = [len(code.encode(stream)) for stream in streams]
+        else:
+            sizes = ((code.bits(counts) + 7) // 8).tolist()
         price = _StreamPrice(coder, len(code.table()), sizes)
-        if bounded and price.size_bytes < best.size_bytes:
+        is_bounded = bool((symbols <= SYMBOLS_PER_BYTE * np.array(sizes)).all())
+        if is_bounded and price.size_bytes < best.size_bytes:
             best = price
     return best

@@ -61,16 +61,15 @@ class Code:
 
     def size_bytes(self, symbols: UInt8Array) -> int:
         """Return how many bytes symbols take."""
-        bits = self.bits(np.bincount(symbols, minlength=len(self.parameters)))
-        return len(self.encode(symbols)) if bits is None else (bits + 7) // 8
-
-    def bits(self, counts: Int64Array) -> int | None:
-        """Return how many bits symbols with these counts take, None if it depends on more."""
-        if self.coder == HUFFMAN:
-            return huffman.encoded_bits(counts, self.parameters)
         if self.coder == RANS:
-            return None
-        return self.width * int(counts.sum())
+            return len(self.encode(symbols))
+        return int(self.bits(np.bincount(symbols, minlength=len(self.parameters))) + 7) // 8
+
+    def bits(self, counts: Int64Array) -> Int64Array:
+        """Return how many bits symbols take, from counts of shape (…, A) alone; not for rANS."""
+        if self.coder == HUFFMAN:
+            return np.asarray(counts @ self.parameters.astype(np.int64))
+        return np.asarray(self.width * counts.sum(axis=-1))
 
 
 def make(coder: int, counts: Int64Array, width: int) -> Code:

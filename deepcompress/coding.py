@@ -274,9 +274,6 @@ def from_survivors(
 
 def narrowest_gap_bits(positions: Int64Array, label_bits: int) -> int:
     """Return the gap width with the fewest bits in memory, labels of fillers included."""
-
-    def bits(gap_bits: int) -> int:
-        entries = len(positions) + relindex.filler_count(positions, gap_bits)
-        return entries * (label_bits + gap_bits)
-
-    return min(range(1, MAX_BITS + 1), key=bits)
+    entries = len(positions) + relindex.filler_counts(positions)
+    bits = entries * (label_bits + np.arange(1, MAX_BITS + 1))
+    return int(bits.argmin()) + 1

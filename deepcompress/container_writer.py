@@ -3,6 +3,7 @@
 import json
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -51,40 +52,74 @@ def pack(records: Mapping[str, Record], metadata: Mapping[str, Any] | None = Non
     ArgumentError
         If a name, shape or dtype has no place in the format, or the metadata isn't JSON.
     """
+    parts: list[TensorPart] = []
+    previous = ""
+    for name, record in records.items():
+        parts.append(tensor_part(name, previous, record))
+        previous = name
+    start = file_start([part.head for part in parts], metadata_text(metadata))
+    return start + b"".join(piece for part in parts for piece in part.data)
+
+
+@dataclass(frozen=True)
+class TensorPart:
+    """What one tensor adds to a file: its record in the header, and its chunks with their CRCs."""
+
+    head: bytes
+    data: list[bytes]
+
+
+def tensor_part(name: str, previous: str, record: Record) -> TensorPart:
+    """Write one tensor; `previous` is the name of the one before it, "" for the first.
+
+    Raises
+    ------
+    ArgumentError
+        As `pack`.
+    """
+    encoded = _checked_name(name, record.shape)
+    if isinstance(record, SharedRecord):
+        form, chunks = FLOAT32 | record.coding.encoding << 4, shared_chunks(record)
+    else:
+        form, chunks = DTYPES.index(_stored_dtype(name, record)) | RAW << 4, _raw_chunks(record)
+    common = common_bytes(previous.encode(errors="surrogatepass")[:MAX_COMMON_BYTES], encoded)
+    head = b"".join(
+        [
+            varint(common) + varint(len(encoded) - common) + encoded[common:],
+            bytes([form, len(record.shape)]),
+            *map(varint, record.shape),
+            varint(sum(map(len, chunks)) + CRC.size * len(chunks)),
+        ]
+    )
+    data: list[bytes] = []
+    for index, chunk in enumerate(chunks):
+        data += [chunk, CRC.pack(zlib.crc32(chunk, chunk_crc_start(head, index)))]
+    return TensorPart(head, data)
+
+
+def metadata_text(metadata: Mapping[str, Any] | None) -> bytes:
+    """Return metadata as canonical JSON; raise ArgumentError if it isn't JSON."""
     try:
-        text = json.dumps(
+        return json.dumps(
             dict(metadata or {}), sort_keys=True, separators=(",", ":"), allow_nan=False
         ).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise ArgumentError(f"metadata can't be written as JSON: {error}") from None
-    heads: list[bytes] = []
-    tensors: list[bytes] = []
-    previous = b""
-    for name, record in records.items():
-        encoded = _checked_name(name, record.shape)
-        if isinstance(record, SharedRecord):
-            form, chunks = FLOAT32 | record.coding.encoding << 4, shared_chunks(record)
-        else:
-            form, chunks = DTYPES.index(_stored_dtype(name, record)) | RAW << 4, _raw_chunks(record)
-        size_bytes = sum(map(len, chunks)) + CRC.size * len(chunks)
-        common = common_bytes(previous[:MAX_COMMON_BYTES], encoded)
-        head = b"".join(
-            [
-                varint(common) + varint(len(encoded) - common) + encoded[common:],
-                bytes([form, len(record.shape)]),
-                *map(varint, record.shape),
-                varint(size_bytes),
-            ]
-        )
-        heads.append(head)
-        for index, chunk in enumerate(chunks):
-            tensors += [chunk, CRC.pack(zlib.crc32(chunk, chunk_crc_start(head, index)))]
-        previous = encoded
-    header = varint(len(text)) + text + varint(len(heads)) + b"".join(heads)
+
+
+def file_start(heads: Sequence[bytes], metadata: bytes) -> bytes:
+    """Return the bytes of a file before the first tensor's data.
+
+    Raises
+    ------
+    ArgumentError
+        If the header is too long.
+    """
+    header = varint(len(metadata)) + metadata + varint(len(heads)) + b"".join(heads)
     if len(header) >= 1 << 32:
         raise ArgumentError(f"the header would take {len(header)} bytes, 4 GiB are too many")
     start = PREFIX.pack(MAGIC, VERSION, len(header)) + header
-    return start + CRC.pack(zlib.crc32(start)) + b"".join(tensors)
+    return start + CRC.pack(zlib.crc32(start))
 
 
 def chunk_crc_start(head: bytes, index: int) -> int:

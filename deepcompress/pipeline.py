@@ -131,12 +131,7 @@ def compress(
     compressed: dict[str, Tensor] = {}
     storage: dict[str, Coding | Choice] = {}
     for name, values in tensors.items():
-        wanted = config.of(name, np.shape(values))
-        rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
-        try:
-            compressed[name], how = _compress_tensor(np.asarray(values), wanted, rng)
-        except ArgumentError as error:
-            raise ArgumentError(f"tensor {name!r}: {error}") from None
+        compressed[name], how = compress_tensor(name, np.asarray(values), config, seed)
         if how is not None:
             storage[name] = how
     return CompressedModel(compressed, dict(metadata or {}), storage)
@@ -197,6 +192,17 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         raise DataError(f"{os.fspath(path)}: {error.strerror or error}") from error
 
 
+def compress_tensor(
+    name: str, values: npt.NDArray[Any], config: Config, seed: int
+) -> tuple[Tensor, Coding | None]:
+    """Compress one tensor as `compress` does; return it and how to write it, None if raw."""
+    rng = np.random.default_rng([seed, zlib.crc32(name.encode(errors="surrogatepass"))])
+    try:
+        return _compress_tensor(values, config.of(name, values.shape), rng)
+    except ArgumentError as error:
+        raise ArgumentError(f"tensor {name!r}: {error}") from None
+
+
 def _compress_tensor(
     values: npt.NDArray[Any], wanted: TensorConfig, rng: np.random.Generator
 ) -> tuple[Tensor, Coding | None]:
@@ -209,7 +215,7 @@ def _compress_tensor(
     if wanted.method == "raw" or values.size < wanted.min_size or values.dtype.kind != "f":
         return values.copy(), None
     with np.errstate(over="ignore"):  # an overflow becomes an infinity, which is refused
-        values = values.astype(np.float32)
+        values = values.astype(np.float32, copy=False)
     mask = _mask(values, wanted)
     shared = quantize.share_weights(values, mask, wanted.bits, wanted.init, rng=rng)
     positions = np.flatnonzero(mask)

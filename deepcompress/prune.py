@@ -12,13 +12,18 @@ Format notes
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 from .errors import ArgumentError
 from .tensors import BoolArray
+
+Floats = npt.NDArray[np.floating]
+
+CHUNK_ELEMENTS = 1 << 17  # at a time, so that they stay in the cache and take no memory
+SAMPLE_ELEMENTS = 1 << 16
 
 
 def threshold_mask(
@@ -45,10 +50,13 @@ def threshold_mask(
         If the weights aren't finite floats, the threshold is negative or not
         finite, or the mask has another shape.
     """
-    magnitude = _survivor_magnitude(weights, mask)
+    values = _checked(weights, mask)
     if not (math.isfinite(threshold) and threshold >= 0):
         raise ArgumentError(f"threshold must be finite and >= 0, not {threshold!r}")
-    return magnitude > threshold
+    survivors = np.empty(values.size, np.bool_)
+    for part, magnitude in _magnitudes(values, mask):
+        np.greater(magnitude, threshold, out=survivors[part])
+    return survivors.reshape(values.shape)
 
 
 def sensitivity_mask(
@@ -80,8 +88,7 @@ def sensitivity_mask(
     """
     if not (math.isfinite(sensitivity) and sensitivity >= 0):
         raise ArgumentError(f"sensitivity must be finite and >= 0, not {sensitivity!r}")
-    values = np.asarray(weights)
-    _survivor_magnitude(values, mask)
+    values = _checked(weights, mask)
     if mask is not None:
         values = values[mask]
     deviation = float(np.std(values, dtype=np.float64)) if values.size else 0.0
@@ -111,9 +118,9 @@ def sparsity_mask(
         As `threshold_mask`; or if the sparsity lies outside 0 to 1.
     """
     _check_sparsity(sparsity)
-    magnitude = _survivor_magnitude(weights, mask)
-    keep = round((1 - sparsity) * magnitude.size)
-    return _largest(magnitude.ravel(), keep).reshape(magnitude.shape)
+    values = _checked(weights, mask)
+    keep = round((1 - sparsity) * values.size)
+    return _largest(values, mask, keep).reshape(values.shape)
 
 
 def global_masks(
@@ -153,7 +160,8 @@ def global_masks(
         try:
             if masks and name not in masks:
                 raise ArgumentError("masks has none for it")
-            magnitudes[name] = _survivor_magnitude(weights, masks[name] if masks else None)
+            values = _checked(weights, own := masks[name] if masks else None)
+            magnitudes[name] = np.abs(values) if own is None else np.abs(values) * own
         except ArgumentError as error:
             raise ArgumentError(f"tensor {name!r}: {error}") from None
     if threshold is not None:
@@ -163,7 +171,7 @@ def global_masks(
     if not magnitudes:
         return {}
     together = np.concatenate([m.ravel() for m in magnitudes.values()])
-    survivors = _largest(together, round((1 - sparsity) * together.size))
+    survivors = _largest(together, None, round((1 - sparsity) * together.size))
     ends = np.cumsum([m.size for m in magnitudes.values()])[:-1]
     return {
         name: part.reshape(m.shape)
@@ -241,34 +249,67 @@ def scaled_dropout(rate: float, connections: int, original: int) -> float:
     return rate * math.sqrt(connections / original)
 
 
-def _survivor_magnitude(weights: npt.ArrayLike, mask: BoolArray | None) -> npt.NDArray[np.floating]:
-    """Return abs(weights), zero outside the mask, after checking both."""
+def _checked(weights: npt.ArrayLike, mask: BoolArray | None) -> Floats:
+    """Return the weights as an array, after checking them and the mask."""
     values = np.asarray(weights)
     if values.dtype.kind != "f":
         raise ArgumentError(f"weights must be floating, not {values.dtype}")
-    if not np.isfinite(values).all():
+    if not all(np.isfinite(magnitude).all() for _, magnitude in _magnitudes(values, None)):
         raise ArgumentError("weights must be finite: they hold NaN or infinity")
-    magnitude: npt.NDArray[np.floating] = np.abs(values)
-    if mask is None:
-        return magnitude
-    if mask.shape != values.shape or mask.dtype != np.bool_:
+    if mask is not None and (mask.shape != values.shape or mask.dtype != np.bool_):
         raise ArgumentError(
             f"mask must be bool of shape {values.shape}, not {mask.dtype} of {mask.shape}"
         )
-    survivors: npt.NDArray[np.floating] = magnitude * mask
-    return survivors
+    return values
 
 
-def _largest(magnitude: npt.NDArray[np.floating], keep: int) -> BoolArray:
-    """Mark the `keep` largest non-zero magnitudes (1-D, finite); lower positions win ties."""
+def _magnitudes(values: Floats, mask: BoolArray | None) -> Iterator[tuple[slice, Floats]]:
+    """Yield abs(values), 0 outside the mask, a part of the flattened tensor at a time."""
+    flat = values.reshape(-1)
+    survives = None if mask is None else mask.reshape(-1)
+    for start in range(0, flat.size, CHUNK_ELEMENTS):
+        part = slice(start, min(start + CHUNK_ELEMENTS, flat.size))
+        magnitude = np.abs(flat[part])
+        if survives is not None:
+            magnitude *= survives[part]
+        yield part, magnitude
+
+
+def _largest(values: Floats, mask: BoolArray | None, keep: int) -> BoolArray:
+    """Mark the `keep` largest non-zero magnitudes, flattened; lower positions win ties."""
+    survivors = np.zeros(values.size, np.bool_)
     if keep == 0:
-        return np.zeros(magnitude.shape, np.bool_)
-    threshold = np.partition(magnitude, magnitude.size - keep)[magnitude.size - keep]
-    survivors: BoolArray = magnitude > threshold
+        return survivors
+    threshold = _nth_largest(values, mask, keep)
+    tied = [np.zeros(0, np.int64)]
+    for part, magnitude in _magnitudes(values, mask):
+        np.greater(magnitude, threshold, out=survivors[part])
+        tied.append(np.flatnonzero(magnitude == threshold) + part.start)
     if threshold > 0:
-        tied = np.flatnonzero(magnitude == threshold)
-        survivors[tied[: keep - np.count_nonzero(survivors)]] = True
+        survivors[np.concatenate(tied)[: keep - np.count_nonzero(survivors)]] = True
     return survivors
+
+
+def _nth_largest(values: Floats, mask: BoolArray | None, n: int) -> np.floating:
+    """Return the n-th largest magnitude, n > 0.
+
+    A sample guesses a magnitude that most others are below, so that only those from it on,
+    few where few shall survive, are gathered; if the guess was too high, all of them are.
+    """
+    stride = max(1, values.size // SAMPLE_ELEMENTS)
+    sample = np.abs(values.reshape(-1)[::stride])
+    expected = sample.size * n / values.size
+    rank = int(expected + 6 * math.sqrt(expected) + 6)  # few samples of this many have fewer
+    guess = np.partition(sample, -rank)[-rank] if rank < sample.size else sample.dtype.type(0)
+    for lowest in (guess, sample.dtype.type(0)):
+        parts = [one[one >= lowest] for _, one in _magnitudes(values, mask)]
+        if sum(map(len, parts)) >= n:
+            break
+    candidates = np.concatenate(parts)
+    del parts
+    candidates.partition(candidates.size - n)
+    nth: np.floating = candidates[candidates.size - n]
+    return nth
 
 
 def _check_sparsity(sparsity: float) -> None:

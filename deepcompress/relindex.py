@@ -35,7 +35,7 @@ import numpy.typing as npt
 from . import native
 from .bitpack import as_uint8, check_bits
 from .errors import ArgumentError, FormatError
-from .tensors import GapStream, Int64Array, UInt8Array
+from .tensors import MAX_BITS, GapStream, Int64Array, UInt8Array
 
 
 def encode(positions: npt.ArrayLike, size: int, gap_bits: int) -> GapStream:
@@ -162,6 +162,23 @@ def filler_count(positions: npt.ArrayLike, gap_bits: int) -> int:
     1
     """
     return int((_zero_runs(positions) >> check_bits(gap_bits, "gap_bits")).sum())
+
+
+def filler_counts(positions: npt.ArrayLike) -> Int64Array:
+    """Return `filler_count` for each width from 1 to 8 bits.
+
+    Raises
+    ------
+    ArgumentError
+        As `encode`.
+
+    Examples
+    --------
+    >>> filler_counts([1, 4, 15]).tolist()
+    [6, 2, 1, 0, 0, 0, 0, 0]
+    """
+    runs = _zero_runs(positions)
+    return np.array([(runs >> gap_bits).sum() for gap_bits in range(1, MAX_BITS + 1)])
 
 
 def _zero_runs(positions: npt.ArrayLike) -> Int64Array:

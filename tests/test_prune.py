@@ -1,5 +1,7 @@
 """Stage 1: which weights survive."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -45,6 +47,30 @@ def test_sparsity_is_exact_and_keeps_the_largest(w: np.ndarray, sparsity: float)
     if 0 < keep < w.size:
         assert np.abs(w[mask]).min() >= np.abs(w[~mask]).max()
     assert w[mask].all()
+
+
+@given(weights, st.floats(0, 1), st.integers(1, 9), st.integers(1, 9))
+def test_parts_and_samples_of_any_size_select_the_same(
+    w: np.ndarray, sparsity: float, chunk: int, sample: int
+) -> None:
+    magnitude = np.abs(w).ravel()
+    largest = np.lexsort((np.arange(w.size), -magnitude))[: round((1 - sparsity) * w.size)]
+    expected = np.zeros(w.size, np.bool_)
+    expected[largest] = magnitude[largest] > 0
+    above = magnitude > np.float32(sparsity)
+    with mock.patch.multiple(prune, CHUNK_ELEMENTS=chunk, SAMPLE_ELEMENTS=sample):
+        assert (prune.sparsity_mask(w, sparsity).ravel() == expected).all()
+        assert (prune.threshold_mask(w, np.float32(sparsity)).ravel() == above).all()
+
+
+def test_a_guess_from_samples_that_is_too_high_is_taken_back() -> None:
+    """Each sample is a large weight, so that too few are as large as any of them."""
+    w = np.ones(4096, np.float32)
+    w[::64] = 2 + np.arange(64)
+    with mock.patch.object(prune, "SAMPLE_ELEMENTS", 64):
+        mask = prune.sparsity_mask(w, 0.95)
+    assert np.count_nonzero(mask) == round(0.05 * 4096)
+    assert mask[::64].all()
 
 
 @pytest.mark.parametrize(("sparsity", "kept"), [(0, [True, False, True]), (1, [False] * 3)])

@@ -1,0 +1,116 @@
+"""How often each symbol would occur in the blocks of a tensor, without its streams.
+
+The counts are all that a price needs, and those of each encoding and gap width follow from
+one pass over the survivors. `count_symbols` counts what `coding.block_symbols` makes, and so
+defines what `SymbolCounter` finds.
+
+B blocks; k centroids; A symbols in an alphabet (see `coding.alphabets`).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .coding import BlockSymbols, alphabets
+from .container import DENSE, RELATIVE, Coding
+from .container_layout import block_count, block_size
+from .tensors import MAX_BITS, Int64Array, UInt8Array
+
+_WIDEST = 1 << MAX_BITS
+
+
+@dataclass(frozen=True)
+class BlockCounts:
+    """What each block would have in one encoding.
+
+    Attributes
+    ----------
+    entries : ndarray of shape (B,), int64
+    labels, positions : ndarray of shape (B, A), int64
+    """
+
+    entries: Int64Array
+    labels: Int64Array
+    positions: Int64Array
+
+
+def count_symbols(blocks: list[BlockSymbols], coding: Coding, k: int) -> BlockCounts:
+    """Count the symbols of blocks that are there; the definition of `SymbolCounter`."""
+    labels, positions = alphabets(coding, k)
+    return BlockCounts(
+        np.array([block.count for block in blocks], np.int64),
+        np.array([np.bincount(block.labels, minlength=labels) for block in blocks]),
+        np.array([np.bincount(block.positions, minlength=positions) for block in blocks]),
+    )
+
+
+class SymbolCounter:
+    """Counts the symbols of one tensor, cut into blocks of one size.
+
+    Parameters
+    ----------
+    survivors : (ndarray of shape (N,), int64; ndarray of shape (N,), uint8)
+        Ascending positions, and labels from 1 to `k`.
+    size : int
+        Elements of the tensor.
+    k : int
+    block_bits : int
+    """
+
+    def __init__(
+        self, survivors: tuple[Int64Array, UInt8Array], size: int, k: int, block_bits: int
+    ) -> None:
+        positions, labels = survivors
+        blocks = block_count(size, block_bits)
+        block = positions >> block_bits
+        cuts = np.searchsorted(block, np.arange(blocks + 1))
+        self._survivors = np.diff(cuts)
+        self._elements = np.full(blocks, 1 << block_bits, np.int64)
+        self._elements[-1] = block_size(size, block_bits, blocks - 1)
+        by_label = np.bincount(block * (k + 1) + labels, minlength=blocks * (k + 1))
+        self._labels = by_label.reshape(blocks, k + 1)
+        self._local = positions - (block << block_bits)
+        runs = self._local.copy()  # of zeros before each survivor, within its block
+        runs[1:] -= np.where(block[1:] == block[:-1], self._local[:-1] + 1, 0)
+        # All widths follow from the lowest 8 bits of the runs and the sum of the others.
+        by_run = np.bincount(block * _WIDEST + runs % _WIDEST, minlength=blocks * _WIDEST)
+        self._runs = by_run.reshape(blocks, _WIDEST)
+        high = np.concatenate([np.zeros(1, np.int64), np.cumsum(runs >> MAX_BITS)])
+        self._high_runs = np.diff(high[cuts])
+        self._cuts = cuts
+
+    def count(self, coding: Coding) -> BlockCounts:
+        """Count the symbols of an encoding with blocks of the size given before."""
+        if coding.encoding == RELATIVE:
+            return self._relative(coding.gap_bits)
+        if coding.encoding == DENSE:
+            labels = self._labels.copy()
+            labels[:, 0] = self._elements - self._survivors
+            return BlockCounts(self._elements, labels, np.zeros((len(labels), 0), np.int64))
+        return BlockCounts(self._survivors, self._labels[:, 1:], self._mask_bytes())
+
+    def _relative(self, gap_bits: int) -> BlockCounts:
+        fillers = self._runs @ (np.arange(_WIDEST) >> gap_bits)
+        fillers += self._high_runs << (MAX_BITS - gap_bits)
+        labels = self._labels.copy()
+        labels[:, 0] = fillers
+        gaps = self._runs.reshape(len(labels), -1, 1 << gap_bits).sum(axis=1)
+        gaps[:, -1] += fillers
+        return BlockCounts(self._survivors + fillers, labels, gaps)
+
+    def _mask_bytes(self) -> Int64Array:
+        """Return how often each byte occurs in the masks of the blocks, shape (B, 256)."""
+        blocks = len(self._survivors)
+        counts = np.zeros((blocks, 256), np.int64)
+        if len(self._local):
+            byte = self._local >> 3
+            is_first = np.ones(len(byte), np.bool_)
+            is_first[1:] = byte[1:] != byte[:-1]
+            is_first[self._cuts[:-1][self._survivors > 0]] = True
+            first = np.flatnonzero(is_first)
+            bits = np.left_shift(1, self._local & 7).astype(np.uint8)
+            values = np.bitwise_or.reduceat(bits, first)
+            block = np.searchsorted(self._cuts, first, side="right") - 1
+            counts += np.bincount(block * 256 + values, minlength=counts.size).reshape(-1, 256)
+        counts[:, 0] = (self._elements + 7) // 8 - counts.sum(axis=1)
+        return counts

@@ -1,0 +1,142 @@
+"""Compression from a source that is read lazily: the same bytes, and little memory."""
+
+import gc
+import os
+import weakref
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import deepcompress as dc
+from deepcompress import streaming
+
+RNG = np.random.default_rng(0)
+TENSORS = {
+    "conv.weight": RNG.normal(size=(20, 10, 3, 3)).astype(np.float32),
+    "conv.bias": np.arange(20, dtype=np.float64),
+    "fc.weight": RNG.laplace(size=(120, 90)).astype(np.float32),
+    "fc.steps": np.arange(5),
+    "small": np.zeros((0, 3), np.float32),
+    "alike": RNG.normal(size=(40, 50)),
+}
+CONFIG = dc.Config(
+    by_kind={"conv": {"bits": 8, "sparsity": 0.6}, "fc": {"bits": 5, "sparsity": 0.9}},
+    by_name={"alike": {"init": "kmeans++", "coder": "rans"}, "conv.bias": {"method": "float16"}},
+)
+
+
+class Source(Mapping[str, np.ndarray]):
+    """Makes a tensor when it is asked for it, and counts those that are alive."""
+
+    def __init__(self, tensors: dict[str, np.ndarray], with_shapes: bool = False) -> None:
+        self.tensors = tensors
+        self.asked: list[str] = []
+        self.refs: list[weakref.ref[np.ndarray]] = []
+        self.most_alive = 0
+        if with_shapes:
+            self.shapes = {name: tensor.shape for name, tensor in tensors.items()}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        self.asked.append(name)
+        made = self.tensors[name].copy()
+        self.refs.append(weakref.ref(made))
+        gc.collect()
+        self.most_alive = max(self.most_alive, sum(ref() is not None for ref in self.refs))
+        return made
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors)
+
+
+@pytest.mark.parametrize("with_shapes", [False, True])
+@pytest.mark.parametrize("jobs", [1, 2, 5])
+def test_the_bytes_are_those_of_compress(tmp_path: Path, jobs: int, with_shapes: bool) -> None:
+    path = tmp_path / "model.dcnn"
+    expected = dc.compress(TENSORS, CONFIG, metadata={"x": 1}, seed=3).to_bytes()
+    source = Source(TENSORS, with_shapes)
+    size = dc.compress_to(source, path, CONFIG, metadata={"x": 1}, seed=3, jobs=jobs)
+    assert path.read_bytes() == expected
+    assert size == len(expected)
+    assert sorted(source.asked) == sorted(TENSORS)
+    assert source.most_alive <= jobs
+    assert os.listdir(tmp_path) == ["model.dcnn"]
+
+
+def test_the_largest_come_first_where_sizes_are_known(tmp_path: Path) -> None:
+    source = Source(TENSORS, with_shapes=True)
+    dc.compress_to(source, tmp_path / "model.dcnn", CONFIG)
+    sizes = [TENSORS[name].size for name in source.asked]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_a_file_without_tensors(tmp_path: Path) -> None:
+    path = tmp_path / "model.dcnn"
+    dc.compress_to({}, path)
+    assert path.read_bytes() == dc.compress({}).to_bytes()
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+@pytest.mark.parametrize(
+    ("name", "tensor", "words"),
+    [
+        ("bad", np.full((20, 20), np.nan, np.float32), "tensor 'bad': weights must be finite"),
+        ("bad", np.full((20, 20), 1e300), "tensor 'bad': .*finite"),
+        ("bad", np.array(["text"]), "tensor 'bad': dtype"),
+        ("", np.ones(3), "name must have 1 to 65535 bytes"),
+        ("\ud800", np.ones(3), "can't be written as UTF-8"),
+    ],
+)
+def test_a_bad_tensor_is_named_and_nothing_changes(
+    tmp_path: Path, jobs: int, name: str, tensor: np.ndarray, words: str
+) -> None:
+    path = tmp_path / "model.dcnn"
+    path.write_bytes(b"as before")
+    with pytest.raises(dc.ArgumentError, match=words):
+        dc.compress_to(TENSORS | {name: tensor, "last": np.ones(3)}, path, jobs=jobs)
+    assert path.read_bytes() == b"as before"
+    assert os.listdir(tmp_path) == ["model.dcnn"]
+
+
+def test_what_the_source_raises_comes_through(tmp_path: Path) -> None:
+    class Broken(Source):
+        def __getitem__(self, name: str) -> np.ndarray:
+            raise dc.FormatError(f"broken {name}") if name == "fc.steps" else KeyboardInterrupt
+
+    for first, kind in (("fc.steps", dc.FormatError), ("small", KeyboardInterrupt)):
+        with pytest.raises(kind):
+            dc.compress_to(Broken({first: TENSORS[first]}), tmp_path / "model.dcnn")
+    assert os.listdir(tmp_path) == []
+
+
+def test_arguments_are_checked_before_anything_is_read(tmp_path: Path) -> None:
+    source = Source(TENSORS)
+    for jobs in (0, -1, 1.5, None):
+        with pytest.raises(dc.ArgumentError, match="jobs must be a positive integer"):
+            dc.compress_to(source, tmp_path / "model.dcnn", jobs=jobs)
+    with pytest.raises(dc.ArgumentError, match="metadata can't be written as JSON"):
+        dc.compress_to(source, tmp_path / "model.dcnn", metadata={"x": np.nan})
+    with pytest.raises(dc.OutputError, match=r"absent.model\.dcnn: can't write: No such file"):
+        dc.compress_to(source, tmp_path / "absent" / "model.dcnn")
+    assert source.asked == []
+
+
+def test_a_full_disk_is_an_error_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        def __enter__(self) -> "Full":
+            return self
+
+        def __exit__(self, *exception: object) -> None:
+            pass
+
+        def writelines(self, lines: list[bytes]) -> None:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(streaming.tempfile, "TemporaryFile", lambda dir: Full())
+    with pytest.raises(dc.OutputError, match=r"model\.dcnn: can't write: No space left") as found:
+        dc.compress_to(TENSORS, tmp_path / "model.dcnn", CONFIG)
+    assert found.value.__cause__.errno == 28
