@@ -17,8 +17,8 @@ static const struct kernels sets[] = {
     [DC_SCALAR] = {"scalar", dc_spmv_lanes_scalar, dc_spmv_masks_scalar, dc_spmm_lanes_scalar,
                    dc_spmm_masks_scalar},
     /* Without an instruction to spread bytes by a mask, the scalar way is as good. */
-    [DC_AVX2] = {"avx2", ON_X86(dc_spmv_lanes_avx2), dc_spmv_masks_scalar, dc_spmm_lanes_scalar,
-                 dc_spmm_masks_scalar},
+    [DC_AVX2] = {"avx2", ON_X86(dc_spmv_lanes_avx2), dc_spmv_masks_scalar,
+                 ON_X86(dc_spmm_lanes_avx2), dc_spmm_masks_scalar},
     [DC_AVX512] = {"avx512", ON_X86(dc_spmv_lanes_avx512), ON_X86(dc_spmv_masks_avx512),
                    ON_X86(dc_spmm_lanes_avx512), ON_X86(dc_spmm_masks_avx512)},
 };
@@ -63,13 +63,17 @@ enum dc_status dc_spmv(enum dc_isa isa, const struct dc_layout *w, const float *
 /* Unpacked entries have 24 bits for a column. */
 static int unpacks_rows(enum dc_isa isa, const struct dc_layout *w)
 {
-    return isa == DC_AVX512 && w->cols < 1 << 24;
+    return isa != DC_SCALAR && w->cols < 1 << 24;
 }
 
 size_t dc_spmm_scratch(enum dc_isa isa, const struct dc_layout *w)
 {
 #if DC_X86
-    return unpacks_rows(isa, w) ? dc_spmm_scratch_avx512(w) : 0;
+    if (!unpacks_rows(isa, w))
+        return 0;
+    if (isa == DC_AVX512)
+        return dc_spmm_scratch_avx512(w);
+    return w->gap_bits ? dc_spmm_scratch_avx2(w) : 0;
 #else
     (void)isa, (void)w;
     return 0;

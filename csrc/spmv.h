@@ -21,6 +21,8 @@ dc_spmv_kernel dc_spmv_lanes_scalar, dc_spmv_masks_scalar;
 dc_spmm_kernel dc_spmm_lanes_scalar, dc_spmm_masks_scalar;
 #if DC_X86
 dc_spmv_kernel dc_spmv_lanes_avx2;
+dc_spmm_kernel dc_spmm_lanes_avx2;
+size_t dc_spmm_scratch_avx2(const struct dc_layout *w);
 dc_spmv_kernel dc_spmv_lanes_avx512, dc_spmv_masks_avx512;
 dc_spmm_kernel dc_spmm_lanes_avx512, dc_spmm_masks_avx512;
 size_t dc_spmm_scratch_avx512(const struct dc_layout *w);
