@@ -1,0 +1,130 @@
+"""Run whole networks, packed, against the same networks dense in PyTorch.
+
+``python -m benchmarks.bench_networks [--networks NAME ...] [--batches 1,32] [--threads N]
+[--rounds N] [--folder DIR] [--json FILE]``
+
+LeNet-5, AlexNet and VGG-16 with the paper's densities, and the authors' SqueezeNet (see
+`network_files`). Contestants: the file as `CompressedNetwork.load` runs it ("ours"), with all
+weights as dense arrays ("dense"), PyTorch with its oneDNN in its usual memory format and with
+the channels last; `ratio_torch` is the faster of the two over ours. First all must give the same
+logits. Then they take turns; a turn warms up once. Medians.
+
+Peak memory is that of a whole process which loads the network and predicts, by
+itself, `runtime_bytes` what it takes before that, with its libraries imported.
+
+The energy is a model, no measurement: each weight comes from DRAM once per batch, for 640 pJ per
+32 bits, and each activation is written and read once in SRAM, for 5 pJ per 32 bits each (Han et
+al. 2016, section 6.3 and table 1 of the authors' EIE); arithmetic counts nothing.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from .network_files import NETWORKS, build, write_dense
+
+DRAM_PJ, SRAM_PJ = 640 / 4, 5 / 4  # per byte
+
+
+def child(kind: str, path: Path, batch: int, threads: int, rounds: int) -> dict[str, Any]:
+    """Return what a process of `network_child` answers."""
+    command = [sys.executable, "-m", "benchmarks.network_child", kind, str(path)]
+    command += map(str, (batch, threads, rounds))
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def energy(weight_bytes: int, activation_elements: int, batch: int) -> float:
+    """Return the joules per image that moving bytes takes in the model."""
+    return 1e-12 * (weight_bytes * DRAM_PJ / batch + 2 * 4 * activation_elements * SRAM_PJ)
+
+
+def measure(path: Path, batch: int, threads: int, rounds: int) -> dict[str, Any]:
+    """Return the row of a case."""
+    row = child("times", path, batch, threads, rounds)
+    params, activations = row.pop("params"), row.pop("activation_elements")
+    layers = row.pop("layers")
+    weight_bytes = sum(one["bytes"] for one in params)
+    dense_bytes = 4 * sum(one["elements"] for one in params)
+    torch = min(row["torch_seconds"], row["torch_channels_last_seconds"])
+    row = {
+        "case": f"{path.stem}, batch {batch}",
+        "threads": threads,
+        "file_bytes": path.stat().st_size,
+        **row,
+        "ratio_torch": torch / row["ours_seconds"],
+        "ratio_dense": row["dense_seconds"] / row["ours_seconds"],
+        "images_per_second": batch / row["ours_seconds"],
+        "torch_images_per_second": batch / torch,
+        "weight_bytes": weight_bytes,
+        "dense_weight_bytes": dense_bytes,
+        "model_joules_per_image": energy(weight_bytes, activations, batch),
+        "model_dense_joules_per_image": energy(dense_bytes, activations, batch),
+    }
+    for kind, name in (("packed", "ours"), ("dense", "dense"), ("torch", "torch")):
+        answer = child(kind, path, batch, threads, 1)
+        row[f"{name}_peak_bytes"] = answer["peak_bytes"]
+        row[f"{name}_runtime_bytes"] = answer["runtime_bytes"]
+    row["ratio_peak_torch"] = row["torch_peak_bytes"] / row["ours_peak_bytes"]
+    by_name = {one["name"].removesuffix(".weight"): one for one in params}
+    for layer in layers:
+        weight = by_name.get(layer["layer"])
+        layer["form"] = "" if weight is None else "packed" if weight["is_packed"] else "dense"
+        layer["density"] = None if weight is None else weight["density"]
+    return row | {"layers": layers}
+
+
+def show(row: dict[str, Any]) -> None:
+    """Print a case and its layers."""
+    print(
+        f"{row['case']:22} {row['images_per_second']:8.1f} images/s  torch "
+        f"{row['torch_images_per_second']:8.1f}  ratios: torch {row['ratio_torch']:.2f}, dense "
+        f"{row['ratio_dense']:.2f}  peak {row['ours_peak_bytes'] / 1e6:.0f} MB, torch "
+        f"{row['torch_peak_bytes'] / 1e6:.0f} MB ({row['ratio_peak_torch']:.1f}x)  energy model: "
+        f"{1e3 * row['model_joules_per_image']:.2f} mJ/image, dense "
+        f"{1e3 * row['model_dense_joules_per_image']:.2f}"
+    )
+    total = sum(layer["ours_seconds"] for layer in row["layers"])
+    for layer in row["layers"]:
+        if layer["ours_seconds"] > 0.005 * total:
+            density = "" if layer["density"] is None else f"{100 * layer['density']:.0f} %"
+            print(
+                f"    {layer['layer']:22} {layer['form']:6} {density:>5}  "
+                f"{1e3 * layer['ours_seconds']:8.3f} ms  dense "
+                f"{1e3 * layer['dense_seconds']:8.3f}  torch {1e3 * layer['torch_seconds']:8.3f}"
+            )
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Measure, print and write the rows."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument("--batches", default="1,32", help="comma-separated; default: 1,32")
+    parser.add_argument("--threads", type=int, default=1, help="of every contestant; default: 1")
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--folder", type=Path, help="keeps the files; default: a temporary one")
+    parser.add_argument("--json", type=Path, help="file for the rows")
+    options = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as temporary:
+        for name in options.networks:
+            path = build(name, options.folder or Path(temporary))
+            write_dense(path)
+            for batch in map(int, options.batches.split(",")):
+                rows.append(measure(path, batch, options.threads, options.rounds))
+                show(rows[-1])
+    if options.json:
+        from .bench_spmv import machine
+
+        content = {"machine": machine(options.threads), "rows": rows}
+        options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

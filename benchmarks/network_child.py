@@ -1,0 +1,172 @@
+"""What `bench_networks` runs in processes of their own; each prints a JSON object.
+
+``python -m benchmarks.network_child KIND FILE BATCH THREADS ROUNDS``, where KIND is
+
+- ``times``: all contestants take turns, in one process;
+- ``packed``, ``dense`` or ``torch``: one alone, for its peak memory.
+"""
+
+import json
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from deepcompress import CompressedNetwork
+from deepcompress.nn.wiring import INPUT
+
+from .network_files import read_dense
+
+TOLERANCE = 1e-4  # of the largest output: some hundred times what one float32 rounds
+DEVIATION = 60.0  # of random pixels, about that of photographs
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process has held."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux's ru_maxrss starts with that of the process before
+        lines = status.read_text(encoding="utf-8").splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def inputs(network: Any, batch: int) -> np.ndarray:
+    """Return random pictures as they are after preprocessing."""
+    rng = np.random.default_rng(1)
+    return rng.normal(0, DEVIATION, (batch, *network.input_shape)).astype(np.float32)
+
+
+def torch_network(network: Any, params: Any, threads: int) -> Any:
+    """Return the network in PyTorch."""
+    import torch
+
+    from .torch_networks import TorchNetwork
+
+    torch.set_num_threads(threads)
+    torch.set_grad_enabled(False)
+    return TorchNetwork(network, params)
+
+
+def memory(kind: str, path: Path, batch: int, threads: int) -> dict[str, Any]:
+    """Predict twice, alone in the process."""
+    if kind == "torch":
+        import torch
+    runtime = peak_bytes()
+    if kind == "torch":
+        from deepcompress.nn import zoo
+
+        network = zoo.build(path.stem)
+        model = torch_network(network, read_dense(path), threads)
+        x = torch.from_numpy(inputs(network, batch))
+        logits = [model(x).numpy() for _ in range(2)][-1]
+    else:
+        own = CompressedNetwork.load(path, dense="always" if kind == "dense" else "auto")
+        logits = [own.predict(inputs(own, batch), batch) for _ in range(2)][-1]
+    return {"peak_bytes": peak_bytes(), "runtime_bytes": runtime, "outputs": logits.shape}
+
+
+def times(path: Path, batch: int, threads: int, rounds: int) -> dict[str, Any]:
+    """Verify all contestants' answers, then let them take turns."""
+    import torch
+
+    packed, dense = (CompressedNetwork.load(path, dense=how) for how in ("auto", "always"))
+    params = read_dense(path)
+    model = torch_network(dense.network, params, threads)
+    x = inputs(packed, batch)
+    x_torch = torch.from_numpy(x)
+    last = x_torch.to(memory_format=torch.channels_last) if x.ndim == 4 else x_torch
+    contestants: dict[str, Callable[[], Any]] = {
+        "ours": lambda: packed.predict(x, batch),
+        "dense": lambda: dense.predict(x, batch),
+        "torch": lambda: model(x_torch),
+        "torch_channels_last": lambda: model(last),
+    }
+    expected = contestants["torch"]().numpy()
+    differences = {}
+    for name, call in contestants.items():
+        difference = np.abs(np.asarray(call()) - expected).max() / np.abs(expected).max()
+        if not difference <= TOLERANCE:
+            raise SystemExit(f"{path.stem}: {name} gives a wrong answer, off by {difference}")
+        differences[name] = float(difference)
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(rounds):
+        for name, call in contestants.items():
+            seconds[name].append(timed(call, threads))
+    return {
+        **{f"{name}_seconds": statistics.median(turns) for name, turns in seconds.items()},
+        "relative_differences": differences,
+        "layers": layers(packed, dense, model, x, threads, max(3, rounds // 2)),
+        "params": [
+            {"name": one.name, "is_packed": one.is_packed, "density": one.density}
+            | {"bytes": one.nbytes, "elements": int(np.prod(one.shape))}
+            for one in packed.params
+        ],
+        "activation_elements": sum(int(np.prod(shape)) for shape in packed.network.shapes.values()),
+    }
+
+
+def timed(call: Callable[[], Any], threads: int) -> float:
+    """Return the seconds of a second call; the first warms what others have used."""
+    time.sleep(0.05 if threads > 1 else 0)  # the threads of the one before spin on for 30 ms
+    call()
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def layers(
+    packed: CompressedNetwork,
+    dense: CompressedNetwork,
+    model: Any,
+    x: np.ndarray,
+    threads: int,
+    rounds: int,
+) -> list[dict[str, Any]]:
+    """Time each layer by itself, on the same inputs: packed, dense here, and in PyTorch."""
+    import torch
+
+    values = {INPUT: packed.network.columns(x)}
+    rows = []
+    for step, module in zip(packed.network.steps, model.modules_in_order, strict=True):
+        taken = step.of(values)
+        first = [values[name] for name in step.sources]
+        as_torch = [torch.from_numpy(np.array(np.moveaxis(v, -1, 0), order="C")) for v in first]
+        calls: dict[str, Callable[[], Any]] = {
+            "ours": lambda step=step, taken=taken: step.layer.infer(packed._params, taken),
+            "dense": lambda step=step, taken=taken: step.layer.infer(dense._params, taken),
+            "torch": lambda module=module, given=as_torch: module(*given),
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in calls}
+        for _ in range(rounds):
+            for name, call in calls.items():
+                seconds[name].append(timed(call, threads))
+        values[step.layer.name] = calls["ours"]()
+        for name in step.done:
+            del values[name]
+        rows.append(
+            {"layer": step.layer.name, "kind": type(step.layer).__name__}
+            | {f"{name}_seconds": statistics.median(turns) for name, turns in seconds.items()}
+        )
+    return rows
+
+
+def main() -> None:
+    """Do what the arguments say."""
+    kind, path = sys.argv[1], Path(sys.argv[2])
+    batch, threads, rounds = map(int, sys.argv[3:])
+    with threadpool_limits(threads):
+        if kind == "times":
+            answer = times(path, batch, threads, rounds)
+        else:
+            answer = memory(kind, path, batch, threads)
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()
