@@ -1,13 +1,14 @@
 """Run whole networks, packed, against the same networks dense in PyTorch.
 
 ``python -m benchmarks.bench_networks [--networks NAME ...] [--batches 1,32] [--threads N]
-[--rounds N] [--folder DIR] [--json FILE]``
+[--rounds N] [--clock process] [--folder DIR] [--json FILE]``
 
 LeNet-5, AlexNet and VGG-16 with the paper's densities, and the authors' SqueezeNet (see
 `network_files`). Contestants: the file as `CompressedNetwork.load` runs it ("ours"), with all
 weights as dense arrays ("dense"), PyTorch with its oneDNN in its usual memory format and with
 the channels last; `ratio_torch` is the faster of the two over ours. First all must give the same
-logits. Then they take turns; a turn warms up once. Medians.
+logits. Then they take turns; a turn warms up once. Medians. On a machine that has other work,
+``--clock process`` counts the time that the processor spent on a contestant, of one thread.
 
 Peak memory is that of a whole process which loads the network and predicts, by
 itself, `runtime_bytes` what it takes before that, with its libraries imported.
@@ -30,10 +31,10 @@ from .network_files import NETWORKS, build, write_dense
 DRAM_PJ, SRAM_PJ = 640 / 4, 5 / 4  # per byte
 
 
-def child(kind: str, path: Path, batch: int, threads: int, rounds: int) -> dict[str, Any]:
+def child(kind: str, path: Path, *options: object) -> dict[str, Any]:
     """Return what a process of `network_child` answers."""
     command = [sys.executable, "-m", "benchmarks.network_child", kind, str(path)]
-    command += map(str, (batch, threads, rounds))
+    command += map(str, options)
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
@@ -44,9 +45,9 @@ def energy(weight_bytes: int, activation_elements: int, batch: int) -> float:
     return 1e-12 * (weight_bytes * DRAM_PJ / batch + 2 * 4 * activation_elements * SRAM_PJ)
 
 
-def measure(path: Path, batch: int, threads: int, rounds: int) -> dict[str, Any]:
+def measure(path: Path, batch: int, threads: int, rounds: int, clock: str) -> dict[str, Any]:
     """Return the row of a case."""
-    row = child("times", path, batch, threads, rounds)
+    row = child("times", path, batch, threads, rounds, clock)
     params, activations = row.pop("params"), row.pop("activation_elements")
     layers = row.pop("layers")
     weight_bytes = sum(one["bytes"] for one in params)
@@ -55,6 +56,7 @@ def measure(path: Path, batch: int, threads: int, rounds: int) -> dict[str, Any]
     row = {
         "case": f"{path.stem}, batch {batch}",
         "threads": threads,
+        "clock": clock,
         "file_bytes": path.stat().st_size,
         **row,
         "ratio_torch": torch / row["ours_seconds"],
@@ -67,7 +69,7 @@ def measure(path: Path, batch: int, threads: int, rounds: int) -> dict[str, Any]
         "model_dense_joules_per_image": energy(dense_bytes, activations, batch),
     }
     for kind, name in (("packed", "ours"), ("dense", "dense"), ("torch", "torch")):
-        answer = child(kind, path, batch, threads, 1)
+        answer = child(kind, path, batch, threads, 1, clock)
         row[f"{name}_peak_bytes"] = answer["peak_bytes"]
         row[f"{name}_runtime_bytes"] = answer["runtime_bytes"]
     row["ratio_peak_torch"] = row["torch_peak_bytes"] / row["ours_peak_bytes"]
@@ -108,16 +110,20 @@ def main() -> None:
     parser.add_argument("--batches", default="1,32", help="comma-separated; default: 1,32")
     parser.add_argument("--threads", type=int, default=1, help="of every contestant; default: 1")
     parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--clock", choices=("wall", "process"), default="wall")
     parser.add_argument("--folder", type=Path, help="keeps the files; default: a temporary one")
     parser.add_argument("--json", type=Path, help="file for the rows")
     options = parser.parse_args()
+    if options.clock == "process" and options.threads > 1:
+        raise SystemExit("the time of several threads is that of the wall")
     rows = []
     with tempfile.TemporaryDirectory() as temporary:
         for name in options.networks:
             path = build(name, options.folder or Path(temporary))
             write_dense(path)
             for batch in map(int, options.batches.split(",")):
-                rows.append(measure(path, batch, options.threads, options.rounds))
+                case = path, batch, options.threads, options.rounds, options.clock
+                rows.append(measure(*case))
                 show(rows[-1])
     if options.json:
         from .bench_spmv import machine
