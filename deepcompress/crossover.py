@@ -1,8 +1,0 @@
-"""Placeholder."""
-
-from typing import Any
-
-
-def is_packed_faster(tensor: Any) -> bool:
-    """Say yes."""
-    return True
