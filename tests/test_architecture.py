@@ -31,6 +31,7 @@ STAGES = {
     "native_spconv": {"tensors", "native", "native_products"},
     "tensors": {"errors"},
     "errors": set(),
+    "crossover": set(),
     # Unites what stages made, for use.
     "compressed": BASE
     | {"compressed_parts", "relindex", "layout", "layout_choice"}

@@ -1,0 +1,184 @@
+"""Whether a product is faster with packed weights or with a dense matrix: a measured model.
+
+`packed_ns` and `dense_ns` estimate both times, in nanoseconds, from the measures of a product and
+a few coefficients per instruction set, `COSTS`. They were fitted to measurements; nothing is timed
+when the model is asked, so that the answer is the same each time and on all machines that have
+the same instruction set. The two products differ by rounding only. ``deepcompress bench`` shows
+how near the estimates are to the machine that it runs on.
+
+What the model knows:
+
+- A product with one column takes a time for each stored entry. The dense one reads all weights,
+  from the cache or, beyond its size, from memory, which is slower and which threads share.
+- With several columns the packed product unpacks each entry once and then takes a time for
+  each column. Dense BLAS copies its matrices first, and then takes a time for each
+  multiplication; both round the number of columns up to that of a register.
+- Either takes more threads only for enough work.
+
+`R` rows, `C` columns of the weights, `S` surviving weights, `N` columns of x.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Coefficients of one instruction set, in nanoseconds but for `cache_bytes`.
+
+    Attributes
+    ----------
+    call : float
+        What a packed product takes beside its work, more than a dense one.
+    entry : float
+        A survivor, with one column.
+    row : float
+        A row, with one column.
+    many_entry : float
+        A survivor with several columns, to unpack it.
+    many_column : float
+        A survivor and column.
+    many_x : float
+        An element of x, with several columns: those of a tile are brought together.
+    dense_cached, dense_memory : float
+        A weight of the dense product with one column, from the cache and from memory.
+    dense_weight : float
+        A weight of the dense product with several columns, to copy it.
+    dense_column : float
+        A weight and column.
+    unfold : float
+        An element that a dense convolution copies to make a matrix of its input.
+    convolution_column : float
+        A survivor and output pixel of a packed convolution.
+    cache_bytes : int
+        Of dense weights, that are likely to be there still at the next product.
+    """
+
+    call: float = 4000.0
+    entry: float = 0.42
+    row: float = 2.0
+    many_entry: float = 1.5
+    many_column: float = 0.023
+    many_x: float = 0.3
+    dense_cached: float = 0.067
+    dense_memory: float = 0.25
+    dense_weight: float = 0.11
+    dense_column: float = 0.0245
+    unfold: float = 0.5
+    convolution_column: float = 0.03
+    cache_bytes: int = 1 << 24
+
+
+COSTS = {
+    "avx2": Costs(),
+    # The dense product has the vectors of the processor, whatever ours may use.
+    "scalar": Costs(entry=0.62, many_entry=3.0, many_column=0.25, convolution_column=0.25),
+    "avx512": Costs(
+        entry=0.22,
+        many_entry=1.2,
+        many_column=0.03,
+        dense_cached=0.06,
+        dense_memory=0.27,
+        dense_column=0.0165,
+    ),
+    # The NumPy twins expand all coordinates, and go from row to row in Python.
+    None: Costs(call=50000.0, entry=40.0, row=3000.0, many_entry=40.0, many_column=1.0),
+}
+REGISTER = 8  # columns
+PARALLEL_ENTRIES = 1 << 18  # times vectors, that are worth a thread; see `native_products`
+PARALLEL_DENSE = 1 << 19  # multiplications that OpenBLAS gives a second thread
+
+
+def runs_dense(
+    rows: int, cols: int, entries: int, columns: int, isa: str | None, threads: int
+) -> bool:
+    """Tell whether ``W x`` is faster with a dense W than with a packed one.
+
+    Parameters
+    ----------
+    rows, cols : int
+        Of W.
+    entries : int
+        Surviving weights.
+    columns : int
+        Of x, at least 1; the batch.
+    isa : str or None
+        The instruction set in use, as from `native.info`; None for the reference backend.
+    threads : int
+        That both may take, at least 1, as from `native.threads`.
+
+    Returns
+    -------
+    bool
+        False where the model sees no difference: packed weights take less memory.
+    """
+    dense = dense_ns(rows, cols, columns, isa, threads)
+    return dense < packed_ns(rows, cols, entries, columns, isa, threads)
+
+
+def convolution_runs_dense(
+    rows: int, cols: int, entries: int, columns: int, isa: str | None, threads: int
+) -> bool:
+    """Tell whether a convolution is faster as a dense product with its unfolded input.
+
+    Parameters
+    ----------
+    rows, cols : int
+        Of the filters as a matrix: those of one group, and the weights of each.
+    entries : int
+        Surviving weights of the group.
+    columns : int
+        Pixels of the output times images of the batch.
+    isa, threads
+        As for `runs_dense`.
+
+    Returns
+    -------
+    bool
+    """
+    costs = _costs(isa)
+    many = costs.many_entry + costs.convolution_column * _in_registers(columns)
+    packed = costs.call + entries * many / _threads(entries * columns / 4, threads)
+    unfolding = costs.unfold * cols * columns
+    return unfolding + dense_ns(rows, cols, columns, isa, threads) < packed
+
+
+def packed_ns(
+    rows: int, cols: int, entries: int, columns: int, isa: str | None, threads: int
+) -> float:
+    """Estimate the nanoseconds of a packed product; parameters as for `runs_dense`."""
+    costs = _costs(isa)
+    if columns == 1:
+        work, vectors = costs.entry * entries + costs.row * rows, 1
+    else:
+        padded = _in_registers(columns)
+        work = (costs.many_entry + costs.many_column * padded) * entries
+        work += costs.many_x * cols * padded
+        vectors = 4 * -(-columns // 16)
+    return costs.call + work / _threads(entries * vectors / PARALLEL_ENTRIES, threads)
+
+
+def dense_ns(rows: int, cols: int, columns: int, isa: str | None, threads: int) -> float:
+    """Estimate the nanoseconds of a dense product; parameters as for `runs_dense`."""
+    costs, size = _costs(isa), rows * cols
+    shared = _threads(size * columns / PARALLEL_DENSE, threads)
+    if columns == 1:
+        cached = min(size, costs.cache_bytes // 4)
+        # Two threads already take all that memory gives.
+        return costs.dense_cached * cached / shared + costs.dense_memory * (size - cached) / min(
+            shared, 2
+        )
+    return (costs.dense_weight + costs.dense_column * _in_registers(columns)) * size / shared
+
+
+def _costs(isa: str | None) -> Costs:
+    """Return the coefficients for an instruction set; those of scalar code for an unknown one."""
+    return COSTS.get(isa, COSTS["scalar"])
+
+
+def _in_registers(columns: int) -> int:
+    return -(-columns // REGISTER) * REGISTER
+
+
+def _threads(worth: float, threads: int) -> int:
+    """Return how many threads are taken by work that is worth so many."""
+    return min(threads, int(worth)) if worth > 1 else 1
