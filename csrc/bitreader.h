@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Eight bytes as a little-endian integer; compilers make one load of it. */
 static inline uint64_t dc_load8(const uint8_t *p)
@@ -11,6 +12,27 @@ static inline uint64_t dc_load8(const uint8_t *p)
     return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 |
            (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 |
            (uint64_t)p[7] << 56;
+}
+
+/* The reverse, and the same for four bytes. Of the bytes one by one, gcc makes no single store. */
+static inline void dc_store8(uint8_t *p, uint64_t value)
+{
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    memcpy(p, &value, sizeof value);
+#else
+    for (unsigned i = 0; i < 8; i++)
+        p[i] = (uint8_t)(value >> 8 * i);
+#endif
+}
+
+static inline void dc_store4(uint8_t *p, uint32_t value)
+{
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    memcpy(p, &value, sizeof value);
+#else
+    for (unsigned i = 0; i < 4; i++)
+        p[i] = (uint8_t)(value >> 8 * i);
+#endif
 }
 
 /* Where the block of values that begins at i ends: blocks have eight, the last one

@@ -59,17 +59,33 @@ enum dc_status dc_decode_gaps(const uint8_t *gaps, size_t count, int64_t size,
 /* huffman: canonical codes of `alphabet` (at most 256) symbols. `lengths` (at most 12)
  * must be those of a complete code, or of one symbol of length 1.
  *
- * Encoding: every symbol has a code; `payload` has room for exactly the bits of
- * all codes, rounded up to bytes.
- *
- * Decoding: reads the `size` bytes of `payload`, writes `count` symbols.
- * DC_TRUNCATED, DC_BAD_CODE: *at is the symbol that couldn't be read, and those
- * before it are written. DC_TRAILING, DC_BAD_PADDING: *at is the byte at which
- * the fault begins, and all symbols are written. */
+ * Encoding: every symbol has a code; the `size` bytes of `payload` are exactly the bits of
+ * all codes, rounded up to bytes. */
 void dc_huffman_encode(const uint8_t *symbols, size_t count, const uint8_t *lengths,
-                       size_t alphabet, uint8_t *payload);
-enum dc_status dc_huffman_decode(const uint8_t *payload, size_t size, const uint8_t *lengths,
-                                 size_t alphabet, uint8_t *symbols, size_t count, size_t *at);
+                       size_t alphabet, uint8_t *payload, size_t size);
+
+struct dc_huffman_code {
+    const uint8_t *lengths;
+    size_t alphabet;
+};
+
+/* A stream: the `size` bytes of `payload` stand for `count` symbols. */
+struct dc_huffman_stream {
+    const uint8_t *payload;
+    size_t size;
+    uint8_t *symbols;
+    size_t count;
+    size_t code;           /* 0 or 1: which of the codes */
+    enum dc_status status; /* of decoding */
+    size_t at;
+};
+
+/* Decoding: of all streams, in turns. Each has its own status.
+ * DC_TRUNCATED, DC_BAD_CODE: `at` is the symbol that couldn't be read, those before it are
+ * written, and those after it may be. DC_TRAILING, DC_BAD_PADDING: `at` is the byte at which
+ * the fault begins, and all symbols are written. A code that no stream has isn't looked at. */
+void dc_huffman_decode(const struct dc_huffman_code *codes, struct dc_huffman_stream *streams,
+                       size_t count);
 
 /* rans: a range asymmetric numeral system. `frequencies` of `alphabet` (at most 256)
  * symbols; their sum must be 2**14. There is at least one symbol.
@@ -86,6 +102,37 @@ size_t dc_rans_encode(const uint8_t *symbols, size_t count, const uint16_t *freq
                       size_t alphabet, uint8_t *payload, size_t capacity);
 enum dc_status dc_rans_decode(const uint8_t *payload, size_t size, const uint16_t *frequencies,
                               size_t alphabet, uint8_t *symbols, size_t count, size_t *at);
+
+/* blocks: as dc_decode_gaps, without the positions. */
+enum dc_status dc_check_gaps(const uint8_t *gaps, size_t count, int64_t size, size_t *at);
+
+/* blocks: how many bits are 1. */
+size_t dc_count_bits(const uint8_t *bytes, size_t size);
+
+/* blocks: the entries of a block, by gaps of 8 bits with fillers, from what a file has of it: a
+ * mask of valid bits with a label less 1 for each, or a label for each element. Return how
+ * many there are, at most elements / 256 more than survivors. */
+size_t dc_mask_entries(const uint8_t *mask, const uint8_t *less_one, size_t elements,
+                       uint8_t *labels, uint8_t *gaps);
+size_t dc_dense_entries(const uint8_t *all, size_t elements, uint8_t *labels, uint8_t *gaps);
+
+/* The entries of `elements` consecutive elements; those of label 0 are fillers, wherever they
+ * are. All lie within the elements. */
+struct dc_block {
+    const uint8_t *labels; /* `count` */
+    const uint8_t *gaps;   /* likewise */
+    size_t count;
+    int64_t elements;
+};
+
+/* blocks: how many weights survive in consecutive blocks, and how many fillers they need as one
+ * stream with gaps of each width: fillers[b] for 1 <= b <= 8, and fillers[0] is 0. */
+int64_t dc_survey(const struct dc_block *blocks, size_t count, int64_t *fillers);
+
+/* blocks: the survivors of consecutive blocks as one stream, packed, with no fillers but those
+ * that are needed. There is room for exactly as many entries as dc_survey counts. */
+void dc_join(const struct dc_block *blocks, size_t count, unsigned label_bits, unsigned gap_bits,
+             uint8_t *labels, uint8_t *gaps);
 
 /* A tensor of any rank, flattened in row-major order, as a matrix of its first axis
  * against all others. An entry of label 0 is a filler; codebook[0] is 0. */

@@ -1,6 +1,9 @@
-"""One compressed tensor <-> its record in a file: the last stages, entropy coding included."""
+"""One compressed tensor -> its record in a file: the last stages, entropy coding included.
 
-from collections.abc import Iterator
+`decoding` goes the way back.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,8 +20,8 @@ from .container import (
     Coding,
     SharedRecord,
 )
-from .container_layout import block_count, block_size, fixed_width, stream_bits, stream_symbols
-from .errors import ArgumentError, FormatError
+from .container_layout import block_count, block_size, fixed_width, stream_bits
+from .errors import ArgumentError
 from .tensors import HUFFMAN, MAX_BITS, RANS, Int64Array, SharedWeights, UInt8Array
 
 
@@ -141,124 +144,6 @@ def _express(
     return BlockSymbols(len(labels), labels - np.uint8(1), mask)
 
 
-def read_codes(record: SharedRecord) -> tuple[Code, Code]:
-    """Return the codes of a record's streams.
-
-    Raises
-    ------
-    FormatError
-        If a table isn't valid.
-    """
-    coding, k = record.coding, len(record.codebook) - 1
-    sizes, widths = alphabets(coding, k), stream_bits(coding, k)
-    return (
-        coders.read(coding.label_coder, record.label_table, sizes[0], widths[0]),
-        coders.read(coding.position_coder, record.position_table, sizes[1], max(widths[1], 1)),
-    )
-
-
-def decode_symbols(record: SharedRecord, first: int = 0) -> Iterator[BlockSymbols]:
-    """Decode the blocks of a record, of which the first is the tensor's block `first`.
-
-    Raises
-    ------
-    FormatError
-        If a table, a stream, or what is in it isn't valid. Positions of a relative
-        tensor aren't checked.
-    """
-    codes, coding, k = read_codes(record), record.coding, len(record.codebook) - 1
-    size = int(np.prod(record.shape, dtype=object))
-    for index, block in enumerate(record.blocks, start=first):
-        elements = block_size(size, coding.block_bits, index)
-        label_count, position_count = stream_symbols(coding, block.count, elements)
-        labels = codes[0].decode(block.labels, label_count)
-        positions = codes[1].decode(block.positions, position_count)
-        limit = alphabets(coding, k)[0]
-        if labels.size and labels.max() >= limit:
-            entry = int((labels >= limit).argmax())
-            raise FormatError(f"a label has no centroid (entry {entry} of block {index})")
-        if coding.encoding == BITMASK:
-            _check_mask(positions, block.count, elements, index)
-        yield BlockSymbols(block.count, labels, positions)
-
-
-def _check_mask(mask: UInt8Array, count: int, elements: int, block: int) -> None:
-    ones = int(np.unpackbits(mask).sum(dtype=np.int64))
-    if ones != count:
-        raise FormatError(f"a mask of {ones} bits for {count} entries (block {block})")
-    if elements % 8 and mask.size and mask[-1] >> elements % 8:
-        raise FormatError(f"a mask has a bit beyond its elements (block {block})")
-
-
-def decode_survivors(record: SharedRecord, first: int = 0) -> tuple[Int64Array, UInt8Array]:
-    """Return positions in the tensor, and labels, of the weights that aren't 0.
-
-    Parameters
-    ----------
-    record : SharedRecord
-    first : int
-        Which of the tensor's blocks the record's first one is.
-
-    Raises
-    ------
-    FormatError
-        If a table, a stream, or what is in it isn't valid.
-    """
-    coding = record.coding
-    size = int(np.prod(record.shape, dtype=object))
-    all_positions, all_labels = [np.zeros(0, np.int64)], [np.zeros(0, np.uint8)]
-    for index, block in enumerate(decode_symbols(record, first), start=first):
-        labels = block.labels
-        elements = block_size(size, coding.block_bits, index)
-        if coding.encoding == RELATIVE:
-            positions = relindex.decode(block.positions, elements)[labels != 0]
-            labels = labels[labels != 0]
-        elif coding.encoding == DENSE:
-            positions = np.flatnonzero(labels)
-            labels = labels[positions]
-        else:
-            bits = np.unpackbits(block.positions, count=elements, bitorder="little")
-            positions = np.flatnonzero(bits)
-            labels = labels + np.uint8(1)
-        all_positions.append(positions + (index << coding.block_bits))
-        all_labels.append(labels)
-    return np.concatenate(all_positions), np.concatenate(all_labels)
-
-
-def decode(record: SharedRecord) -> CompressedTensor:
-    """Turn a record with all its blocks into the packed form that the kernels run.
-
-    Raises
-    ------
-    FormatError
-        If a table, a stream, or what is in it isn't valid.
-    """
-    k = len(record.codebook) - 1
-    if record.coding.encoding == RELATIVE and len(record.blocks) == 1:
-        (block,) = decode_symbols(record)
-        return CompressedTensor.from_entries(
-            record.shape,
-            record.codebook,
-            (block.labels, fixed_width(k)),
-            (block.positions, record.coding.gap_bits),
-        )
-    return from_part(record, record.shape, *decode_survivors(record))
-
-
-def from_part(
-    record: SharedRecord, shape: tuple[int, ...], positions: Int64Array, labels: UInt8Array
-) -> CompressedTensor:
-    """Pack weights of a record that aren't 0 as a tensor of the given shape.
-
-    The gaps have the width that they have in the record, unless that takes more fillers
-    than the record has entries: between blocks, zeros need fillers in memory only.
-    """
-    gap_bits, stored = record.coding.gap_bits, sum(block.count for block in record.blocks)
-    if not gap_bits or relindex.filler_count(positions, gap_bits) > stored:
-        gap_bits = narrowest_gap_bits(positions, fixed_width(len(record.codebook) - 1))
-    return from_survivors(shape, record.codebook, positions, labels, gap_bits)
-
-
 def from_survivors(
     shape: tuple[int, ...],
     codebook: np.ndarray[tuple[int], np.dtype[np.float32]],
@@ -274,6 +159,14 @@ def from_survivors(
 
 def narrowest_gap_bits(positions: Int64Array, label_bits: int) -> int:
     """Return the gap width with the fewest bits in memory, labels of fillers included."""
-    entries = len(positions) + relindex.filler_counts(positions)
-    bits = entries * (label_bits + np.arange(1, MAX_BITS + 1))
-    return int(bits.argmin()) + 1
+    fillers = [0, *relindex.filler_counts(positions).tolist()]
+    return cheapest_gap_bits(len(positions), fillers, label_bits)
+
+
+def cheapest_gap_bits(survivors: int, fillers: Sequence[int], label_bits: int) -> int:
+    """Return the same from the number of fillers that gaps of each width need."""
+
+    def bits(gap_bits: int) -> int:
+        return (survivors + fillers[gap_bits]) * (label_bits + gap_bits)
+
+    return min(range(1, MAX_BITS + 1), key=bits)

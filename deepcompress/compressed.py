@@ -2,7 +2,7 @@
 
 import math
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -141,6 +141,31 @@ class CompressedTensor:
             bitpack.pack(label_values, label_bits),
             bitpack.pack(gap_values, gap_bits),
         )
+
+    @classmethod
+    def from_checked(
+        cls,
+        shape: tuple[int, ...],
+        codebook: Float32Array,
+        count: int,
+        labels: tuple[UInt8Array, int],
+        gaps: tuple[UInt8Array, int],
+    ) -> "CompressedTensor":
+        """Take packed labels and gaps, each given with its width, without a look at them.
+
+        They are known to pass the checks of the class, are not copied, and nobody writes to
+        them any more.
+        """
+        tensor = cls.__new__(cls)
+        (labels_packed, label_bits), (gaps_packed, gap_bits) = labels, gaps
+        codebook = parts.check_codebook(codebook, label_bits)
+        for array in (labels_packed, gaps_packed):
+            array.flags.writeable = False
+        values = shape, codebook, label_bits, gap_bits, count, labels_packed, gaps_packed
+        own = None, threading.Lock(), False
+        for one, value in zip(fields(cls), (*values, *own), strict=True):
+            object.__setattr__(tensor, one.name, value)
+        return tensor
 
     @property
     def size(self) -> int:

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from .coding import decode_symbols, read_codes
 from .compressed import CompressedTensor
 from .container import RELATIVE, Contents, Section, SharedRecord
 from .container_layout import stream_bits
 from .container_reader import parse
+from .decoding import decode_symbols, read_codes
 from .errors import FormatError
 from .pipeline import at_fixed_width, from_bytes
 from .quantize import sharing_ratio

@@ -74,7 +74,7 @@ def decoding_bytes(
 
 
 def _most_fillers(head: SharedHead, entries: int, elements: int) -> int:
-    """Return how many fillers `coding.from_part` places at most.
+    """Return how many fillers `decoding.decode` places at most.
 
     As many as there are entries, or those of the cheapest gap width, which are no more
     bits than with gaps of 8 bits; and nowhere is more than one entry.

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import coding
+from . import decoding
 from .compressed import CompressedTensor
 from .container import RAW, Coding
 from .container_header import TensorEntry
@@ -71,7 +71,7 @@ class ModelFile(Mapping[str, Tensor]):
                 return self._reader.raw(entry).reshape(entry.shape)
             head = self._reader.shared_head(entry)
             self._check_memory(entry, decoding_bytes(head, entry.shape))
-            return coding.decode(self._reader.shared(entry, head))
+            return decoding.decode(self._reader.shared(entry, head))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._reader.entries)
@@ -124,10 +124,10 @@ class ModelFile(Mapping[str, Tensor]):
             last = ((end - 1) >> block_bits) + 1 if begin < end else first
             self._check_memory(entry, decoding_bytes(head, entry.shape, first, last))
             record = self._reader.shared(entry, head, first, last)
-            positions, labels = coding.decode_survivors(record, first)
+            positions, labels = decoding.decode_survivors(record, first)
             inside = slice(*np.searchsorted(positions, [begin, end]).tolist())
             part = positions[inside] - begin
-            return coding.from_part(record, shape, part, labels[inside])
+            return decoding.from_part(record, shape, part, labels[inside])
 
     def close(self) -> None:
         """Let go of the bytes; to read from them is an ArgumentError from now on."""

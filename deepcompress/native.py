@@ -1,4 +1,4 @@
-"""The gateway to the C kernels: with `native_products`, all that knows cffi.
+"""The gateway to the C kernels: with `native_blocks` and `native_products`, all that knows cffi.
 
 ``DEEPCOMPRESS_BACKEND`` chooses who computes: ``reference`` (the NumPy twins),
 ``native`` (the C kernels, or an error if they aren't there) or ``auto``, the default:
@@ -159,21 +159,9 @@ def huffman_encode(symbols: UInt8Array, lengths: UInt8Array, size: int) -> UInt8
     """Call dc_huffman_encode for a payload of `size` bytes."""
     payload = np.empty(size, np.uint8)
     _lib().dc_huffman_encode(
-        _bytes(symbols), len(symbols), _bytes(lengths), len(lengths), _bytes(payload)
+        _bytes(symbols), len(symbols), _bytes(lengths), len(lengths), _bytes(payload), size
     )
     return payload
-
-
-def huffman_decode(payload: UInt8Array, lengths: UInt8Array, count: int) -> UInt8Array:
-    """Call dc_huffman_decode; raise TruncatedError or FormatError as it finds."""
-    symbols = np.empty(count, np.uint8)
-    code = (_bytes(lengths), len(lengths))
-    at = _ffi().new("size_t *")
-    status = _lib().dc_huffman_decode(
-        _bytes(payload), len(payload), *code, _bytes(symbols), count, at
-    )
-    _check(status, at[0])
-    return symbols
 
 
 def rans_encode(symbols: UInt8Array, frequencies: UInt16Array) -> UInt8Array:

@@ -8,7 +8,8 @@ import pytest
 import deepcompress
 
 PACKAGE = Path(deepcompress.__file__).parent
-BASE = {"errors", "tensors", "bitpack", "native", "native_products", "native_spconv"}
+BASE = {"errors", "tensors", "bitpack", "native"}
+BASE |= {"native_blocks", "native_products", "native_spconv"}
 STAGES = {
     "prune": BASE,
     "quantize": BASE,
@@ -17,6 +18,7 @@ STAGES = {
     "delta_tokens": BASE | {"prefix_code"},
     "code_table": BASE | {"prefix_code", "delta_tokens"},
     "huffman": BASE | {"prefix_code", "code_table"},
+    "blocks": BASE | {"relindex"},
     "rans_table": BASE | {"prefix_code", "delta_tokens"},
     "rans": BASE | {"rans_table"},
     "container": BASE | {"cursor"},
@@ -27,6 +29,7 @@ STAGES = {
     "layout_choice": BASE | {"layout"},
     "bitpack": {"errors", "tensors", "native"},
     "native": {"errors", "tensors", "_native"},
+    "native_blocks": {"errors", "tensors", "native"},
     "native_products": {"errors", "tensors", "native"},
     "native_spconv": {"tensors", "native", "native_products"},
     "tensors": {"errors"},

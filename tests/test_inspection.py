@@ -12,10 +12,10 @@ from command import call
 import deepcompress as dc
 from deepcompress import huffman, rans, relindex
 from deepcompress.choice import Choice
-from deepcompress.coding import decode_symbols
 from deepcompress.container import CODERS, DENSE, ENCODINGS, Coding
 from deepcompress.container_reader import parse
 from deepcompress.container_writer import raw_size
+from deepcompress.decoding import decode_symbols
 from deepcompress.inspection import describe, format_description
 from deepcompress.ledger import ledger
 from deepcompress.reasons import FAR_BELOW, LITTLE
