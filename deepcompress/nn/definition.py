@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
 from typing import Any
 
-from ..errors import ArgumentError, FormatError
+from ..errors import ArgumentError, ConfigError, FormatError
 from . import zoo
 from .conv import Conv2D
 from .layers import Concat, Dropout, Flatten, Layer, Linear, ReLU
@@ -136,9 +136,11 @@ def from_metadata(value: Any) -> Network:
     FormatError
         If it isn't a name or a definition.
     """
-    if isinstance(value, str):
-        return zoo.build(value)
-    return from_definition(value)
+    if not isinstance(value, str):
+        return from_definition(value)
+    if value not in zoo.ZOO:
+        raise ConfigError(f"network {_shown(value)}: choose from {', '.join(sorted(zoo.ZOO))}")
+    return zoo.build(value)
 
 
 def _read_layer(entry: Any) -> tuple[type[Layer], dict[str, Any], list[str] | None]:
