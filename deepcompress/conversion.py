@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from typing import Any
 
 from .atomic import write_bytes
 from .choice import Choice
@@ -9,9 +10,21 @@ from .commands import Answer
 from .container import MAGIC
 from .errors import ArgumentError
 from .formats import net
-from .formats.layers import load_layers
-from .pipeline import from_bytes, read_file
+from .formats.caffe import parse_network
+from .formats.layers import parse_layers
+from .nn.definition import to_metadata
+from .pipeline import CompressedModel, from_bytes, read_file
 
+# What the networks of the zoo were trained on: Caffe's models see blue first, less the mean colour
+# of ImageNet, which two of them round.
+_PREPROCESSING: dict[str, dict[str, Any]] = {
+    name: {"size": [side, side], "channels": "BGR", "mean": mean, "scale": 1.0}
+    for name, side, mean in (
+        ("alexnet", 227, [104, 117, 123]),
+        ("squeezenet", 227, [104, 117, 123]),
+        ("vgg-16", 224, [103.939, 116.779, 123.68]),
+    )
+}
 _NO_LAYERS = "--layers is for reading a .net file, a .dcnn file has its shapes"
 
 
@@ -24,7 +37,9 @@ def convert(file: str, out: str, layers: str | None = None, coder: str | None = 
     out : str
         Its suffix says what is written, ``.dcnn`` or ``.net``.
     layers : str, optional
-        The layers of a ``.net`` file, as for `formats.layers.load_layers`.
+        The layers of a ``.net`` file, as for `formats.layers.load_layers`. Where they say enough
+        (see `formats.caffe`), the file's metadata has the network, and of one that the zoo
+        knows also how to prepare pictures for it.
     coder : str, optional
         The strongest coder of the ``.dcnn`` file to write; each tensor takes the encoding,
         gap width and coders up to it that have the fewest bytes. From a ``.dcnn`` file to
@@ -56,7 +71,7 @@ def convert(file: str, out: str, layers: str | None = None, coder: str | None = 
         elif layers is None:
             raise ArgumentError(f"{file}: a .net file has no shapes; name its layers by --layers")
         else:
-            model = net.read(data, load_layers(layers), file)
+            model = _read_net(data, file, layers)
         if coder is not None:
             model = replace(model, storage=dict.fromkeys(model, Choice(coder)))
         content = model.to_bytes()
@@ -84,3 +99,16 @@ def convert(file: str, out: str, layers: str | None = None, coder: str | None = 
         f"({values['ratio']:.2f}x); tensors: {len(model)}"
     )
     return Answer(values, text)
+
+
+def _read_net(data: bytes, file: str, layers: str) -> CompressedModel:
+    """Read a ``.net`` file, with what its layers say of the network."""
+    listed = read_file(layers)
+    model = net.read(data, parse_layers(listed, layers), file)
+    network = parse_network(listed, layers)
+    if network is None:
+        return model
+    metadata: dict[str, Any] = {"network": to_metadata(network)}
+    if network.name in _PREPROCESSING:
+        metadata["preprocessing"] = _PREPROCESSING[network.name]
+    return replace(model, metadata=metadata)

@@ -437,6 +437,16 @@ def test_the_authors_squeezenet(tmp_path: Path, squeezenet_folder: Path) -> None
         assert gaps.gaps.tobytes() == one.gaps().tobytes()
     packed, back = tmp_path / "out.dcnn", tmp_path / "back.net"
     assert call("convert", source, "--layers", listed, "-o", packed)[0] == 0
-    assert packed.read_bytes() == model.to_bytes()
+    mean = [104, 117, 123]
+    metadata = {
+        "network": "squeezenet",
+        "preprocessing": {"size": [227, 227], "channels": "BGR", "mean": mean, "scale": 1.0},
+    }
+    assert packed.read_bytes() == replace(model, metadata=metadata).to_bytes()
+    assert packed.stat().st_size <= 559_000
     assert call("convert", packed, "-o", back)[0] == 0
     assert back.read_bytes() == data
+    arguments = ("convert", source, "--layers", listed, "--coder", "rans", "-o", packed)
+    assert call(*arguments)[0] == 0
+    assert packed.stat().st_size <= 544_000
+    assert dc.load(packed).metadata == metadata

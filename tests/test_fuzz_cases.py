@@ -19,7 +19,7 @@ from deepcompress.pipeline import from_bytes
 from deepcompress.report import read_report
 
 FOLDER = Path(__file__).parent / "fuzz"
-NAMES = ("container", "net", "layers", "idx", "npz", "records")
+NAMES = ("container", "net", "layers", "definition", "idx", "npz", "records")
 MODULES = {name: importlib.import_module(f"fuzz.{name}") for name in NAMES}
 # Those whose reader the package has.
 TARGETS = {name: target for name, target in MODULES.items() if getattr(target, "available", True)}

@@ -8,7 +8,7 @@ words, also:
 - of a convolution, ``kernel``, the side of its square window, and, if not 1, ``group``,
   which divides both numbers of channels.
 
-Whatever else is there describes what a layer does with its weights; it isn't read here.
+Whatever else is there describes what the layers do, and to what: `caffe` builds the network.
 """
 
 import json
@@ -49,12 +49,12 @@ class WeightLayer:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not 0 < _utf8_size(self.name) <= _MAX_NAME_BYTES:
             raise ArgumentError(
-                f"a name must have 1 to {_MAX_NAME_BYTES} bytes in UTF-8, not {_shown(self.name)}"
+                f"a name must have 1 to {_MAX_NAME_BYTES} bytes in UTF-8, not {shown(self.name)}"
             )
         if not isinstance(self.shape, tuple) or len(self.shape) not in _RANKS.values():
-            raise ArgumentError(f"the shape must have 2 or 4 axes, not {_shown(self.shape)}")
+            raise ArgumentError(f"the shape must have 2 or 4 axes, not {shown(self.shape)}")
         for axis in self.shape:
-            _whole("an axis", axis)
+            whole("an axis", axis)
         if self.size >= 2**63:
             raise ArgumentError(f"the shape {self.shape} has 2**63 elements or more")
 
@@ -94,31 +94,42 @@ def parse_layers(data: bytes, what: str = "layers") -> tuple[WeightLayer, ...]:
     >>> parse_layers(b'[' + entry.encode() + b'"kernel": 5}, {"name": "r", "type": "ReLU"}]')
     (WeightLayer(name='c', shape=(8, 3, 5, 5)),)
     """
+    layers: dict[str, WeightLayer] = {}
+    for where, entry in parse_entries(data, what):
+        if entry["type"] not in _RANKS:
+            continue
+        try:
+            layer = WeightLayer(entry["name"], _weight_shape(entry))
+        except ArgumentError as error:
+            raise FormatError(f"{where}: {error}") from None
+        if layer.name in layers:
+            raise FormatError(f"{where}: a layer before it has the same name")
+        layers[layer.name] = layer
+    if not layers:
+        raise FormatError(f"{what}: no layer in it has weights ({' or '.join(_RANKS)})")
+    return tuple(layers.values())
+
+
+def parse_entries(data: bytes, what: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return the objects of the list, whose name and type are text, each with its place."""
     try:
         entries = json.loads(data, object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{what}: not JSON: {error}") from None
     if not isinstance(entries, list):
         raise FormatError(f"{what}: must be a list of layers, not a {type(entries).__name__}")
-    layers: dict[str, WeightLayer] = {}
+    placed = []
     for index, entry in enumerate(entries):
         where = f"{what}: entry {index}"
         try:
             if not isinstance(entry, dict):
                 raise ArgumentError("must be an object")
-            name = _text(entry, "name")
-            where += f", {_shown(name)}"
-            if _text(entry, "type") not in _RANKS:
-                continue
-            layer = WeightLayer(name, _weight_shape(entry))
+            where += f", {shown(_text(entry, 'name'))}"
+            _text(entry, "type")
         except ArgumentError as error:
             raise FormatError(f"{where}: {error}") from None
-        if name in layers:
-            raise FormatError(f"{where}: a layer before it has the same name")
-        layers[name] = layer
-    if not layers:
-        raise FormatError(f"{what}: no layer in it has weights ({' or '.join(_RANKS)})")
-    return tuple(layers.values())
+        placed.append((where, entry))
+    return placed
 
 
 def _weight_shape(entry: dict[str, Any]) -> tuple[int, ...]:
@@ -126,7 +137,7 @@ def _weight_shape(entry: dict[str, Any]) -> tuple[int, ...]:
     if entry["type"] == "InnerProduct":
         return out_channels, in_channels
     kernel = _size(entry, "kernel")
-    group = _whole("group", entry.get("group", 1))
+    group = whole("group", entry.get("group", 1))
     if out_channels % group or in_channels % group:
         raise ArgumentError(
             f"{group} groups don't divide {in_channels} channels in, {out_channels} out"
@@ -137,12 +148,12 @@ def _weight_shape(entry: dict[str, Any]) -> tuple[int, ...]:
 def _text(entry: dict[str, Any], key: str) -> str:
     value = _required(entry, key)
     if not isinstance(value, str):
-        raise ArgumentError(f"{key} must be text, not {_shown(value)}")
+        raise ArgumentError(f"{key} must be text, not {shown(value)}")
     return value
 
 
 def _size(entry: dict[str, Any], key: str) -> int:
-    return _whole(key, _required(entry, key))
+    return whole(key, _required(entry, key))
 
 
 def _required(entry: dict[str, Any], key: str) -> Any:
@@ -151,14 +162,15 @@ def _required(entry: dict[str, Any], key: str) -> Any:
     return entry[key]
 
 
-def _whole(what: str, value: Any) -> int:
-    """Return a whole number from 1 on, below 2**63, or raise."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 2**63:
-        raise ArgumentError(f"{what} must be a whole number from 1 on, not {_shown(value)}")
+def whole(what: str, value: Any, least: int = 1) -> int:
+    """Return a whole number from `least` on, below 2**63, or raise."""
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 2**63:
+        raise ArgumentError(f"{what} must be a whole number from {least} on, not {shown(value)}")
     return value
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return a value as messages show it, short whatever it is."""
     try:
         text = repr(value)
     except ValueError:  # an integer of more digits than Python prints
@@ -180,5 +192,5 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(built) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"an object has the key {_shown(twice)} twice")
+        raise ValueError(f"an object has the key {shown(twice)} twice")
     return built

@@ -14,10 +14,10 @@ before it (see `Network`).
 
 import math
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from typing import Any
 
-from ..errors import ArgumentError, FormatError
+from ..errors import ArgumentError, ConfigError, FormatError
 from . import zoo
 from .conv import Conv2D
 from .layers import Concat, Dropout, Flatten, Layer, Linear, ReLU
@@ -111,15 +111,19 @@ def from_definition(definition: Any) -> Network:
     return network
 
 
-def to_metadata(network: Network) -> str | dict[str, Any]:
-    """Return what a file says of its network: a name of the zoo if that suffices.
+def find_in_zoo(network: Network) -> Network | None:
+    """Return the network of the zoo that this one is, but for its name and rates of dropout."""
+    for build in zoo.ZOO.values():
+        known = build()
+        if replace(network, name=known.name).with_dropout({}) == known.with_dropout({}):
+            return known
+    return None
 
-    It does if the network differs by nothing but the rates of dropout, which is for training.
-    """
-    for name in zoo.ZOO:
-        if network.with_dropout({}) == zoo.build(name).with_dropout({}):
-            return name
-    return to_definition(network)
+
+def to_metadata(network: Network) -> str | dict[str, Any]:
+    """Return what a file says of its network: a name if `find_in_zoo` has one, or a definition."""
+    known = find_in_zoo(network)
+    return to_definition(network) if known is None else known.name
 
 
 def from_metadata(value: Any) -> Network:
@@ -132,9 +136,11 @@ def from_metadata(value: Any) -> Network:
     FormatError
         If it isn't a name or a definition.
     """
-    if isinstance(value, str):
-        return zoo.build(value)
-    return from_definition(value)
+    if not isinstance(value, str):
+        return from_definition(value)
+    if value not in zoo.ZOO:
+        raise ConfigError(f"network {_shown(value)}: choose from {', '.join(sorted(zoo.ZOO))}")
+    return zoo.build(value)
 
 
 def _read_layer(entry: Any) -> tuple[type[Layer], dict[str, Any], list[str] | None]:

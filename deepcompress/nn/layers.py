@@ -245,9 +245,9 @@ class Concat(Layer):
     several: ClassVar[bool] = True
 
     def output_shape(self, shape: Any) -> Shape:
+        expected = ", ".join(["channels", *map(str, shape[0][1:])])
         for one in shape:
-            fits = one and one[1:] == shape[0][1:]
-            self._require(fits, one, f"(channels, *{shape[0][1:]}) as the first has them")
+            self._require(one[1:] == shape[0][1:], one, f"({expected}) like the first")
         return (sum(one[0] for one in shape), *shape[0][1:])
 
     def forward(

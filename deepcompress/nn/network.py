@@ -267,11 +267,11 @@ class Network:
             kept = [value for name, value in values.items() if name not in step.done]
             for name in step.done:
                 del values[name]
-            # Of what is kept, some may be a view of the same memory, as the input of images is.
-            overwrite = not step.layer.several and taken.flags.writeable and bool(step.done)
-            overwrite = overwrite and not any(np.may_share_memory(taken, y) for y in (x, *kept))
+            # Some of what is kept may be a view of the same memory, as may the inputs.
+            overwrite = not step.layer.several and not any(
+                np.may_share_memory(taken, one) for one in (x, *kept)
+            )
             values[step.layer.name] = step.layer.infer(params, taken, overwrite)
-            del taken, kept
         return np.moveaxis(values[self.layers[-1].name], -1, 0)
 
     def check_inputs(self, x: Array) -> None:

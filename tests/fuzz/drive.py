@@ -9,7 +9,7 @@ import atheris
 
 sys.path[0] = str(Path(__file__).parents[1])  # in place of this folder
 
-TARGETS = ("container", "net", "layers", "idx", "npz", "records")
+TARGETS = ("container", "net", "layers", "definition", "idx", "npz", "records")
 
 
 def main() -> None:

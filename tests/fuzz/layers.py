@@ -1,8 +1,10 @@
-"""Lists of layers: JSON beside a ``.net`` file."""
+"""Lists of layers: JSON beside a ``.net`` file, and the networks that they describe."""
 
 import json
 
+from deepcompress.formats.caffe import parse_network
 from deepcompress.formats.layers import parse_layers
+from deepcompress.nn.definition import from_metadata, to_metadata
 
 from .limits import limited, outcome, require
 
@@ -10,6 +12,11 @@ from .limits import limited, outcome, require
 def test_one_input(data: bytes) -> None:
     with limited("reading"):
         layers, _ = outcome(lambda: parse_layers(data))
+        network, _ = outcome(lambda: parse_network(data))
+    if network is not None:
+        require(
+            from_metadata(to_metadata(network)) == network, "a network isn't what its file says"
+        )
     if layers is None:
         return
     entries = []

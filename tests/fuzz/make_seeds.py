@@ -20,6 +20,12 @@ from fuzz.net import CONVOLUTION, PRODUCTS
 import deepcompress as dc
 from deepcompress.container import BITMASK, DENSE, DTYPES, RELATIVE, Coding
 from deepcompress.formats import net
+from deepcompress.nn.conv import Conv2D
+from deepcompress.nn.definition import to_definition
+from deepcompress.nn.layers import Concat, Dropout, Flatten, Linear, ReLU
+from deepcompress.nn.network import Network
+from deepcompress.nn.norm import BatchNorm, LocalResponseNorm, Scale
+from deepcompress.nn.pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
 from deepcompress.npz import npz_bytes
 from deepcompress.tensors import FIXED_WIDTH, HUFFMAN, RANS
 
@@ -65,12 +71,46 @@ def nets() -> dict[str, bytes]:
 def lists_of_layers() -> dict[str, bytes]:
     convolution = {"name": "c", "type": "Convolution", "in_channels": 4, "out_channels": 8}
     product = {"name": "p", "type": "InnerProduct", "in_channels": 4, "out_channels": 8}
+    data, input_shape = ["data"], [4, 9, 9]
+    graph = [
+        {"name": "data", "type": "Input", "shape": input_shape},
+        convolution | {"kernel": 3, "inputs": data, "pad": 1, "stride": 2, "group": 2},
+        {"name": "r", "type": "ReLU", "inputs": ["c"], "output": "c"},
+        {"name": "m", "type": "Pooling", "pool": "MAX", "kernel": 2, "inputs": ["c"]},
+        {"name": "a", "type": "Pooling", "pool": "AVE", "kernel": 2, "inputs": ["c"]},
+        {"name": "j", "type": "Concat", "inputs": ["m", "a", "a"]},
+        {"name": "n", "type": "LRN", "local_size": 3, "alpha": 0.5, "inputs": ["j"]},
+        {"name": "g", "type": "Pooling", "pool": "AVE", "global": True, "inputs": ["n"]},
+        {"name": "d", "type": "Dropout", "dropout_ratio": 0.25, "inputs": ["g"]},
+        product | {"in_channels": 24, "inputs": ["d"]},
+        {"name": "s", "type": "Softmax", "inputs": ["p"]},
+    ]
     relu = {"name": "r", "type": "ReLU", "of": [1.5, None, {"é": True}]}
     return {
         "layers": json.dumps([convolution | {"kernel": 3, "group": 2}, relu, product]).encode(),
+        "network": json.dumps(graph).encode(),
         "large": json.dumps([product | {"in_channels": 2**32, "out_channels": 2**31 - 1}]).encode(),
         "utf-16": json.dumps([product]).encode("utf-16"),
     }
+
+
+def definitions() -> dict[str, bytes]:
+    layers = (
+        Conv2D("c", 2, 4, 3, stride=2, padding=1, groups=2),
+        BatchNorm("b", 4, epsilon=0.25),
+        MaxPool2D("m", 2, 1, round_up=True),
+        LocalResponseNorm("l", 3, alpha=0.5),
+        Concat("j"),
+        Flatten("f"),
+        Linear("p", 128, 3),
+        ReLU("r"),
+        Dropout("d", 0.25),
+    )
+    network = Network("net", layers, (2, 9, 9), {"l": ["m"], "j": ["m", "l"]})
+    averaged = (Scale("s", 2), AvgPool2D("a", 3, 2, 1), GlobalAvgPool2D("g"))
+    networks = {"branches": network, "averages": Network("é", averaged, (2, 9, 9))}
+    files = {name: json.dumps(to_definition(one)).encode() for name, one in networks.items()}
+    return files | {"name": b'"squeezenet"'}
 
 
 def idx_files() -> dict[str, bytes]:
@@ -93,6 +133,7 @@ if __name__ == "__main__":
         "container": containers(),
         "net": nets(),
         "layers": lists_of_layers(),
+        "definition": definitions(),
         "idx": idx_files(),
         "npz": npz_files(),
         "records": record_files(),

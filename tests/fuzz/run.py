@@ -31,6 +31,7 @@ PYTHON_TARGETS = {
     "container": 700,
     "net": 1200,
     "layers": 1200,
+    "definition": 1200,
     "idx": 600,
     "npz": 1200,
     "records": 1200,
