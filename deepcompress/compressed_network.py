@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import crossover
+from . import crossover, native
 from .compressed import CompressedTensor
 from .errors import ArgumentError, FormatError
 from .modelfile import ModelFile, Tensor, open_file
+from .nn.conv import Conv2D
 from .nn.definition import from_metadata
 from .nn.inference import Inference
 from .nn.network import Network
@@ -296,7 +297,7 @@ def _held(network: Network, name: str, tensor: Tensor, dense: str, max_bytes: in
     """Return a weight in the form in which it is to run."""
     if not isinstance(tensor, CompressedTensor) or dense == "never":
         return tensor
-    if dense == "auto" and crossover.is_packed_faster(tensor):
+    if dense == "auto" and not _runs_dense(network, name, tensor):
         return tensor
     size_bytes = 4 * tensor.size
     if max_bytes is not None and size_bytes > max_bytes:
@@ -306,6 +307,19 @@ def _held(network: Network, name: str, tensor: Tensor, dense: str, max_bytes: in
             f"tensor {name!r} takes {size_bytes:,} bytes, max_bytes is {max_bytes:,}"
         )
     return tensor.to_dense()
+
+
+def _runs_dense(network: Network, name: str, tensor: CompressedTensor) -> bool:
+    """Tell whether one input at a time is run faster by the weight as a dense array."""
+    layer_name = name.removesuffix(".weight")
+    layer = next(layer for layer in network.layers if layer.name == layer_name)
+    survivors = int(np.count_nonzero(tensor.labels()))
+    here = native.info()["isa"], native.threads()
+    if isinstance(layer, Conv2D):
+        pixels = math.prod(network.shapes[layer_name][1:])
+        group = tensor.rows // layer.groups, tensor.cols, survivors // layer.groups
+        return crossover.convolution_runs_dense(*group, pixels, *here)
+    return crossover.runs_dense(tensor.rows, tensor.cols, survivors, 1, *here)
 
 
 def _describe(value: Tensor) -> tuple[bool, float, int]:

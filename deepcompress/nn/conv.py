@@ -72,14 +72,15 @@ class Conv2D(Layer):
         y += params[f"{self.name}.bias"][:, None]
         return y.reshape(*shape, -1), (patches, x.shape)
 
-    def infer(self, params: Params, x: Array, overwrite: bool = False) -> Array:
-        weight = params[f"{self.name}.weight"]
+    def infer(self, params: Params, x: Array, overwrite: bool = False, relu: bool = False) -> Array:
+        weight, bias = (params[name] for name in self.param_shapes())
         self.output_shape(x.shape[:3])
-        if not hasattr(weight, "convolve"):
-            return super().infer(params, x, overwrite)
-        options = {"stride": self.stride, "padding": self.padding, "groups": self.groups}
-        y: Array = weight.convolve(x, bias=params[f"{self.name}.bias"], **options)
-        return y
+        if hasattr(weight, "convolve"):
+            options = {"stride": self.stride, "padding": self.padding, "groups": self.groups}
+            y: Array = weight.convolve(x, bias=bias, relu=relu, **options)
+            return y
+        y = super().infer(params, x)
+        return np.maximum(y, 0, out=y) if relu else y
 
     def backward(
         self, params: Params, cache: Any, dy: Array, need_dx: bool = True

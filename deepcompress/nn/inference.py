@@ -8,6 +8,7 @@ weights is read once for all images. A ReLU right behind a layer with weights is
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -109,7 +110,14 @@ def _run(stages: Sequence[Stage], params: Params, x: Array, source: str = INPUT)
         # Of what is kept, some may be a view of the same memory.
         overwrite = bool(step.done) and not step.layer.several and taken is not x
         overwrite = overwrite and not any(np.may_share_memory(taken, one) for one in (x, *kept))
-        y = step.layer.infer(params, taken, overwrite)
-        values[stage.name] = np.maximum(y, 0, out=y) if stage.relu else y
-        del taken, kept, y
+        values[stage.name] = _output(stage, params, taken, overwrite)
+        del taken, kept
     return values[stages[-1].name] if stages else x
+
+
+def _output(stage: Stage, params: Params, x: Any, overwrite: bool) -> Array:
+    layer = stage.step.layer
+    if isinstance(layer, Conv2D):
+        return layer.infer(params, x, relu=stage.relu)
+    y = layer.infer(params, x, overwrite)
+    return np.maximum(y, 0, out=y) if stage.relu else y
