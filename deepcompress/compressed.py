@@ -304,13 +304,17 @@ class CompressedTensor:
 
     def _lay_out(self) -> Layout | None:
         built = layout_choice.build(self, masks=native_products.prefers_masks())
-        streams = self.labels(), self.gaps(), self.gap_bits
         object.__setattr__(self, "_layout", built)
         object.__setattr__(self, "_is_laid_out", True)
-        if built and parts.has_needed_fillers_only(*streams):
+        if built and self._has_needed_fillers_only():
             for name in _STREAMS:
                 object.__delattr__(self, name)  # from here on, __getattr__ makes them
         return built
+
+    def _has_needed_fillers_only(self) -> bool:
+        if native.active():
+            return native_products.has_needed_fillers_only(self)
+        return parts.has_needed_fillers_only(self.labels(), self.gaps(), self.gap_bits)
 
     if not TYPE_CHECKING:
 
