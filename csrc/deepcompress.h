@@ -153,6 +153,9 @@ struct dc_tensor {
  * DC_BAD_LABEL, then DC_BAD_POSITION: *at is the first such entry. */
 enum dc_status dc_validate(const struct dc_tensor *w, size_t *at);
 
+/* validate: 1 if the stream has fillers only where gaps need them, as relindex puts them. */
+int dc_has_needed_fillers_only(const struct dc_tensor *w);
+
 /* Instruction sets that a product may use, in ascending order; the caller holds the
  * choice. */
 enum dc_isa {
@@ -183,13 +186,22 @@ struct dc_layout {
     uint8_t label_bits;     /* lanes: 1 to 8; masks: 8 */
 };
 
-/* layout: how many entries each row has in lanes of each width of gaps: counts[b * rows + r]
- * for 1 <= b <= 8, fillers included; for b = 0 how many weights survive. */
-void dc_layout_counts(const struct dc_tensor *w, uint32_t *counts);
+/* Where a row begins in the stream: at which entry, at the latest its first survivor's, and at
+ * which column of the row, below 0, the entry before that is. */
+struct dc_row {
+    uint64_t entry;
+    int64_t before;
+};
 
-/* layout: fills `data`, zeroed by the caller. `places` is the inverse of `order`. */
+/* layout: how many entries each row has in lanes of each width of gaps: counts[b * rows + r]
+ * for 1 <= b <= 8, fillers included; for b = 0 how many weights survive. And where each of
+ * the rows begins. */
+void dc_layout_counts(const struct dc_tensor *w, uint32_t *counts, struct dc_row *begins);
+
+/* layout: fills `data`, zeroed by the caller, of the groups from `first` to before `last`. */
 void dc_layout_lanes(const struct dc_tensor *w, unsigned gap_bits, unsigned label_bits,
-                     const uint32_t *places, const uint64_t *starts, uint8_t *data);
+                     const struct dc_row *begins, const uint32_t *order, const uint64_t *starts,
+                     size_t first, size_t last, uint8_t *data);
 void dc_layout_masks(const struct dc_tensor *w, const uint64_t *starts, uint8_t *data);
 
 /* spmv: 1 if none of the elements is infinite or NaN, which the products below take for
@@ -231,6 +243,11 @@ enum dc_status dc_spmv_shared(enum dc_isa isa, const struct dc_layout *w, const 
 enum dc_status dc_spmm_shared(enum dc_isa isa, const struct dc_layout *w, const float *x,
                               size_t ldx, float *y, size_t ldy, size_t n, size_t shares,
                               void *scratch);
+
+/* threads: dc_layout_lanes of all groups in `shares` >= 1 shares. */
+void dc_layout_lanes_shared(const struct dc_tensor *w, unsigned gap_bits, unsigned label_bits,
+                            const struct dc_row *begins, const uint32_t *order,
+                            const uint64_t *starts, uint8_t *data, size_t shares);
 
 /* spmv: the same products without a layout, for tensors that would grow by it. */
 void dc_spmv_flat(const struct dc_tensor *w, const float *x, float *y);

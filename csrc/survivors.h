@@ -18,6 +18,21 @@ static inline struct dc_survivors dc_survivors_of(const struct dc_tensor *w)
     return (struct dc_survivors){.w = w, .col = -1};
 }
 
+/* Those from an entry on, when the entry before it is `col` columns from the start of `row`. */
+static inline struct dc_survivors dc_survivors_from(const struct dc_tensor *w, size_t entry,
+                                                    int64_t row, int64_t col)
+{
+    struct dc_survivors s = {.w = w, .next = entry, .end = entry, .row = row, .col = col};
+    const size_t entries = (size_t)w->entries, first = entry - entry % 8;
+    if (first != entry) { /* in the midst of a block */
+        s.gaps = dc_load_block(w->gaps, first, entries, w->gap_bits) >> entry % 8 * w->gap_bits;
+        s.labels =
+            dc_load_block(w->labels, first, entries, w->label_bits) >> entry % 8 * w->label_bits;
+        s.end = dc_block_end(first, entries);
+    }
+    return s;
+}
+
 /* Moves on to the next survivor; 0 at the end. The place is followed as a column that
  * advances by gap + 1 and drops by `cols` at each row it passes, which saves a division
  * per entry. */

@@ -86,3 +86,20 @@ enum dc_status dc_spmm_shared(enum dc_isa isa, const struct dc_layout *w, const 
                 (char *)scratch + i * own);
     return DC_OK;
 }
+
+void dc_layout_lanes_shared(const struct dc_tensor *w, unsigned gap_bits, unsigned label_bits,
+                            const struct dc_row *begins, const uint32_t *order,
+                            const uint64_t *starts, uint8_t *data, size_t shares)
+{
+    const size_t groups = ((size_t)w->rows + DC_LANES - 1) / DC_LANES;
+    if (shares == 1) {
+        dc_layout_lanes(w, gap_bits, label_bits, begins, order, starts, 0, groups, data);
+        return;
+    }
+    /* Groups are in descending order of their length, and neighbours are nearly as long. */
+#ifdef _OPENMP
+#pragma omp parallel for num_threads((int)shares) schedule(static, 1)
+#endif
+    for (size_t group = 0; group < groups; group++)
+        dc_layout_lanes(w, gap_bits, label_bits, begins, order, starts, group, group + 1, data);
+}

@@ -2,7 +2,7 @@
 
 import math
 import threading
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -162,9 +162,12 @@ class CompressedTensor:
         for array in (labels_packed, gaps_packed):
             array.flags.writeable = False
         values = shape, codebook, label_bits, gap_bits, count, labels_packed, gaps_packed
-        own = None, threading.Lock(), False
-        for one, value in zip(fields(cls), (*values, *own), strict=True):
+        given = [one for one in fields(cls) if one.init]
+        for one, value in zip(given, values, strict=True):
             object.__setattr__(tensor, one.name, value)
+        for one in fields(cls)[len(given) :]:  # as __init__ does
+            made = one.default if one.default_factory is MISSING else one.default_factory()
+            object.__setattr__(tensor, one.name, made)
         return tensor
 
     @property
@@ -322,11 +325,15 @@ class CompressedTensor:
         return built
 
     def _hold(self, name: str, built: Layout | Blocks | None) -> None:
-        streams = self.labels(), self.gaps(), self.gap_bits
         object.__setattr__(self, name, built)
-        if built and _STREAMS[0] in vars(self) and parts.has_needed_fillers_only(*streams):
+        if built and _STREAMS[0] in vars(self) and self._has_needed_fillers_only():
             for stream in _STREAMS:
                 object.__delattr__(self, stream)  # from here on, __getattr__ makes them
+
+    def _has_needed_fillers_only(self) -> bool:
+        if native.active():
+            return native_products.has_needed_fillers_only(self)
+        return parts.has_needed_fillers_only(self.labels(), self.gaps(), self.gap_bits)
 
     if not TYPE_CHECKING:
 

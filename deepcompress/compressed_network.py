@@ -260,8 +260,9 @@ def _definition(metadata: Mapping[str, Any]) -> tuple[Network, Preprocessing | N
 
 def _check_names(network: Network, file: ModelFile) -> None:
     """Raise unless the file has the network's tensors, by its header alone."""
+    names = set(file)  # as `name in file` would decode the tensor
     for name, shape in network.param_shapes.items():
-        if name not in file:
+        if name not in names:
             raise ArgumentError(f"tensor {name!r} of network {network.name!r} is missing")
         if file.shape(name) != shape:
             raise ArgumentError(

@@ -92,7 +92,11 @@ def label_width(centroids: int) -> int:
 
 
 def arrange(
-    w: "CompressedTensor", gap_bits: int, counts: npt.NDArray[np.uint32], limit: int | None = None
+    w: "CompressedTensor",
+    gap_bits: int,
+    counts: npt.NDArray[np.uint32],
+    limit: int | None = None,
+    begins: UInt8Array | None = None,
 ) -> Layout | None:
     """Build the layout of the given kind.
 
@@ -105,6 +109,8 @@ def arrange(
         The row for that width from `row_counts`.
     limit : int, optional
         Return None if `data` would take more bytes.
+    begins : ndarray of uint8, optional
+        From `native_products.layout_counts`, if it has been called.
     """
     if gap_bits == MASKS:
         label_bits, order = 8, np.zeros(0, np.uint32)
@@ -123,7 +129,8 @@ def arrange(
     data = np.zeros(int(starts[-1]) + SLACK, np.uint8)
     layout = Layout(w.rows, w.cols, gap_bits, label_bits, data, starts, order)
     if native.active():
-        native_products.fill_layout(w, layout)
+        begins = native_products.layout_counts(w)[1] if begins is None else begins
+        native_products.fill_layout(w, layout, begins)
     elif gap_bits == MASKS:
         _fill_masks(w, layout)
     else:

@@ -34,9 +34,9 @@ def build(w: "CompressedTensor", *, masks: bool) -> Layout | None:
     limit = 2 * (w.labels_packed.nbytes + w.gaps_packed.nbytes) + 4096
     if max(w.rows, w.cols) >= 2**31 or 4 * w.rows > limit:
         return None
-    counts = native_products.layout_counts(w) if native.active() else row_counts(w)
+    counts, begins = native_products.layout_counts(w) if native.active() else (row_counts(w), None)
     gap_bits = choose(counts, w.cols, len(w.codebook), masks=masks)
-    layout = arrange(w, gap_bits, counts[gap_bits], limit)
+    layout = arrange(w, gap_bits, counts[gap_bits], limit, begins)
     return None if layout is None or layout.nbytes > limit else layout
 
 

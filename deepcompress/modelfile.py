@@ -6,13 +6,14 @@ import operator
 import os
 import stat
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from . import decoding
+from . import decoding, native
 from .compressed import CompressedTensor
 from .container import RAW, Coding
 from .container_header import TensorEntry
@@ -26,6 +27,7 @@ NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 # Without max_bytes: a small file can't take much memory, and a large one what it may need.
 LEAST_LIMIT = 1 << 30
 LIMIT_PER_BYTE = 1 << 18
+THREAD_BYTES = 1 << 15  # of a tensor in the file; less is decoded sooner than a thread starts
 
 
 class ModelFile(Mapping[str, Tensor]):
@@ -64,20 +66,42 @@ class ModelFile(Mapping[str, Tensor]):
         self.metadata = self._open_reader.metadata
 
     def __getitem__(self, name: str) -> Tensor:
-        entry = self._reader.entries[name]
-        with self._named(entry):
-            if entry.encoding == RAW:
-                self._check_memory(entry, raw_bytes(entry, math.prod(entry.shape)))
-                return self._reader.raw(entry).reshape(entry.shape)
-            head = self._reader.shared_head(entry)
-            self._check_memory(entry, decoding_bytes(head, entry.shape))
-            return decoding.decode(self._reader.shared(entry, head))
+        return self._read(name)[0]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._reader.entries)
 
     def __len__(self) -> int:
         return len(self._reader.entries)
+
+    def read(self) -> dict[str, tuple[Tensor, Coding | None]]:
+        """Return all tensors, each with what `coding` says of it; several threads may decode them.
+
+        Raises
+        ------
+        FormatError, ArgumentError
+            As reading the tensors one by one; of several errors, that of the first tensor.
+        """
+        sizes = {name: entry.data_bytes for name, entry in self._reader.entries.items()}
+        large = sum(size >= THREAD_BYTES for size in sizes.values())
+        threads = min(native.threads(), large)
+        if threads < 2:
+            return {name: self._read(name) for name in sizes}
+        with ThreadPoolExecutor(threads) as pool:
+            # The largest first, so that no thread is left alone with one at the end.
+            order = sorted(sizes, key=lambda name: -sizes[name])
+            started = {name: pool.submit(self._read, name) for name in order}
+            return {name: started[name].result() for name in sizes}
+
+    def _read(self, name: str) -> tuple[Tensor, Coding | None]:
+        entry = self._reader.entries[name]
+        with self._named(entry):
+            if entry.encoding == RAW:
+                self._check_memory(entry, raw_bytes(entry, math.prod(entry.shape)))
+                return self._reader.raw(entry).reshape(entry.shape), None
+            head = self._reader.shared_head(entry)
+            self._check_memory(entry, decoding_bytes(head, entry.shape))
+            return decoding.decode(self._reader.shared(entry, head)), head.coding
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Return a tensor's shape, from the header alone."""

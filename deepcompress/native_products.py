@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .native import _bytes, _check, _choice, _ffi, _floats, _lib, threads
-from .tensors import Float32Array
+from .tensors import Float32Array, UInt8Array
 
 if TYPE_CHECKING:
     from .compressed import CompressedTensor
@@ -33,24 +33,31 @@ def validate(w: "CompressedTensor") -> None:
     _check(_lib().dc_validate(_tensor(w), at), at[0])
 
 
-def layout_counts(w: "CompressedTensor") -> npt.NDArray[np.uint32]:
-    """Call dc_layout_counts; return an array of shape (9, rows)."""
+def has_needed_fillers_only(w: "CompressedTensor") -> bool:
+    """Call dc_has_needed_fillers_only."""
+    return bool(_lib().dc_has_needed_fillers_only(_tensor(w)))
+
+
+def layout_counts(w: "CompressedTensor") -> tuple[npt.NDArray[np.uint32], UInt8Array]:
+    """Call dc_layout_counts; return an array of shape (9, rows), and for `fill_layout` bytes."""
     counts = np.empty((9, w.rows), np.uint32)
-    _lib().dc_layout_counts(_tensor(w), _ffi().from_buffer("uint32_t[]", counts))
-    return counts
+    begins = np.empty(w.rows * _ffi().sizeof("struct dc_row"), np.uint8)
+    arguments = _ffi().from_buffer("uint32_t[]", counts), _ffi().from_buffer(begins)
+    _lib().dc_layout_counts(_tensor(w), arguments[0], _ffi().cast("struct dc_row *", arguments[1]))
+    return counts, begins
 
 
-def fill_layout(w: "CompressedTensor", layout: "Layout") -> None:
-    """Call dc_layout_lanes or dc_layout_masks; write to the data of `layout`."""
+def fill_layout(w: "CompressedTensor", layout: "Layout", begins: UInt8Array) -> None:
+    """Call dc_layout_lanes_shared or dc_layout_masks; write to the data of `layout`."""
     starts, data = _ffi().from_buffer("uint64_t[]", layout.starts), _bytes(layout.data)
     if not layout.gap_bits:
         _lib().dc_layout_masks(_tensor(w), starts, data)
         return
-    places = np.empty(layout.rows, np.uint32)
-    places[layout.order] = np.arange(layout.rows, dtype=np.uint32)
     widths = layout.gap_bits, layout.label_bits
-    places_c = _ffi().from_buffer("uint32_t[]", places)
-    _lib().dc_layout_lanes(_tensor(w), *widths, places_c, starts, data)
+    rows = _ffi().cast("struct dc_row *", _ffi().from_buffer(begins))
+    order = _ffi().from_buffer("uint32_t[]", layout.order)
+    shares = min(threads(), layout.parts) if layout.data.nbytes >= BYTES_PER_THREAD else 1
+    _lib().dc_layout_lanes_shared(_tensor(w), *widths, rows, order, starts, data, max(shares, 1))
 
 
 def all_finite(x: Float32Array) -> bool:

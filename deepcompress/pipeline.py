@@ -169,9 +169,9 @@ def from_bytes(data: bytes, what: str = "file", *, max_bytes: int | None = None)
 
 
 def _model(file: ModelFile) -> CompressedModel:
-    tensors = dict(file.items())
-    codings = {name: file.coding(name) for name in file}
-    storage: dict[str, Coding | Choice] = {name: how for name, how in codings.items() if how}
+    read = file.read()
+    tensors = {name: tensor for name, (tensor, _) in read.items()}
+    storage: dict[str, Coding | Choice] = {name: how for name, (_, how) in read.items() if how}
     return CompressedModel(tensors, file.metadata, storage)
 
 

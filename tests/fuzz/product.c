@@ -97,13 +97,10 @@ static struct laid_out lay_out(const struct dc_tensor *w, unsigned gap_bits)
     it.order = exact(it.order_bytes);
     it.starts = exact(it.starts_bytes);
     uint32_t *counts = exact(9 * rows * sizeof *counts), *mine = counts + gap_bits * rows;
-    uint32_t *places = exact(rows * sizeof *places);
-    dc_layout_counts(w, counts);
-    if (gap_bits) {
+    struct dc_row *begins = exact(rows * sizeof *begins);
+    dc_layout_counts(w, counts, begins);
+    if (gap_bits)
         sort_rows(mine, rows, it.order);
-        for (size_t i = 0; i < rows; i++)
-            places[it.order[i]] = (uint32_t)i;
-    }
     it.starts[0] = gap_bits ? 0 : 8 * rows * masks;
     for (size_t p = 0; p < it.parts; p++)
         it.starts[p + 1] = it.starts[p] + (gap_bits ? (mine[it.order[16 * p]] + 3) / 4 * 8 *
@@ -113,7 +110,7 @@ static struct laid_out lay_out(const struct dc_tensor *w, unsigned gap_bits)
     it.data = exact(it.data_bytes);
     memset(it.data, 0, it.data_bytes);
     if (gap_bits)
-        dc_layout_lanes(w, gap_bits, label_bits, places, it.starts, it.data);
+        dc_layout_lanes(w, gap_bits, label_bits, begins, it.order, it.starts, 0, it.parts, it.data);
     else
         dc_layout_masks(w, it.starts, it.data);
     for (size_t i = it.data_bytes - 64; i < it.data_bytes; i++)
@@ -122,7 +119,7 @@ static struct laid_out lay_out(const struct dc_tensor *w, unsigned gap_bits)
                                    w->centroids, (uint8_t)gap_bits,
                                    (uint8_t)(gap_bits ? label_bits : 8)};
     release(counts, 9 * rows * sizeof *counts);
-    release(places, rows * sizeof *places);
+    release(begins, rows * sizeof *begins);
     return it;
 }
 
