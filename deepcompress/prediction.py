@@ -52,7 +52,10 @@ def predict(
     if top < 1:
         raise ArgumentError(f"top must be a whole number from 1 on, not {top}")
     network = CompressedNetwork.load(file)
-    classes = network.network.output_shape[0]
+    shape = network.network.output_shape
+    if len(shape) != 1:
+        raise ArgumentError(f"{file}: its network gives {shape}, no single row of classes")
+    (classes,) = shape
     names = None if labels is None else read_labels(labels, classes)
     logits = network.predict_images(images, batch_size)
     for image, of_image in zip(images, logits, strict=True):
