@@ -56,7 +56,8 @@ class Inference:
     def run(self, params: Params, x: Array) -> Array:
         """Return the outputs (B, ...) of inputs (B, ...); see `Network.infer`."""
         head, tail = self._stages[: self._split], self._stages[self._split :]
-        with single_threaded_blas():
+        # What overflows is infinite, and shows in the outputs.
+        with single_threaded_blas(), np.errstate(over="ignore", invalid="ignore"):
             y = self._in_pieces(head, params, x) if head else self._network.columns(x)
             if tail:
                 y = _run(tail, params, y, head[-1].name if head else INPUT)
