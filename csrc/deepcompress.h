@@ -110,7 +110,7 @@ enum dc_status dc_validate(const struct dc_tensor *w, size_t *at);
  * choice. */
 enum dc_isa {
     DC_SCALAR = 0,
-    DC_AVX2,   /* with FMA */
+    DC_AVX2,   /* with FMA and BMI */
     DC_AVX512, /* F, BW, VL, VBMI and VBMI2 */
     DC_ISA_COUNT
 };
