@@ -74,10 +74,15 @@ class Layer(ABC):
             Given only in training: the source of dropout's noise.
         """
 
-    def infer(self, params: Params, x: Array) -> Array:
-        """Return the output alone, with no more memory than that takes.
+    def infer(self, params: Params, x: Array, overwrite: bool = False) -> Array:
+        """Return the output alone, as `forward` does without `rng`, for less time and memory.
 
-        Up to the rounding of sums it is that of `forward` without `rng`.
+        Parameters
+        ----------
+        params, x
+            As for `forward`.
+        overwrite : bool
+            Whether the layer may use the memory of `x`, which nobody needs afterwards.
         """
         return self.forward(params, x)[0]
 
