@@ -37,7 +37,9 @@ int dc_isa_available(enum dc_isa isa)
 #if DC_X86
     /* True only if the operating system saves the registers as well: the runtimes of gcc
      * (since 6) and clang read XCR0 for it. */
-    case DC_AVX2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    case DC_AVX2:
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+               __builtin_cpu_supports("bmi");
     case DC_AVX512:
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") &&

@@ -2,8 +2,8 @@
  *
  * Rows of W are unpacked into the caller's scratch memory, an entry to a dword: its column above,
  * its label in the low byte. They are then gone through tile by tile: the rows of X that belong
- * to a tile are copied side by side, aligned, so that they stay in the first cache while each row
- * of W takes what it needs of them, and none of the loads crosses two of its lines. */
+ * to a tile are copied side by side, aligned, so that they stay near while each row of W takes
+ * what it needs of them, and no load touches two lines of the cache. */
 #include <string.h>
 
 #include "layout.h"
@@ -15,12 +15,14 @@
 #define AVX2 __attribute__((target("avx2,fma")))
 #define AVX2_INLINE static inline __attribute__((always_inline, target("avx2,fma")))
 
-#define ROWS 1024              /* of W that are unpacked at once, */
-#define ENTRY_BYTES (4 << 20)  /* if they take no more than that, but at least those of a group */
-#define TILE_BYTES (24 << 10)  /* of X, of a first cache of 32 KiB or more */
+#define ROWS 1024             /* of W that are unpacked at once, */
+#define ENTRY_BYTES (4 << 20) /* if they take no more than that, but at least those of a group */
+#define TILE_BYTES (48 << 10) /* of X: with tiles that the first cache held as a whole, rows of W
+                                 would begin and end more often than is worth it */
+#define AHEAD 8               /* rows whose entries are fetched before their turn */
 #define VECTOR 8
-#define PANEL 12               /* vectors of columns at once, whose sums are in registers */
-#define END UINT32_MAX         /* after a row's last entry; above every entry */
+#define PANEL 12              /* vectors of columns at once, whose sums are in registers */
+#define END UINT32_MAX        /* after a row's last entry; above every entry */
 
 /* How scratch memory is used; each part is aligned to a line of the cache. */
 struct rows {
@@ -54,7 +56,7 @@ size_t dc_spmm_scratch_avx2(const struct dc_layout *w)
     const struct rows r = rows_of(w);
     const size_t row = r.stride * sizeof *r.entries + PANEL * VECTOR * sizeof(float) +
                        sizeof *r.next + sizeof *r.place;
-    return TILE_BYTES + r.most * row + 64;
+    return TILE_BYTES + r.most * row + AHEAD * sizeof *r.next + 64;
 }
 
 static struct rows place_rows(const struct dc_layout *w, void *scratch)
@@ -64,7 +66,7 @@ static struct rows place_rows(const struct dc_layout *w, void *scratch)
     r.sums = r.tile + TILE_BYTES / sizeof *r.tile;
     r.entries = (uint32_t *)(r.sums + r.most * PANEL * VECTOR);
     r.next = r.entries + r.most * r.stride;
-    r.place = r.next + r.most;
+    r.place = r.next + r.most + AHEAD;
     return r;
 }
 
@@ -170,6 +172,10 @@ AVX2_INLINE void tile_product(const float *codebook, const struct rows *rows, ui
     float *sums = rows->sums;
     for (size_t i = 0; i < rows->count; i++, sums += stride) {
         const uint32_t *begin = rows->entries + i * rows->stride, *entry = begin + rows->next[i];
+        /* No row's entries follow those of the one before it. The last ones are of no row, or of
+         * no use. */
+        _mm_prefetch((const char *)(begin + AHEAD * rows->stride + rows->next[i + AHEAD]),
+                     _MM_HINT_T0);
         __m256 sum[PANEL];
 #pragma GCC unroll 12
         for (unsigned k = 0; k < vectors; k++)
@@ -217,7 +223,7 @@ static void panel_product(const struct dc_layout *w, const struct rows *rows, co
     const unsigned vectors = (unsigned)((n + VECTOR - 1) / VECTOR);
     const size_t stride = VECTOR * vectors, cols = (size_t)w->cols;
     const size_t tile_rows = TILE_BYTES / (stride * sizeof(float));
-    memset(rows->next, 0, rows->count * sizeof *rows->next);
+    memset(rows->next, 0, (rows->count + AHEAD) * sizeof *rows->next);
     for (size_t first = 0; first == 0 || first < cols; first += tile_rows) {
         const size_t last = first + tile_rows < cols ? first + tile_rows : cols;
         for (size_t c = first; c < last; c++) {

@@ -1,8 +1,6 @@
 /* Products from a layout: the portable kernels.
  *
- * Lanes are taken in turn, four entries of each, so that the sums of 16 rows are under way
- * at a time and no addition waits for the one before it. A filler, and what pads a row,
- * has the weight 0 and thus adds nothing, as x is finite. */
+ * A filler, and what pads a row, has the weight 0 and thus adds nothing, as x is finite. */
 #include <string.h>
 
 #include "bitreader.h"
@@ -41,40 +39,39 @@ static inline size_t lanes_in_use(const struct dc_layout *w, size_t group)
 }
 
 /* In line, so that it is compiled for each pair of widths: shifts by a constant take a third
- * of the time, and half of the instructions are shifts and masks. */
+ * of the time, and half of the instructions are shifts and masks.
+ *
+ * Two lanes at a time, as their values begin at a byte, from one end of the group to the other:
+ * with the lanes in turn for each block, a fifth of the time went to keeping their places and
+ * sums in memory. Eight sums, so that no addition waits for the one before it. */
 ALWAYS_INLINE void lanes_product(const struct dc_layout *w, const float *x, float *y, size_t first,
                                  size_t last, unsigned gap_bits, unsigned label_bits)
 {
     const unsigned gap_mask = (1u << gap_bits) - 1, label_mask = (1u << label_bits) - 1;
-    const float *codebook = w->codebook;
+    const size_t block_bytes = dc_block_bytes(gap_bits, label_bits);
+    float codebook[256]; /* its own, so that the compiler knows that y isn't in it */
+    memcpy(codebook, w->codebook, w->centroids * sizeof *codebook);
     for (size_t g = first; g < last; g++) {
         const size_t lanes = lanes_in_use(w, g);
-        const float *at[DC_LANES];
-        float sums[DC_LANES] = {0.0f};
-        for (size_t l = 0; l < DC_LANES; l++)
-            at[l] = x;
-        const uint8_t *end = w->data + w->starts[g + 1];
-        for (const uint8_t *gaps = w->data + w->starts[g]; gaps < end;) {
-            const uint8_t *labels = gaps + 8 * gap_bits;
-            /* Of two lanes, as their values begin at a byte. */
-            for (size_t l = 0; l < lanes; l += 2) {
-                uint64_t gap = dc_load8(gaps + l / 2 * gap_bits);
-                uint64_t label = dc_load8(labels + l / 2 * label_bits);
-                for (unsigned i = 0; i < 2 * DC_STEPS; i += DC_STEPS) {
-                    const float *p = at[l + i / DC_STEPS];
-                    float sum = sums[l + i / DC_STEPS];
-                    for (unsigned k = i; k < i + DC_STEPS; k++) {
-                        p += gap >> k * gap_bits & gap_mask;
-                        sum += codebook[label >> k * label_bits & label_mask] * *p;
+        const uint8_t *begin = w->data + w->starts[g], *end = w->data + w->starts[g + 1];
+        for (size_t l = 0; l < lanes; l += 2) {
+            const float *at[2] = {x, x};
+            float sums[2][DC_STEPS] = {{0.0f}};
+            for (const uint8_t *gaps = begin; gaps < end; gaps += block_bytes) {
+                const uint64_t gap = dc_load8(gaps + l / 2 * gap_bits);
+                const uint64_t label = dc_load8(gaps + 8 * gap_bits + l / 2 * label_bits);
+                for (unsigned i = 0; i < 2; i++)
+                    for (unsigned k = 0; k < DC_STEPS; k++) {
+                        const unsigned value = i * DC_STEPS + k;
+                        at[i] += gap >> value * gap_bits & gap_mask;
+                        sums[i][k] +=
+                            codebook[label >> value * label_bits & label_mask] * *at[i];
                     }
-                    at[l + i / DC_STEPS] = p;
-                    sums[l + i / DC_STEPS] = sum;
-                }
             }
-            gaps = labels + 8 * label_bits;
+            for (size_t i = 0; i < 2 && l + i < lanes; i++)
+                y[w->order[g * DC_LANES + l + i]] =
+                    (sums[i][0] + sums[i][1]) + (sums[i][2] + sums[i][3]);
         }
-        for (size_t l = 0; l < lanes; l++)
-            y[w->order[g * DC_LANES + l]] = sums[l];
     }
 }
 

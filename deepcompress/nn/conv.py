@@ -11,6 +11,9 @@ from numpy.lib.stride_tricks import as_strided, sliding_window_view
 from ..errors import ArgumentError
 from .layers import Array, Layer, Params, Shape, times
 
+BAND_BYTES = 4 << 20  # that inference gathers at a time
+LONG_RUN = 128  # columns with which a product is as fast as it gets, or nearly
+
 
 @dataclass(frozen=True)
 class Conv2D(Layer):
@@ -58,7 +61,7 @@ class Conv2D(Layer):
     ) -> tuple[Array, Any]:
         weight = params[f"{self.name}.weight"]
         shape = self.output_shape(x.shape[:3])
-        patches = self._patches(x, shape)
+        patches = self._patches(self._padded(x, 0, x.shape[1] + 2 * self.padding), shape)
         y: Array = np.empty(
             (self.groups, self.outputs // self.groups, shape[1], patches.shape[3]), x.dtype
         )
@@ -73,14 +76,51 @@ class Conv2D(Layer):
         return y.reshape(*shape, -1), (patches, x.shape)
 
     def infer(self, params: Params, x: Array, overwrite: bool = False, relu: bool = False) -> Array:
-        weight, bias = (params[name] for name in self.param_shapes())
-        self.output_shape(x.shape[:3])
+        weight, bias = params[f"{self.name}.weight"], params[f"{self.name}.bias"]
+        shape, batch = self.output_shape(x.shape[:3]), x.shape[3]
         if hasattr(weight, "convolve"):
             options = {"stride": self.stride, "padding": self.padding, "groups": self.groups}
-            y: Array = weight.convolve(x, bias=bias, relu=relu, **options)
-            return y
-        y = super().infer(params, x)
+            convolved: Array = weight.convolve(x, bias=bias, relu=relu, **options)
+            return convolved
+        if not isinstance(weight, np.ndarray) or x.size == 0:
+            return self._rectified(super().infer(params, x), relu)
+        y = np.empty((self.outputs, shape[1], shape[2] * batch), x.dtype)
+        if self.kernel == self.stride == 1 and not self.padding:  # nothing to gather
+            kernels = weight.reshape(self.groups, self.outputs // self.groups, -1)
+            columns = x.reshape(self.groups, kernels.shape[2], -1)
+            np.matmul(kernels, columns, out=y.reshape(*kernels.shape[:2], -1))
+            y += bias[:, None, None]
+            return self._rectified(y, relu).reshape(*shape, batch)
+        step = self._band_height(x, shape)
+        for top in range(0, shape[1], step):
+            band = y[:, top : top + step]
+            self._infer_band(weight, x, top, band)
+            band += bias[:, None, None]
+            self._rectified(band, relu)
+        return y.reshape(*shape, batch)
+
+    def _rectified(self, y: Array, relu: bool) -> Array:
+        """Return the output, in its place what a ReLU makes of it if there is one."""
         return np.maximum(y, 0, out=y) if relu else y
+
+    def _band_height(self, x: Array, shape: Shape) -> int:
+        """Return how many rows of the output need no more than about BAND_BYTES at a time."""
+        row: int = x.shape[0] * self.kernel * shape[2] * x.shape[3] * x.itemsize
+        row *= self.stride if shape[2] * x.shape[3] >= LONG_RUN else self.kernel
+        return max(1, BAND_BYTES // max(row, 1))
+
+    def _infer_band(self, weight: Array, x: Array, top: int, y: Array) -> None:
+        """Write rows of the output, from `top` on, to `y` of shape (O, rows, OW*B)."""
+        first = top * self.stride
+        image = self._padded(x, first, first + (y.shape[1] - 1) * self.stride + self.kernel)
+        patches = self._patches(image, (self.outputs, y.shape[1], y.shape[2] // x.shape[3]))
+        grouped = y.reshape(self.groups, -1, *y.shape[1:])
+        if y.shape[2] >= LONG_RUN:
+            products = grouped.transpose(0, 2, 1, 3)
+            np.matmul(self._kernel_rows(weight)[:, None], patches, out=products)
+        else:
+            rows = weight.reshape(self.groups, grouped.shape[1], -1)
+            grouped[...] = np.matmul(rows, self._columns(patches)).reshape(grouped.shape)
 
     def backward(
         self, params: Params, cache: Any, dy: Array, need_dx: bool = True
@@ -99,19 +139,28 @@ class Conv2D(Layer):
             return None, grads
         return self._image_gradient(weight, np.ascontiguousarray(dy_rows), x_shape), grads
 
+    def _padded(self, x: Array, first: int, last: int) -> Array:
+        """Return rows of the padded image."""
+        channels, height, width, batch = x.shape
+        pad = self.padding
+        if not pad:
+            return x[:, first:last]
+        padded = np.zeros((channels, last - first, width + 2 * pad, batch), x.dtype)
+        top, bottom = max(first - pad, 0), min(last - pad, height)
+        if top < bottom:
+            padded[:, top + pad - first : bottom + pad - first, pad:-pad] = x[:, top:bottom]
+        return padded
+
     def _patches(self, x: Array, shape: Shape) -> Array:
         """Return the receptive fields, (groups, OH, kernel * C/groups * kernel, OW*B).
+
+        `x` is padded.
 
         Only the columns of a field are copied: for each row of the image, all its pieces of width
         `kernel`. The fields of an output row are `kernel` such rows, which lie one behind the
         other, so that the rest of im2col is a view with overlaps.
         """
-        channels, height, width, batch = x.shape
-        pad, size = self.padding, self.kernel
-        if pad:
-            padded = np.zeros((channels, height + 2 * pad, width + 2 * pad, batch), x.dtype)
-            padded[:, pad:-pad, pad:-pad] = x
-            x = padded
+        batch, size = x.shape[3], self.kernel
         pieces = sliding_window_view(x, size, axis=2)[:, :, :: self.stride]  # C, H, OW, B, kernel
         grouped = pieces.reshape(self.groups, -1, *pieces.shape[1:]).transpose(0, 2, 1, 5, 3, 4)
         rows = np.ascontiguousarray(grouped).reshape(self.groups, len(x[0]), -1, shape[2] * batch)
