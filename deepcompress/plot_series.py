@@ -161,8 +161,8 @@ def count_series(tensor: CompressedTensor) -> CountSeries:
 
 
 def shown_gaps(series: CountSeries) -> int:
-    """Return at how many gaps, from 0 on, a picture may end: 99 % of entries, at least 16."""
-    reached = np.cumsum(series.gaps)
+    """Return at how many gaps, from 0 on, a picture may end: 99 % of weights, at least 16."""
+    reached = np.cumsum(series.gaps - series.filler_gaps)
     end = int(np.searchsorted(reached, 0.99 * reached[-1])) + 1
     return min(max(end, LEAST_GAPS), len(series.gaps))
 

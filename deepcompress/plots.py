@@ -98,15 +98,15 @@ def draw_counts(series: Sequence[tuple[str, CountSeries]]) -> "Figure":
         weights = counts.gaps - counts.filler_gaps
         gaps = np.arange(len(counts.gaps))
         right.bar(gaps, weights, width=0.9, color=DARK, label="weights")
-        fillers = counts.filler_gaps.sum()
-        if fillers:
+        fillers, end = counts.filler_gaps.sum(), shown_gaps(counts)
+        if counts.filler_gaps[:end].any():
             above = {"bottom": weights, "label": "fillers"}
             right.bar(gaps, counts.filler_gaps, width=0.9, color=LIGHT, **above)
             right.legend(frameon=False)
         right.set_title(f"{_short(name)}: gaps, {fillers:,} of them before fillers", loc="left")
-        end = shown_gaps(counts)
-        beyond = 100 * (1 - counts.gaps[:end].sum() / max(counts.gaps.sum(), 1))
-        xlabel = "gap: zeros before the entry" + (f"; {beyond:.1f} % lie beyond" if beyond else "")
+        beyond = 100 * weights[end:].sum() / max(weights.sum(), 1)
+        more = f"; {beyond:.1f} % of weights beyond" if beyond else ""
+        xlabel = f"gap: zeros before the entry{more}"
         left.set(ylabel="count", xlabel="label", xlim=(0, len(counts.labels)))
         right.set(xlabel=xlabel, xlim=(-1, end))
     return figure

@@ -88,6 +88,9 @@ def test_rare_gaps_are_left_out_of_the_picture() -> None:
     series = plot_series.CountSeries(np.ones(2, np.int64), gaps, none)
     gaps[[0, 40, 255]] = [980, 12, 8]
     assert plot_series.shown_gaps(series) == 41
+    gaps[255], fillers = 900, np.zeros(256, np.int64)
+    fillers[255] = 892
+    assert plot_series.shown_gaps(plot_series.CountSeries(series.labels, gaps, fillers)) == 41
     gaps[:] = 0
     gaps[0] = 5
     assert plot_series.shown_gaps(series) == 16
