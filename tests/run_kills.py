@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 # Children are forked: without threads, which NumPy's library would start.
-os.environ["OPENBLAS_NUM_THREADS"] = "1"
+if __name__ == "__main__":
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 from deepcompress import cli, commands, experiment, native, recipes
 from deepcompress.recipes import Training
@@ -124,9 +125,8 @@ def main() -> int:
     print(text, end="")
     if arguments.json:
         arguments.json.write_text(text)
-    return int(
-        bool(counts["runs that ended otherwise"]) or not same["the same model by all backends"]
-    )
+    same_model = same["the same model by all backends"]
+    return int(counts["runs that ended otherwise"] > 0 or not same_model)
 
 
 if __name__ == "__main__":
