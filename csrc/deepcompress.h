@@ -50,6 +50,21 @@ const char *dc_compiler(void);
 void dc_pack(const uint8_t *values, size_t count, unsigned bits, uint8_t *packed);
 void dc_unpack(const uint8_t *packed, size_t count, unsigned bits, uint8_t *values);
 
+/* quantize: moves the centroids of `clusters` >= 1 clusters of n values in ascending order,
+ * cluster i being ordered[borders[i] .. borders[i + 1] - 1], to the means of their members,
+ * and gives each value to the nearest of them (the lower one of two), again and again;
+ * prefix[i] is the sum of the first i values. Returns after `limit` >= 1 such moves, or as
+ * soon as no value has changed its cluster or a cluster has become empty, how often it
+ * moved them. `centroids` are then where they are and `borders` those that they are the
+ * means of, clusters + 1 like `next`, which is scratch. No cluster is empty at the start. */
+size_t dc_lloyd(const double *ordered, const double *prefix, size_t n, size_t clusters,
+                size_t limit, int64_t *borders, int64_t *next, double *centroids);
+
+/* quantize: labels[i] is how many of the 2**depth - 1 bounds, in ascending order, lie below
+ * values[i]; depth is at most 8. No value is NaN. */
+void dc_assign(const float *values, size_t count, const double *bounds, unsigned depth,
+               uint8_t *labels);
+
 /* relindex: positions[i] = sum(gaps[0..i] + 1) - 1 for a tensor of `size` elements.
  * DC_BAD_POSITION: *at is the first entry that isn't below `size`, and the
  * positions before it are written. */

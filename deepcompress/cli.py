@@ -18,7 +18,17 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from . import __version__, commands, conversion, differences, prediction, recipes, verification
+from . import (
+    __version__,
+    commands,
+    conversion,
+    differences,
+    plots,
+    plotting,
+    prediction,
+    recipes,
+    verification,
+)
 from .atomic import canonical_json
 from .compressed_network import BATCH_SIZE
 from .container import CODERS
@@ -169,6 +179,17 @@ def _parser() -> argparse.ArgumentParser:
     diff = add(differences.diff, "compare two files, tensor by tensor")
     diff.add_argument("a", metavar="A", help="a .dcnn file")
     diff.add_argument("b", metavar="B", help="another one")
+
+    plot = add(plotting.plot, "draw a file's layers, labels, gaps and codebooks (with matplotlib)")
+    plot.add_argument("file", metavar="FILE", help="a .dcnn file")
+    plot.add_argument(
+        "-o", dest="out", metavar="DIR", required=True, help="folder for the pictures"
+    )
+    one = "whose labels, gaps and codebook to draw, may be repeated; default: the four largest"
+    plot.add_argument("--layer", action="append", metavar="NAME", help=one)
+    under = "a .dcnn or an npz file: draw its weights under the codebooks"
+    plot.add_argument("--against", metavar="ORIGINAL", help=under)
+    plot.add_argument("--format", choices=plots.FORMATS, default="png", help="default: png")
 
     add(commands.info, "show the versions and the backend in use")
     return parser

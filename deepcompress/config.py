@@ -6,7 +6,7 @@ from typing import Any
 
 from .container import CODERS, ENCODINGS
 from .errors import ConfigError
-from .quantize import INITS
+from .initial_centroids import INITS
 from .tensors import MAX_BITS
 
 METHODS = ("shared", "raw", "float16")

@@ -1,4 +1,4 @@
-"""The gateway to the C kernels: with `native_blocks` and `native_products`, all that knows cffi.
+"""The gateway to the C kernels: with the other `native_*`, all that knows cffi.
 
 ``DEEPCOMPRESS_BACKEND`` chooses who computes: ``reference`` (the NumPy twins),
 ``native`` (the C kernels, or an error if they aren't there) or ``auto``, the default:

@@ -21,14 +21,14 @@ Format notes
   enough, a cluster stays empty and is dropped at the end.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 
+from . import native, native_quantize
 from .bitpack import check_bits
 from .errors import ArgumentError, ConfigError
-from .tensors import BoolArray, SharedWeights, UInt8Array
+from .initial_centroids import INITS
+from .tensors import BoolArray, Int64Array, SharedWeights, UInt8Array
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -98,8 +98,7 @@ def share_weights(
     bits = check_bits(bits, "bits")
     if init not in INITS:
         raise ConfigError(f"unknown init {init!r}; the choices are {', '.join(INITS)}")
-    if max_iterations < 0:
-        raise ArgumentError(f"max_iterations must be >= 0, not {max_iterations!r}")
+    _check_iterations(max_iterations)
     with np.errstate(over="ignore"):  # an overflow shows as an infinity just below
         values = dense[mask].astype(np.float32)
     if not np.isfinite(values).all():
@@ -109,10 +108,11 @@ def share_weights(
             raise ArgumentError(f"init {init!r} needs rng, a numpy.random.Generator")
         rng = np.random.default_rng(0)  # never drawn from
 
-    distinct = np.unique(values)
     k = 2**bits - 1
-    if distinct.size > k:
-        ordered = np.sort(values).astype(np.float64)
+    ordered = np.sort(values).astype(np.float64)
+    if np.count_nonzero(ordered[1:] != ordered[:-1]) < k:
+        distinct = np.unique(values)
+    else:
         start = INITS[init](ordered, k, rng)
         distinct = np.unique(_lloyd(ordered, start, max_iterations).astype(np.float32))
     return SharedWeights(
@@ -120,6 +120,48 @@ def share_weights(
         labels=assign(values, distinct) + np.uint8(1),
         bits=bits,
     )
+
+
+def kmeans(
+    values: npt.ArrayLike, start: npt.ArrayLike, max_iterations: int = MAX_ITERATIONS
+) -> Float64Array:
+    """Return the centroids to which Lloyd's algorithm leads from given ones, ascending.
+
+    Parameters
+    ----------
+    values : array_like of shape (n,), real
+        Finite values in any order, at least one.
+    start : array_like of shape (k,), real
+        Finite centroids in any order, at least one.
+    max_iterations : int
+        As for `share_weights`.
+
+    Returns
+    -------
+    ndarray of at most k values, float64
+        Each has members (see `assign`); the module's notes tell of those that lose theirs.
+
+    Raises
+    ------
+    ArgumentError
+        If an argument is out of range.
+
+    Examples
+    --------
+    >>> kmeans([1, 2, 10, 11, 12], [0, 1])
+    array([ 1.5, 11. ])
+    """
+    ordered = np.sort(np.asarray(values, np.float64), axis=None)
+    centroids = np.asarray(start, np.float64)
+    if not (np.ndim(values) == np.ndim(start) == 1 and ordered.size and centroids.size):
+        raise ArgumentError(
+            "values and start must each have one axis and an element, not shapes "
+            f"{np.shape(values)} and {np.shape(start)}"
+        )
+    if not (np.isfinite(ordered).all() and np.isfinite(centroids).all()):
+        raise ArgumentError("values and start must be finite")
+    _check_iterations(max_iterations)
+    return _lloyd(ordered, centroids, max_iterations)
 
 
 def assign(values: npt.NDArray[np.floating], centroids: npt.NDArray[np.floating]) -> UInt8Array:
@@ -137,7 +179,15 @@ def assign(values: npt.NDArray[np.floating], centroids: npt.NDArray[np.floating]
     ndarray of shape (n,), uint8
         Each ``< k``.
     """
-    return np.searchsorted(_midpoints(centroids), values, side="left").astype(np.uint8)
+    bounds = _midpoints(centroids)
+    if values.dtype == np.float32 and len(centroids) and native.active():
+        return native_quantize.assign(np.ascontiguousarray(values), bounds)
+    return np.searchsorted(bounds, values, side="left").astype(np.uint8)
+
+
+def _check_iterations(max_iterations: int) -> None:
+    if max_iterations < 0:
+        raise ArgumentError(f"max_iterations must be >= 0, not {max_iterations!r}")
 
 
 def sum_of_squares(values: npt.ArrayLike, shared: SharedWeights) -> float:
@@ -183,28 +233,47 @@ def sharing_ratio(n: int, k: int, weight_bits: int = 32) -> float:
 
 
 def _lloyd(ordered: Float64Array, centroids: Float64Array, max_iterations: int) -> Float64Array:
-    """Run Lloyd's algorithm on sorted values (checked by `share_weights`); n > k > 0."""
+    """Run Lloyd's algorithm on sorted values (checked by its callers); n > 0, k > 0."""
     prefix = np.concatenate([np.zeros(1), np.cumsum(ordered)])
+    move = native_quantize.move if native.active() else _move
     previous = np.empty(0, np.int64)
-    for _ in range(max_iterations):
+    done = 0
+    while done < max_iterations:
         centroids, borders = _fill_empty(ordered, np.sort(centroids))
         if np.array_equal(borders, previous):
             break
-        members = np.diff(borders)
-        sums = np.diff(prefix[borders])
-        # Prefix sums cancel: keep the mean within its members' range all the same.
-        first = ordered[borders[:-1][members > 0]]
-        last = ordered[borders[1:][members > 0] - 1]
-        means = np.clip(sums[members > 0] / members[members > 0], first, last)
-        centroids = np.concatenate([means, centroids[members == 0]])
-        previous = borders
+        full = np.diff(borders) > 0
+        # Clusters that stay empty have a say in the borders of others: then step by step.
+        limit = max_iterations - done if full.all() else 1
+        starts = np.append(borders[:-1][full], ordered.size)
+        means, starts, steps = move(ordered, prefix, starts, limit)
+        centroids = np.concatenate([means, centroids[~full]])
+        previous = starts if full.all() else borders
+        done += steps
     borders = _borders(ordered, np.sort(centroids))
     return np.sort(centroids)[np.diff(borders) > 0]
 
 
-def _fill_empty(
-    ordered: Float64Array, centroids: Float64Array
-) -> tuple[Float64Array, npt.NDArray[np.int64]]:
+def _move(
+    ordered: Float64Array, prefix: Float64Array, borders: Int64Array, limit: int
+) -> tuple[Float64Array, Int64Array, int]:
+    """Move the centroids of clusters with members until one loses all of them or none any.
+
+    At most `limit` times. Return the centroids, the borders that they are the means of,
+    and how often they were moved.
+    """
+    for step in range(1, limit + 1):
+        means = np.diff(prefix[borders]) / np.diff(borders)
+        # Prefix sums cancel: keep the mean within its members' range all the same.
+        means = np.clip(means, ordered[borders[:-1]], ordered[borders[1:] - 1])
+        moved = _borders(ordered, means)
+        if step == limit or np.array_equal(moved, borders) or not np.diff(moved).all():
+            break
+        borders = moved
+    return means, borders, step
+
+
+def _fill_empty(ordered: Float64Array, centroids: Float64Array) -> tuple[Float64Array, Int64Array]:
     """Move empty clusters to the values farthest from their centroids; return borders too."""
     borders = _borders(ordered, centroids)
     empty = np.flatnonzero(np.diff(borders) == 0)
@@ -222,7 +291,7 @@ def _fill_empty(
     return moved, _borders(ordered, moved)
 
 
-def _borders(ordered: Float64Array, centroids: Float64Array) -> npt.NDArray[np.int64]:
+def _borders(ordered: Float64Array, centroids: Float64Array) -> Int64Array:
     """Return k + 1 positions: cluster i holds ordered[borders[i]:borders[i + 1]]."""
     inner = np.searchsorted(ordered, _midpoints(centroids), side="right")
     return np.concatenate([[0], inner, [ordered.size]]).astype(np.int64)
@@ -231,36 +300,3 @@ def _borders(ordered: Float64Array, centroids: Float64Array) -> npt.NDArray[np.i
 def _midpoints(centroids: npt.NDArray[np.floating]) -> Float64Array:
     wide = centroids.astype(np.float64)
     return (wide[:-1] + wide[1:]) / 2
-
-
-def _linear(ordered: Float64Array, k: int, rng: np.random.Generator) -> Float64Array:
-    return np.linspace(ordered[0], ordered[-1], k)
-
-
-def _density(ordered: Float64Array, k: int, rng: np.random.Generator) -> Float64Array:
-    """Place the centroids where the distribution function reaches (i + 1/2) / k."""
-    return ordered[(np.arange(k) * 2 + 1) * ordered.size // (2 * k)]
-
-
-def _random(ordered: Float64Array, k: int, rng: np.random.Generator) -> Float64Array:
-    return ordered[rng.choice(ordered.size, k, replace=False)]
-
-
-def _kmeans_plus_plus(ordered: Float64Array, k: int, rng: np.random.Generator) -> Float64Array:
-    """Draw each centroid with probability ~ squared distance (Arthur & Vassilvitskii 2007)."""
-    centroids = [ordered[rng.integers(ordered.size)]]
-    squared = np.full(ordered.size, np.inf)
-    for _ in range(k - 1):
-        squared = np.minimum(squared, (ordered - centroids[-1]) ** 2)
-        cumulative = np.cumsum(squared)
-        drawn = np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right")
-        centroids.append(ordered[min(drawn, ordered.size - 1)])
-    return np.array(centroids)
-
-
-INITS: dict[str, Callable[[Float64Array, int, np.random.Generator], Float64Array]] = {
-    "linear": _linear,
-    "density": _density,
-    "random": _random,
-    "kmeans++": _kmeans_plus_plus,
-}

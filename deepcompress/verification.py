@@ -81,7 +81,7 @@ def _check(data: bytes, what: str) -> int:
 
 def _compare(model: ModelFile, file: str, against: str) -> dict[str, Any]:
     """Compare a file's tensors with an original's, no more than one pair in memory at a time."""
-    with _open(against) as (shapes, original):
+    with open_original(against) as (shapes, original):
         rows, other_shapes = [], []
         for name in model:
             if name not in shapes:
@@ -104,7 +104,7 @@ def _compare(model: ModelFile, file: str, against: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _open(path: str) -> Iterator[tuple[dict[str, tuple[int, ...]], Mapping[str, Tensor]]]:
+def open_original(path: str) -> Iterator[tuple[dict[str, tuple[int, ...]], Mapping[str, Tensor]]]:
     """Open a file of either kind: the shapes of its tensors, and the tensors one by one."""
     try:
         with open(path, "rb") as stream:

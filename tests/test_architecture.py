@@ -12,7 +12,8 @@ BASE = {"errors", "tensors", "bitpack", "native"}
 BASE |= {"native_blocks", "native_products", "native_spconv"}
 STAGES = {
     "prune": BASE,
-    "quantize": BASE,
+    "quantize": BASE | {"native_quantize", "initial_centroids"},
+    "initial_centroids": set(),
     "relindex": BASE,
     "prefix_code": BASE,
     "delta_tokens": BASE | {"prefix_code"},
@@ -32,6 +33,7 @@ STAGES = {
     "native_blocks": {"errors", "tensors", "native"},
     "native_products": {"errors", "tensors", "native"},
     "native_spconv": {"tensors", "native", "native_products"},
+    "native_quantize": {"tensors", "native"},
     "tensors": {"errors"},
     "errors": set(),
     "crossover": set(),

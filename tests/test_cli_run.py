@@ -5,59 +5,15 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import run_kills
 from command import call, fails
+from run_kills import FILES, TINY
 
 import deepcompress
 from deepcompress import commands, experiment, recipes
-from deepcompress.recipes import Training
-
-FILES = ["config.json", "model.dcnn", "report.json", "table.txt"]
-TINY = replace(
-    recipes.DEMO,
-    train=Training(epochs=2, rate=0.05),
-    rounds=(replace(recipes.DEMO.rounds[0], retrain=Training(epochs=1, rate=0.02)),),
-    fine_tune=Training(epochs=1, rate=1e-4),
-)
-# Starts the run in a child of a process that has imported everything, so that the
-# child's life is the run, and kills it; a run that was quicker makes room for the next.
-KILLS = """
-import os, random, signal, sys, time
-from dataclasses import replace
-from deepcompress import cli, commands, experiment, recipes
-from test_cli_run import TINY
-
-def start(folder):
-    child = os.fork()
-    if child == 0:
-        os._exit(cli.main(["demo", "--json", "--out", folder]))
-    return child
-
-def status_of(child):
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-root, digits = sys.argv[1], commands.load_digits()
-recipes.DEMO, experiment.PIECE_EPOCHS = TINY, 1
-few = {f"train_{part}": getattr(digits, f"train_{part}")[:300] for part in ("images", "labels")}
-commands.load_digits = lambda: replace(digits, **few)
-began = time.perf_counter()
-assert status_of(start(f"{root}/undisturbed")) == 0
-seconds = time.perf_counter() - began
-moment = random.Random(0)
-kills = folder = 0
-while kills < 20:
-    child = start(f"{root}/killed-{folder}")
-    time.sleep(moment.uniform(0, seconds / 2))
-    os.kill(child, signal.SIGKILL)
-    status = status_of(child)
-    assert status in (0, -signal.SIGKILL)
-    kills += status != 0
-    folder += status == 0
-assert status_of(start(f"{root}/killed-{folder}")) == 0
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -71,10 +27,7 @@ def tiny(monkeypatch, tmp_path: Path) -> None:
 
 def contents(folder: str) -> dict[str, object]:
     """Read all files of a finished run, its report without the seconds."""
-    found: dict[str, object] = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
-    assert sorted(found) == FILES
-    report = json.loads((Path(folder) / "report.json").read_bytes())
-    return found | {"report.json": report | {"seconds": None}}
+    return run_kills.contents(Path(folder))
 
 
 def test_demo_and_the_commands_on_its_file() -> None:
@@ -204,16 +157,12 @@ def test_progress_only_on_a_terminal(monkeypatch) -> None:
 
 
 def test_killed_runs_end_in_the_same_bytes(tmp_path: Path) -> None:
-    packages = [str(Path(deepcompress.__file__).parents[1]), str(Path(__file__).parent)]
-    environment = {"PYTHONPATH": os.pathsep.join(packages), "OPENBLAS_NUM_THREADS": "1"}
-    subprocess.run(
-        [sys.executable, "-c", KILLS, str(tmp_path)],
-        env=os.environ | environment,
-        stdout=subprocess.DEVNULL,
-        check=True,
-    )
-    undisturbed = contents("undisturbed")
-    folders = sorted(tmp_path.glob("killed-*"))
-    assert folders
-    for folder in folders:
-        assert contents(str(folder)) == undisturbed
+    """And both backends in the same model; in a process of its own, as it forks."""
+    environment = os.environ | {"PYTHONPATH": str(Path(deepcompress.__file__).parents[1])}
+    command = [sys.executable, run_kills.__file__, "--kills", "20", "--json", tmp_path / "kills"]
+    subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
+    counts = json.loads((tmp_path / "kills").read_text())
+    assert counts["kills"] == 20
+    assert counts["runs that were killed and ended"] > 0
+    assert counts["runs that ended otherwise"] == 0
+    assert counts["the same model by all backends"] is True

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.cluster import KMeans
 
-from deepcompress import quantize
+from deepcompress import native, quantize
 from deepcompress.errors import ArgumentError, ConfigError
-from deepcompress.quantize import INITS, share_weights, sum_of_squares
+from deepcompress.initial_centroids import INITS
+from deepcompress.quantize import share_weights, sum_of_squares
 
 values = hnp.arrays(np.float32, st.integers(0, 200), elements=st.floats(-2, 2, width=16))
 
@@ -178,19 +179,23 @@ def test_a_mean_stays_among_its_members() -> None:
 
 
 def test_iterations_end_when_no_value_moves(monkeypatch: pytest.MonkeyPatch) -> None:
-    counted, function = [], quantize._fill_empty
+    counted, function = [], quantize._move
 
-    def counting(*arguments: np.ndarray) -> tuple:
-        counted.append(1)
-        return function(*arguments)
+    def counting(*arguments: Any) -> tuple:
+        result = function(*arguments)
+        counted.append(result[2])
+        return result
 
-    monkeypatch.setattr(quantize, "_fill_empty", counting)
+    monkeypatch.setattr(quantize, "_move", counting)
     w = two_bumps(np.random.default_rng(0))
-    ended = share_weights(w, everything(w), 2)
-    assert 2 < len(counted) < 100
-    enough = share_weights(w, everything(w), 2, max_iterations=len(counted))
+    with native.use("reference"):
+        ended = share_weights(w, everything(w), 2)
+    steps = sum(counted)
+    assert 2 < steps < 100
+    enough = share_weights(w, everything(w), 2, max_iterations=steps)
     assert (ended.codebook == enough.codebook).all()
-    short = share_weights(w, everything(w), 2, max_iterations=2)
+    # Its last step moved no value.
+    short = share_weights(w, everything(w), 2, max_iterations=steps - 2)
     assert not np.array_equal(ended.codebook, short.codebook)
 
 
@@ -226,6 +231,29 @@ def test_bad_arguments_are_named(error: type[Exception], words: str, arguments: 
 def test_iterations_must_not_be_negative() -> None:
     with pytest.raises(ArgumentError, match="max_iterations must be >= 0, not -1"):
         share_weights(np.ones(3), np.ones(3, bool), 2, max_iterations=-1)
+    with pytest.raises(ArgumentError, match="max_iterations must be >= 0, not -1"):
+        quantize.kmeans([1.0], [1.0], -1)
+
+
+def test_kmeans_takes_any_order_and_drops_clusters_without_values() -> None:
+    assert quantize.kmeans([12, 1, 11, 2, 10], [1, 0]).tolist() == [1.5, 11]
+    assert quantize.kmeans([3, 3, 4], [9, 3, 0, 4]).tolist() == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("words", "values", "start"),
+    [
+        (r"one axis and an element, not shapes \(0,\)", [], [1]),
+        (r"not shapes \(1,\) and \(0,\)", [1], []),
+        (r"not shapes \(1, 2\)", [[1, 2]], [1]),
+        (r"not shapes \(2,\) and \(\)", [1, 2], 1),
+        ("must be finite", [np.nan, 1], [1]),
+        ("must be finite", [1], [np.inf]),
+    ],
+)
+def test_kmeans_names_bad_arguments(words: str, values: Any, start: Any) -> None:
+    with pytest.raises(ArgumentError, match=words):
+        quantize.kmeans(values, start)
 
 
 def test_sharing_ratio_refuses_nonsense() -> None:

@@ -1,0 +1,165 @@
+"""Time k-means of scalars against scikit-learn's, and compare both with the exact optimum.
+
+``python -m benchmarks.bench_kmeans [--sizes N …] [--clusters K …] [--rounds N] [--json FILE]``
+
+The values are drawn like weights that survived pruning: normal, those near zero cut off. Ours
+and `sklearn.cluster.KMeans` (Lloyd's algorithm) start at the same centroids, stop by the same
+rule, when no value changes its cluster (or after as many iterations), and both give centroids
+and labels, so that ours sorts the values, too. Before their times count, the sums of squares
+must agree: to 1e-6 from the start ``density``; from ``linear`` clusters lose all members, for
+which the two have different rules, so that it may only be at most 1 % more than scikit-learn's.
+The optimum is that of ``kmeans1d``, an exact O(k n) program.
+
+scikit-learn takes minutes for millions of values; there (`--peer-values`) ours is compared with
+the optimum alone, and without it where a second limit (`--exact-values`) is passed.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import kmeans1d
+import numpy as np
+import sklearn
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+
+from deepcompress import native, quantize
+from deepcompress.initial_centroids import INITS
+
+THRESHOLD = 0.5  # of the standard deviation: what pruning takes away
+EXCESS = {"density": 1e-6, "linear": 0.01}  # of our sum of squares over scikit-learn's
+
+
+def surviving_weights(n: int) -> np.ndarray:
+    """Draw n float32 values of a pruned layer."""
+    rng = np.random.default_rng(0)
+    drawn = rng.normal(scale=0.05, size=2 * n)
+    return drawn[np.abs(drawn) > THRESHOLD * 0.05][:n].astype(np.float32)
+
+
+def ours(values: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return centroids and labels."""
+    centroids = quantize.kmeans(values, start)
+    return centroids, quantize.assign(values, centroids)
+
+
+def theirs(values: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return scikit-learn's centroids and labels, from the same start with the same stop."""
+    model = KMeans(
+        len(start),
+        init=start[:, None],
+        n_init=1,
+        tol=0,
+        max_iter=quantize.MAX_ITERATIONS,
+        algorithm="lloyd",
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(values[:, None].astype(np.float64))
+    return model.cluster_centers_.ravel(), model.labels_
+
+
+def exact(values: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the best centroids and labels there are."""
+    labels, centroids = kmeans1d.cluster(values.astype(np.float64), len(start))
+    return np.array(centroids), np.array(labels)
+
+
+def sum_of_squares(values: np.ndarray, answer: tuple[np.ndarray, np.ndarray]) -> float:
+    """Return the within-cluster sum of squares, in float64."""
+    centroids, labels = answer
+    return float(np.sum((values.astype(np.float64) - centroids[labels]) ** 2))
+
+
+def timed(
+    function: Callable[..., tuple[np.ndarray, np.ndarray]], values: np.ndarray, start: np.ndarray
+) -> tuple[float, float]:
+    """Return seconds and the sum of squares."""
+    begun = time.perf_counter()
+    answer = function(values, start)
+    seconds = time.perf_counter() - begun
+    return seconds, sum_of_squares(values, answer)
+
+
+def measure(
+    n: int, k: int, init: str, rounds: int, peers: dict[str, Callable[..., Any]]
+) -> dict[str, Any]:
+    """Return one row; exit if our sum of squares isn't what it has to be."""
+    values = surviving_weights(n)
+    start = INITS[init](np.sort(values).astype(np.float64), k, np.random.default_rng(0))
+    ours(values[:1000], start)  # loads the kernels
+    seconds: dict[str, list[float]] = {who: [] for who in peers}
+    squares: dict[str, float] = {}
+    for turn in range(rounds):
+        for who, function in peers.items():
+            if turn and who == "exact":
+                continue  # it is here for its sum
+            spent, squares[who] = timed(function, values, start)
+            seconds[who].append(spent)
+    for who in ("sklearn", "exact"):
+        most = {"sklearn": 1 + EXCESS[init], "exact": np.inf}[who] * squares.get(who, np.inf)
+        least = {"sklearn": 0.0, "exact": 1 - 1e-9}[who] * squares.get(who, 0.0)
+        if not least <= squares["ours"] <= most:
+            raise SystemExit(f"sum of squares {squares['ours']}, {who}'s {squares[who]}")
+    median = {who: statistics.median(turns) for who, turns in seconds.items()}
+    row: dict[str, Any] = {"case": f"{n:,} values, {k} clusters, {init}"}
+    row |= {f"{who}_seconds": value for who, value in median.items()}
+    row |= {f"ratio_{who}": median[who] / median["ours"] for who in median if who != "ours"}
+    row |= {f"{who}_sum_of_squares": value for who, value in squares.items()}
+    return row
+
+
+def machine() -> dict[str, Any]:
+    """Describe what this ran on."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return {
+        "processor": models[0] if models else platform.processor(),
+        "processors": os.cpu_count(),
+        "system": platform.platform(),
+        "backend": native.backend(),
+        "numpy": np.__version__,
+        "scikit-learn": sklearn.__version__,
+    }
+
+
+def main() -> None:
+    """Measure, print the table and write the rows."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[363_000, 10_000_000])
+    parser.add_argument("--clusters", type=int, nargs="+", default=[32, 256])
+    parser.add_argument("--inits", nargs="+", choices=list(EXCESS), default=list(EXCESS))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peer-values", type=int, default=1_000_000)
+    parser.add_argument("--exact-values", type=int, default=1_000_000)
+    parser.add_argument("--json", type=Path, help="file for the rows")
+    options = parser.parse_args()
+    rows = []
+    for n in options.sizes:
+        peers: dict[str, Callable[..., Any]] = {"ours": ours}
+        peers |= {"sklearn": theirs} if n <= options.peer_values else {}
+        peers |= {"exact": exact} if n <= options.exact_values else {}
+        for k in options.clusters:
+            for init in options.inits:
+                row = measure(n, k, init, options.rounds, peers)
+                times = "  ".join(f"{who} {row[who + '_seconds']:.4f} s" for who in peers)
+                sums = "  ".join(f"{row[who + '_sum_of_squares']:.6g}" for who in peers)
+                ratio = f"  sklearn/ours {row['ratio_sklearn']:.0f}" if "sklearn" in peers else ""
+                print(f"{row['case']:44} {times}{ratio}  sums {sums}", flush=True)
+                rows.append(row)
+    if options.json:
+        content = {"machine": machine(), "rows": rows}
+        options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

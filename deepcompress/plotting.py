@@ -1,0 +1,91 @@
+"""The command ``plot``: pictures of a ``.dcnn`` file."""
+
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any
+
+from . import plots
+from .atomic import write_bytes
+from .commands import Answer
+from .compressed import CompressedTensor
+from .errors import ArgumentError, ConfigError, OutputError
+from .modelfile import ModelFile
+from .pipeline import read_file
+from .plot_series import codebook_series, count_series, largest, layer_series
+from .verification import open_original
+
+DEFAULT_LAYERS = 4  # of the pictures that show single layers
+MOST_LAYERS = 16
+
+
+def plot(
+    file: str,
+    out: str,
+    layer: list[str] | None = None,
+    against: str | None = None,
+    format: str = "png",
+) -> Answer:
+    """Draw the layers of a file, the counts of labels and gaps, and the codebooks.
+
+    Parameters
+    ----------
+    file : str
+    out : str
+        Folder for ``layers``, ``counts`` and ``codebooks``; made if it isn't there.
+    layer : list of str, optional
+        Whose counts and codebooks to draw; by default the four with the most bytes.
+    against : str, optional
+        A ``.dcnn`` or an npz file: its weights are drawn under the codebooks.
+    format : {"png", "svg"}
+
+    Raises
+    ------
+    ArgumentError
+        If matplotlib isn't there, a layer isn't or has no shared weights, or the original
+        doesn't fit.
+    ConfigError
+        If the format is unknown.
+    OutputError
+        If the folder or a picture can't be written.
+    """
+    if format not in plots.FORMATS:
+        raise ConfigError(f"unknown format {format!r}; the choices are {', '.join(plots.FORMATS)}")
+    plots.check_matplotlib()
+    data = read_file(file)
+    layers = layer_series(data, file)
+    names = list(dict.fromkeys(layer)) if layer else largest(layers, DEFAULT_LAYERS)
+    if len(names) > MOST_LAYERS:
+        raise ArgumentError(f"--layer: at most {MOST_LAYERS} layers fit, not {len(names)}")
+    counts, books = [], []
+    with ExitStack() as stack:
+        model = ModelFile(data, file)
+        original: Mapping[str, Any] | None = None
+        if against is not None:
+            original = stack.enter_context(open_original(against))[1]
+        for name in names:
+            tensor = model.get(name)
+            if not isinstance(tensor, CompressedTensor):
+                raise ArgumentError(f"{file}: no tensor of shared weights is named {name!r}")
+            counts.append((name, count_series(tensor)))
+            try:
+                books.append((name, codebook_series(name, tensor, original)))
+            except ArgumentError as error:
+                raise ArgumentError(f"{against}: {error}") from None
+    # All are drawn before the first is written.
+    pictures = {
+        "layers": plots.render(plots.draw_layers, layers, format=format),
+        "counts": plots.render(plots.draw_counts, counts, format=format),
+        "codebooks": plots.render(plots.draw_codebooks, books, format=format),
+    }
+    try:
+        os.makedirs(out, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out}: can't make the folder: {error.strerror or error}") from error
+    rows = []
+    for name, content in pictures.items():
+        path = os.path.join(out, f"{name}.{format}")
+        write_bytes(path, content)
+        rows.append({"file": path, "bytes": len(content)})
+    values = {"file": file, "layers": names, "pictures": rows}
+    return Answer(values, "\n".join(f"{row['file']}: {row['bytes']:,} bytes" for row in rows))
