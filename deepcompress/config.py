@@ -6,7 +6,7 @@ from typing import Any
 
 from .container import CODERS, ENCODINGS
 from .errors import ConfigError
-from .quantize import INITS
+from .quantize import INITS, MAX_ITERATIONS
 from .tensors import MAX_BITS
 
 METHODS = ("shared", "raw", "float16")
@@ -27,6 +27,10 @@ class TensorConfig:
         Width of a gap, 1 to 8; None takes what has the fewest bytes.
     init : {"linear", "density", "random", "kmeans++"}
         Start of the centroids.
+    max_iterations : int
+        Bound on k-means' iterations, which end by themselves; 0 keeps the centroids where
+        they start. With few, from ``"linear"``, common labels stay more common: Huffman
+        codes gain by it, at the price of a larger error.
     sensitivity, sparsity, threshold : float or None
         Prune so before sharing (see `prune`), at most one of them. None of them
         keeps the weights that aren't zero.
@@ -44,6 +48,7 @@ class TensorConfig:
     bits: int = 5
     gap_bits: int | None = None
     init: str = "linear"
+    max_iterations: int = MAX_ITERATIONS
     sensitivity: float | None = None
     sparsity: float | None = None
     threshold: float | None = None
@@ -57,6 +62,7 @@ class TensorConfig:
         _range("bits", self.bits, 1, MAX_BITS)
         if self.gap_bits is not None:
             _range("gap_bits", self.gap_bits, 1, MAX_BITS)
+        _range("max_iterations", self.max_iterations, 0, 1 << 62)
         _range("min_size", self.min_size, 0, 1 << 62)
         _choice("coder", self.coder, CODERS)
         if self.encoding is not None:
