@@ -27,10 +27,6 @@ class TensorConfig:
         Width of a gap, 1 to 8; None takes what has the fewest bytes.
     init : {"linear", "density", "random", "kmeans++"}
         Start of the centroids.
-    max_iterations : int
-        Bound on k-means' iterations, which end by themselves; 0 keeps the centroids where
-        they start. With few, from ``"linear"``, common labels stay more common: Huffman
-        codes gain by it, at the price of a larger error.
     sensitivity, sparsity, threshold : float or None
         Prune so before sharing (see `prune`), at most one of them. None of them
         keeps the weights that aren't zero.
@@ -42,19 +38,23 @@ class TensorConfig:
         fewest bytes up to it.
     min_size : int
         A tensor with fewer elements is kept raw: its codebook would cost more than it saves.
+    max_iterations : int
+        Bound on k-means' iterations, which end by themselves; 0 keeps the centroids where
+        they start. With few, from ``"linear"``, common labels stay more common: Huffman
+        codes gain by it, at the price of a larger error.
     """
 
     method: str = "shared"
     bits: int = 5
     gap_bits: int | None = None
     init: str = "linear"
-    max_iterations: int = MAX_ITERATIONS
     sensitivity: float | None = None
     sparsity: float | None = None
     threshold: float | None = None
     encoding: str | None = None
     coder: str = "huffman"
     min_size: int = 128
+    max_iterations: int = MAX_ITERATIONS
 
     def __post_init__(self) -> None:
         _choice("method", self.method, METHODS)
