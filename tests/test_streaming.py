@@ -2,6 +2,7 @@
 
 import gc
 import os
+import tracemalloc
 import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -72,6 +73,22 @@ def test_the_largest_come_first_where_sizes_are_known(tmp_path: Path) -> None:
     dc.compress_to(source, tmp_path / "model.dcnn", CONFIG)
     sizes = [TENSORS[name].size for name in source.asked]
     assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.parametrize("density", [0.05, 0.5])
+def test_memory_is_that_of_one_tensor_and_not_of_all(tmp_path: Path, density: float) -> None:
+    path, size = tmp_path / "model.dcnn", 1 << 18
+    tensors = {f"w{i}": RNG.normal(size=(512, 512)).astype(np.float32) for i in range(6)}
+    config = dc.Config(dc.TensorConfig(sparsity=1 - density))
+    dc.compress_to({"w": tensors["w0"]}, path, config)  # loads what is loaded once
+    tracemalloc.start()
+    try:
+        dc.compress_to(tensors, path, config)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # Two tensors more would be 8 bytes per element.
+    assert peak < size * (1 + 60 * density) * 1.1 + (1 << 20)
 
 
 def test_a_file_without_tensors(tmp_path: Path) -> None:
