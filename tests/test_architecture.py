@@ -10,7 +10,8 @@ import deepcompress
 PACKAGE = Path(deepcompress.__file__).parent
 BASE = {"errors", "tensors", "bitpack", "native", "native_products"}
 STAGES = {
-    "prune": BASE,
+    "prune": BASE | {"selection"},
+    "selection": BASE,
     "quantize": BASE,
     "relindex": BASE,
     "prefix_code": BASE,
