@@ -2,6 +2,7 @@
 
 import gc
 import os
+import threading
 import tracemalloc
 import weakref
 from collections.abc import Iterator, Mapping
@@ -66,6 +67,23 @@ def test_the_bytes_are_those_of_compress(tmp_path: Path, jobs: int, with_shapes:
     assert sorted(source.asked) == sorted(TENSORS)
     assert source.most_alive <= jobs
     assert os.listdir(tmp_path) == ["model.dcnn"]
+
+
+def test_a_source_is_asked_by_one_thread_at_a_time(tmp_path: Path) -> None:
+    """A second thread that came in would set `met`; there is time for it to come."""
+    inside, met = threading.Semaphore(1), threading.Event()
+
+    class Watched(Source):
+        def __getitem__(self, name: str) -> np.ndarray:
+            if not inside.acquire(blocking=False):
+                met.set()
+                return self.tensors[name]
+            met.wait(0.05)
+            inside.release()
+            return self.tensors[name]
+
+    dc.compress_to(Watched(TENSORS), tmp_path / "model.dcnn", CONFIG, jobs=3)
+    assert not met.is_set()
 
 
 def test_the_largest_come_first_where_sizes_are_known(tmp_path: Path) -> None:
