@@ -60,8 +60,8 @@ def config(network: str, iterations: list[int], coder: str) -> deepcompress.Conf
 class Renamed(Mapping[str, Any]):
     """A source under the names of the paper's layers.
 
-    A tensor of the same name is taken, or else the source's weights in the order of the
-    numbers in their names, as in ``features.0.weight``, with the biases beside them.
+    A tensor of the same name is taken, or else the source's weights, convolutions first and
+    in the order of the numbers in their names, as in ``features.0.weight``, with their biases.
     """
 
     def __init__(self, source: Mapping[str, Any], network: str) -> None:
@@ -71,7 +71,8 @@ class Renamed(Mapping[str, Any]):
         if self.shapes.keys() <= own.keys():
             self._names = {name: name for name in self.shapes}
         else:
-            weights = sorted((name for name in own if len(own[name]) > 1), key=_natural)
+            weights = [name for name in own if len(own[name]) > 1]
+            weights.sort(key=lambda name: (-len(own[name]), _natural(name)))
             theirs = [
                 name for weight in weights for name in (weight, weight.replace("weight", "bias"))
             ]
