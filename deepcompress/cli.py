@@ -21,6 +21,7 @@ from typing import NoReturn
 from . import (
     __version__,
     commands,
+    compression,
     conversion,
     differences,
     plots,
@@ -165,6 +166,19 @@ def _parser() -> argparse.ArgumentParser:
     size = f"pictures that are held and run at a time; default: {BATCH_SIZE}"
     predict.add_argument("--batch-size", type=_whole(1), default=BATCH_SIZE, metavar="N", help=size)
     decompress.add_argument("-o", dest="out", metavar="OUT.npz", required=True)
+
+    compress = add(compression.compress, "compress arrays into a .dcnn file, tensor by tensor")
+    arrays = "an .npz or a .safetensors file, or a folder of .npy files"
+    compress.add_argument("file", metavar="IN", help=arrays)
+    compress.add_argument("-o", dest="out", metavar="OUT.dcnn", required=True)
+    how = compress.add_mutually_exclusive_group()
+    configuration = "what to do with each tensor, as Config.to_dict has it; see config.py"
+    how.add_argument("--config", metavar="FILE.json", help=configuration)
+    widths = "the paper's widths: 8-bit labels and gaps for conv, 5-bit for fc"
+    how.add_argument("--paper", action="store_true", help=widths)
+    jobs = "tensors at once; default: as many as processors; the result is the same"
+    compress.add_argument("--jobs", type=_whole(1), metavar="N", help=jobs)
+    compress.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="default: 0")
 
     convert = add(
         conversion.convert, "a .net file of the paper's authors to .dcnn and back, or .dcnn anew"

@@ -7,6 +7,7 @@ from typing import Any
 from .container import CODERS, ENCODINGS
 from .errors import ConfigError
 from .initial_centroids import INITS
+from .quantize import MAX_ITERATIONS
 from .tensors import MAX_BITS
 
 METHODS = ("shared", "raw", "float16")
@@ -38,6 +39,10 @@ class TensorConfig:
         fewest bytes up to it.
     min_size : int
         A tensor with fewer elements is kept raw: its codebook would cost more than it saves.
+    max_iterations : int
+        Bound on k-means' iterations, which end by themselves; 0 keeps the centroids where
+        they start. With few, from ``"linear"``, common labels stay more common: Huffman
+        codes gain by it, at the price of a larger error.
     """
 
     method: str = "shared"
@@ -50,6 +55,7 @@ class TensorConfig:
     encoding: str | None = None
     coder: str = "huffman"
     min_size: int = 128
+    max_iterations: int = MAX_ITERATIONS
 
     def __post_init__(self) -> None:
         _choice("method", self.method, METHODS)
@@ -57,6 +63,7 @@ class TensorConfig:
         _range("bits", self.bits, 1, MAX_BITS)
         if self.gap_bits is not None:
             _range("gap_bits", self.gap_bits, 1, MAX_BITS)
+        _range("max_iterations", self.max_iterations, 0, 1 << 62)
         _range("min_size", self.min_size, 0, 1 << 62)
         _choice("coder", self.coder, CODERS)
         if self.encoding is not None:

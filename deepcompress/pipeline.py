@@ -217,7 +217,10 @@ def _compress_tensor(
     with np.errstate(over="ignore"):  # an overflow becomes an infinity, which is refused
         values = values.astype(np.float32, copy=False)
     mask = _mask(values, wanted)
-    shared = quantize.share_weights(values, mask, wanted.bits, wanted.init, rng=rng)
+    iterations = wanted.max_iterations
+    shared = quantize.share_weights(
+        values, mask, wanted.bits, wanted.init, max_iterations=iterations, rng=rng
+    )
     positions = np.flatnonzero(mask)
     label_bits = fixed_width(len(shared.codebook) - 1)
     gap_bits = wanted.gap_bits or coding.narrowest_gap_bits(positions, label_bits)

@@ -12,18 +12,14 @@ Format notes
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 from .errors import ArgumentError
+from .selection import Floats, largest, magnitudes
 from .tensors import BoolArray
-
-Floats = npt.NDArray[np.floating]
-
-CHUNK_ELEMENTS = 1 << 17  # at a time, so that they stay in the cache and take no memory
-SAMPLE_ELEMENTS = 1 << 16
 
 
 def threshold_mask(
@@ -54,7 +50,7 @@ def threshold_mask(
     if not (math.isfinite(threshold) and threshold >= 0):
         raise ArgumentError(f"threshold must be finite and >= 0, not {threshold!r}")
     survivors = np.empty(values.size, np.bool_)
-    for part, magnitude in _magnitudes(values, mask):
+    for part, magnitude in magnitudes(values, mask):
         np.greater(magnitude, threshold, out=survivors[part])
     return survivors.reshape(values.shape)
 
@@ -120,7 +116,7 @@ def sparsity_mask(
     _check_sparsity(sparsity)
     values = _checked(weights, mask)
     keep = round((1 - sparsity) * values.size)
-    return _largest(values, mask, keep).reshape(values.shape)
+    return largest(values, mask, keep).reshape(values.shape)
 
 
 def global_masks(
@@ -155,27 +151,27 @@ def global_masks(
     """
     if (sparsity is None) == (threshold is None):
         raise ArgumentError("give exactly one of sparsity and threshold")
-    magnitudes = {}
+    by_name = {}
     for name, weights in tensors.items():
         try:
             if masks and name not in masks:
                 raise ArgumentError("masks has none for it")
             values = _checked(weights, own := masks[name] if masks else None)
-            magnitudes[name] = np.abs(values) if own is None else np.abs(values) * own
+            by_name[name] = np.abs(values) if own is None else np.abs(values) * own
         except ArgumentError as error:
             raise ArgumentError(f"tensor {name!r}: {error}") from None
     if threshold is not None:
-        return {name: threshold_mask(m, threshold) for name, m in magnitudes.items()}
+        return {name: threshold_mask(m, threshold) for name, m in by_name.items()}
     assert sparsity is not None
     _check_sparsity(sparsity)
-    if not magnitudes:
+    if not by_name:
         return {}
-    together = np.concatenate([m.ravel() for m in magnitudes.values()])
-    survivors = _largest(together, None, round((1 - sparsity) * together.size))
-    ends = np.cumsum([m.size for m in magnitudes.values()])[:-1]
+    together = np.concatenate([m.ravel() for m in by_name.values()])
+    survivors = largest(together, None, round((1 - sparsity) * together.size))
+    ends = np.cumsum([m.size for m in by_name.values()])[:-1]
     return {
         name: part.reshape(m.shape)
-        for (name, m), part in zip(magnitudes.items(), np.split(survivors, ends), strict=True)
+        for (name, m), part in zip(by_name.items(), np.split(survivors, ends), strict=True)
     }
 
 
@@ -254,62 +250,13 @@ def _checked(weights: npt.ArrayLike, mask: BoolArray | None) -> Floats:
     values = np.asarray(weights)
     if values.dtype.kind != "f":
         raise ArgumentError(f"weights must be floating, not {values.dtype}")
-    if not all(np.isfinite(magnitude).all() for _, magnitude in _magnitudes(values, None)):
+    if not all(np.isfinite(magnitude).all() for _, magnitude in magnitudes(values, None)):
         raise ArgumentError("weights must be finite: they hold NaN or infinity")
     if mask is not None and (mask.shape != values.shape or mask.dtype != np.bool_):
         raise ArgumentError(
             f"mask must be bool of shape {values.shape}, not {mask.dtype} of {mask.shape}"
         )
     return values
-
-
-def _magnitudes(values: Floats, mask: BoolArray | None) -> Iterator[tuple[slice, Floats]]:
-    """Yield abs(values), 0 outside the mask, a part of the flattened tensor at a time."""
-    flat = values.reshape(-1)
-    survives = None if mask is None else mask.reshape(-1)
-    for start in range(0, flat.size, CHUNK_ELEMENTS):
-        part = slice(start, min(start + CHUNK_ELEMENTS, flat.size))
-        magnitude = np.abs(flat[part])
-        if survives is not None:
-            magnitude *= survives[part]
-        yield part, magnitude
-
-
-def _largest(values: Floats, mask: BoolArray | None, keep: int) -> BoolArray:
-    """Mark the `keep` largest non-zero magnitudes, flattened; lower positions win ties."""
-    survivors = np.zeros(values.size, np.bool_)
-    if keep == 0:
-        return survivors
-    threshold = _nth_largest(values, mask, keep)
-    tied = [np.zeros(0, np.int64)]
-    for part, magnitude in _magnitudes(values, mask):
-        np.greater(magnitude, threshold, out=survivors[part])
-        tied.append(np.flatnonzero(magnitude == threshold) + part.start)
-    if threshold > 0:
-        survivors[np.concatenate(tied)[: keep - np.count_nonzero(survivors)]] = True
-    return survivors
-
-
-def _nth_largest(values: Floats, mask: BoolArray | None, n: int) -> np.floating:
-    """Return the n-th largest magnitude, n > 0.
-
-    A sample guesses a magnitude that most others are below, so that only those from it on,
-    few where few shall survive, are gathered; if the guess was too high, all of them are.
-    """
-    stride = max(1, values.size // SAMPLE_ELEMENTS)
-    sample = np.abs(values.reshape(-1)[::stride])
-    expected = sample.size * n / values.size
-    rank = int(expected + 6 * math.sqrt(expected) + 6)  # few samples of this many have fewer
-    guess = np.partition(sample, -rank)[-rank] if rank < sample.size else sample.dtype.type(0)
-    for lowest in (guess, sample.dtype.type(0)):
-        parts = [one[one >= lowest] for _, one in _magnitudes(values, mask)]
-        if sum(map(len, parts)) >= n:
-            break
-    candidates = np.concatenate(parts)
-    del parts
-    candidates.partition(candidates.size - n)
-    nth: np.floating = candidates[candidates.size - n]
-    return nth
 
 
 def _check_sparsity(sparsity: float) -> None:

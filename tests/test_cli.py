@@ -22,7 +22,10 @@ COMMAND = [sys.executable, "-m", "deepcompress"]
     ("line", "reason"),
     [
         ("", "arguments are required: COMMAND (see deepcompress --help)"),
-        ("compress f", "invalid choice: 'compress'"),
+        ("shrink f", "invalid choice: 'shrink'"),
+        ("compress f", "required: -o"),
+        ("compress f -o g --paper --config h", "--config: not allowed with argument --paper"),
+        ("compress f -o g --jobs 0", "'0' isn't a whole number from 1 on"),
         ("inspect", "required: FILE (see deepcompress inspect --help)"),
         ("info f", "unrecognized arguments: f"),
         ("info --js", "unrecognized arguments: --js"),

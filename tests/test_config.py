@@ -60,6 +60,7 @@ def test_defaults_and_the_ends_of_the_ranges() -> None:
         "encoding": None,
         "coder": "huffman",
         "min_size": 128,
+        "max_iterations": 1000,
     }
     low = TensorConfig(bits=1, gap_bits=1, threshold=0, min_size=0)
     high = TensorConfig(bits=8, gap_bits=8, threshold=1e30, min_size=1 << 40)
@@ -93,6 +94,7 @@ def test_json_round_trip() -> None:
         ({"default": {"gap_bits": 0}}, "gap_bits"),
         ({"default": {"gap_bits": 9}}, "gap_bits must be a whole number from 1 to 8, not 9"),
         ({"default": {"min_size": -1}}, "min_size"),
+        ({"default": {"max_iterations": -1}}, "max_iterations must be a whole number from 0"),
         (
             {"default": {"coder": "zip"}},
             "unknown coder 'zip'; the choices are fixed, huffman, rans",

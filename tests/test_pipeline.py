@@ -117,6 +117,17 @@ def test_no_more_than_two_to_the_bits_values_and_zeros_stay() -> None:
         loss = ((dense - w) ** 2).sum()
 
 
+def test_centroids_stay_where_they_start_without_iterations() -> None:
+    w = np.random.default_rng(0).normal(size=(30, 30)).astype(np.float32)
+    model = dc.compress({"w": w}, dc.Config(dc.TensorConfig(bits=3, max_iterations=0)))
+    start = np.linspace(float(w.min()), float(w.max()), 7).astype(np.float32)
+    assert set(model["w"].codebook[1:]) <= set(start)
+    assert set(dc.compress({"w": w}, dc.Config(dc.TensorConfig(bits=3)))["w"].codebook) - {
+        0,
+        *start,
+    }
+
+
 def test_pruning_rules_of_the_configuration() -> None:
     w = np.random.default_rng(1).normal(size=(40, 40)).astype(np.float32)
     by_rule = {

@@ -2,6 +2,8 @@
 
 import gc
 import os
+import threading
+import tracemalloc
 import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -67,11 +69,44 @@ def test_the_bytes_are_those_of_compress(tmp_path: Path, jobs: int, with_shapes:
     assert os.listdir(tmp_path) == ["model.dcnn"]
 
 
+def test_a_source_is_asked_by_one_thread_at_a_time(tmp_path: Path) -> None:
+    """A second thread that came in would set `met`; there is time for it to come."""
+    inside, met = threading.Semaphore(1), threading.Event()
+
+    class Watched(Source):
+        def __getitem__(self, name: str) -> np.ndarray:
+            if not inside.acquire(blocking=False):
+                met.set()
+                return self.tensors[name]
+            met.wait(0.05)
+            inside.release()
+            return self.tensors[name]
+
+    dc.compress_to(Watched(TENSORS), tmp_path / "model.dcnn", CONFIG, jobs=3)
+    assert not met.is_set()
+
+
 def test_the_largest_come_first_where_sizes_are_known(tmp_path: Path) -> None:
     source = Source(TENSORS, with_shapes=True)
     dc.compress_to(source, tmp_path / "model.dcnn", CONFIG)
     sizes = [TENSORS[name].size for name in source.asked]
     assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.parametrize("density", [0.05, 0.5])
+def test_memory_is_that_of_one_tensor_and_not_of_all(tmp_path: Path, density: float) -> None:
+    path, size = tmp_path / "model.dcnn", 1 << 18
+    tensors = {f"w{i}": RNG.normal(size=(512, 512)).astype(np.float32) for i in range(6)}
+    config = dc.Config(dc.TensorConfig(sparsity=1 - density))
+    dc.compress_to({"w": tensors["w0"]}, path, config)  # loads what is loaded once
+    tracemalloc.start()
+    try:
+        dc.compress_to(tensors, path, config)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # Two tensors more would be 8 bytes per element.
+    assert peak < size * (1 + 60 * density) * 1.1 + (1 << 20)
 
 
 def test_a_file_without_tensors(tmp_path: Path) -> None:

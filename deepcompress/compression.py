@@ -1,0 +1,94 @@
+"""The command ``compress``: arrays of other programs into a ``.dcnn`` file."""
+
+import math
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+from . import strict_json
+from .commands import Answer
+from .config import Config, paper_config
+from .errors import ArgumentError, ConfigError, DataError
+from .ledger import FP32_BYTES
+from .nn.parallel import available_threads
+from .report import printable
+from .sources import open_source
+from .streaming import compress_to
+
+
+def compress(
+    file: str,
+    out: str,
+    config: str | None = None,
+    paper: bool = False,
+    jobs: int | None = None,
+    seed: int = 0,
+) -> Answer:
+    """Compress the arrays of a file, no more than `jobs` of them in memory at a time.
+
+    Parameters
+    ----------
+    file : str
+        As for `sources.open_source`.
+    out : str
+        The ``.dcnn`` file to write.
+    config : str, optional
+        A JSON file for `Config.from_dict`. Without it, or `paper`, weights that aren't zero are
+        shared at 5 bits, and nothing is pruned.
+    paper : bool
+        Whether to take `paper_config`.
+    jobs, seed : int
+        As for `streaming.compress_to`; by default there are as many jobs as processors.
+
+    Raises
+    ------
+    ArgumentError
+        If `out` is the very file to read, or a tensor can't be compressed as asked.
+    ConfigError
+        If the configuration isn't valid, or names a tensor that isn't there.
+    DataError, FormatError
+        If a file can't be read, or isn't valid.
+    """
+    chosen = paper_config() if paper else Config() if config is None else _read_config(config)
+    for read in filter(None, (file, config)):
+        if os.path.exists(out) and os.path.exists(read) and os.path.samefile(read, out):
+            raise ArgumentError(f"{out}: is the very file to read; choose another for -o")
+    with open_source(file) as source:
+        _check_names(chosen, source.shapes, config)
+        elements = sum(map(math.prod, source.shapes.values()))
+        out_bytes = compress_to(source, out, chosen, seed=seed, jobs=jobs or available_threads())
+        names = list(source)
+    values = {
+        "file": file,
+        "out": out,
+        "out_bytes": out_bytes,
+        "reference_bytes": FP32_BYTES * elements,
+        "ratio": FP32_BYTES * elements / out_bytes,
+        "tensors": names,
+    }
+    text = (
+        f"{out}: {out_bytes:,} bytes, {FP32_BYTES * elements:,} as dense fp32 "
+        f"({values['ratio']:.1f}x); tensors: {len(names)}"
+    )
+    return Answer(values, text)
+
+
+def _read_config(path: str) -> Config:
+    try:
+        text = Path(path).read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from error
+    try:
+        return Config.from_dict(strict_json.parse(text))
+    except (ConfigError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def _check_names(config: Config, names: Collection[str], path: str | None) -> None:
+    """Refuse a configuration for tensors that aren't there: they must be misspelt."""
+    absent = [name for name in config.by_name if name not in names]
+    if absent:
+        raise ConfigError(
+            f"{path}: by_name has {', '.join(map(printable, absent[:5]))}, "
+            f"which isn't among the {len(names)} tensors"
+        )

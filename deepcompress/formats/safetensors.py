@@ -1,0 +1,131 @@
+"""Hugging Face's ``.safetensors`` files, mapped: a tensor's bytes are read when they are used.
+
+The format (https://huggingface.co/docs/safetensors): 8 bytes with the size of the header, the
+header as a JSON object, and the elements of all tensors, little endian and in row-major order.
+The header has, by name, ``dtype``, ``shape`` and ``data_offsets`` [begin, end) counted from the
+header's end; ``__metadata__`` is a map of strings. The tensors leave no byte of the file out and
+share none.
+"""
+
+import math
+import mmap
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import strict_json
+from ..container import MAX_RANK
+from ..errors import DataError, FormatError
+
+MAX_HEADER_BYTES = 100_000_000  # the limit of the format's own library
+METADATA = "__metadata__"
+BF16 = "BF16"  # the upper half of a float32, which NumPy doesn't know
+DTYPES = {
+    "BOOL": np.dtype(np.bool_),
+    **{
+        f"{kind}{8 * size}": np.dtype(f"<{kind.lower()}{size}")
+        for kind in "IU"
+        for size in (1, 2, 4, 8)
+    },
+    **{f"F{8 * size}": np.dtype(f"<f{size}") for size in (2, 4, 8)},
+    BF16: np.dtype("<u2"),
+}
+
+
+class SafetensorsFile(Mapping[str, npt.NDArray[Any]]):
+    """The tensors of a file, in the order of their names' places in the header.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Attributes
+    ----------
+    shapes : dict of str to tuple of int
+
+    Raises
+    ------
+    DataError
+        If the file can't be read.
+    FormatError
+        If it breaks a rule of the format, or has a dtype that NumPy lacks (but for bfloat16,
+        which is widened to float32).
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._what = os.fspath(path)
+        try:
+            with open(path, "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise DataError(f"{self._what}: {reason}") from error
+        header_bytes = int.from_bytes(self._data[:8], "little")
+        if size < 8 or header_bytes > min(MAX_HEADER_BYTES, size - 8):
+            raise FormatError(f"{self._what}: not a whole safetensors file")
+        self._start = 8 + header_bytes
+        try:
+            header = strict_json.parse(self._data[8 : self._start])
+        except ValueError as error:
+            raise FormatError(f"{self._what}: its header isn't JSON: {error}") from None
+        if not isinstance(header, dict):
+            raise FormatError(f"{self._what}: its header isn't a JSON object")
+        header.pop(METADATA, None)
+        self._entries: dict[str, tuple[str, int]] = {}
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        spans = [self._add(name, entry) for name, entry in header.items()]
+        end = 0
+        for begin, stop in sorted(spans):
+            if begin != end:
+                raise FormatError(f"{self._what}: tensors overlap or leave bytes out at {end}")
+            end = stop
+        if self._start + end != size:
+            raise FormatError(
+                f"{self._what}: {size} bytes, its header declares {self._start + end}"
+            )
+
+    def _add(self, name: str, entry: Any) -> tuple[int, int]:
+        """Check and take a tensor's entry; return where its elements are."""
+        what = f"{self._what}: tensor {name!r}"
+        if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
+            raise FormatError(f"{what}: its entry doesn't say dtype, shape and data_offsets")
+        dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+        if not isinstance(dtype, str) or dtype not in DTYPES:
+            raise FormatError(f"{what}: dtype {str(dtype)[:40]!r} isn't one of {', '.join(DTYPES)}")
+        for numbers, most in ((shape, MAX_RANK), (offsets, 2)):
+            if (
+                not isinstance(numbers, list)
+                or len(numbers) > most
+                or any(type(number) is not int or not 0 <= number < 1 << 63 for number in numbers)
+            ):
+                raise FormatError(f"{what}: {str(numbers)[:80]} is no shape and no offsets")
+        if (
+            len(offsets) != 2
+            or offsets[1] - offsets[0] != math.prod(shape) * DTYPES[dtype].itemsize
+        ):
+            raise FormatError(f"{what}: data_offsets {offsets} for {dtype} of shape {shape}")
+        self.shapes[name] = tuple(shape)
+        self._entries[name] = dtype, offsets[0]
+        return offsets[0], offsets[1]
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        dtype, begin = self._entries[name]
+        shape = self.shapes[name]
+        flat = np.zeros(0, DTYPES[dtype])
+        if size := math.prod(shape):
+            flat = np.frombuffer(self._data, DTYPES[dtype], size, self._start + begin)
+        if dtype == BF16:
+            flat = (flat.astype(np.uint32) << 16).view(np.float32)
+        elif dtype == "BOOL" and flat.view(np.uint8).max(initial=0) > 1:
+            raise FormatError(f"{self._what}: tensor {name!r}: a bool is neither 0 nor 1")
+        return flat.reshape(shape)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)

@@ -1,0 +1,105 @@
+"""The command ``compress``, from each kind of source."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command import call, fails
+from test_sources import save_safetensors
+
+import deepcompress as dc
+from deepcompress.npz import npz_bytes
+
+RNG = np.random.default_rng(0)
+TENSORS = {
+    "conv.weight": RNG.normal(size=(12, 10, 3, 3)).astype(np.float32),
+    "fc.bias": np.arange(12, dtype=np.float32),
+    "fc.weight": RNG.normal(size=(50, 60)).astype(np.float32),
+}
+CONFIG = {"by_kind": {"fc": {"bits": 4}}, "by_name": {"fc.weight": {"sparsity": 0.9}}}
+
+
+def save(tmp_path: Path, kind: str) -> Path:
+    """Write the tensors as a source; return its path."""
+    path = tmp_path / f"in{kind}"
+    if kind == ".npz":
+        path.write_bytes(npz_bytes(TENSORS))
+    elif kind == ".safetensors":
+        save_safetensors(path, TENSORS)
+    else:
+        path.mkdir()
+        for name, tensor in TENSORS.items():
+            np.save(path / f"{name}.npy", tensor)
+    return path
+
+
+@pytest.mark.parametrize("kind", [".npz", ".safetensors", "-folder"])
+def test_each_kind_of_source(tmp_path: Path, kind: str) -> None:
+    path, out, config = save(tmp_path, kind), tmp_path / "out.dcnn", tmp_path / "config.json"
+    config.write_text(json.dumps(CONFIG))
+    expected = dc.compress(TENSORS, dc.Config.from_dict(CONFIG)).to_bytes()
+    status, text, error = call("compress", path, "-o", out, "--config", config)
+    assert (status, error) == (0, "")
+    assert text.startswith(f"{out}: {len(expected):,} bytes, 16,368 as dense fp32 (")
+    assert out.read_bytes() == expected
+    command = ["compress", path, "-o", out, "--config", config, "--jobs", 3, "--json"]
+    values = json.loads(call(*command)[1])
+    assert out.read_bytes() == expected
+    assert (values["out_bytes"], values["tensors"]) == (len(expected), list(TENSORS))
+    assert values["ratio"] == 16_368 / len(expected)
+
+
+def test_without_a_configuration_and_with_the_papers(tmp_path: Path) -> None:
+    path, out = save(tmp_path, ".npz"), tmp_path / "out.dcnn"
+    for options, config in (([], dc.Config()), (["--paper"], dc.paper_config())):
+        assert call("compress", path, "-o", out, *options)[0] == 0
+        assert out.read_bytes() == dc.compress(TENSORS, config).to_bytes()
+
+
+def test_the_seed_is_for_starts_that_are_drawn(tmp_path: Path) -> None:
+    path, out, config = save(tmp_path, ".npz"), tmp_path / "out.dcnn", tmp_path / "config.json"
+    drawn = {"default": {"init": "random"}}
+    config.write_text(json.dumps(drawn))
+    assert call("compress", path, "-o", out, "--config", config, "--seed", 5)[0] == 0
+    assert out.read_bytes() == dc.compress(TENSORS, dc.Config.from_dict(drawn), seed=5).to_bytes()
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ("{", "config.json: Expecting property name"),
+        ("[]", "config.json: expected default, by_kind and by_name, not []"),
+        ('{"default": {"bits": 9}}', "config.json: bits must be a whole number from 1 to 8"),
+        ('{"by_name": {"fc.weigth": {}}}', "by_name has fc.weigth, which isn't among the 3"),
+    ],
+)
+def test_bad_configurations(tmp_path: Path, config: str, words: str) -> None:
+    path, out = save(tmp_path, ".npz"), tmp_path / "out.dcnn"
+    (tmp_path / "config.json").write_text(config)
+    assert words in fails(2, "compress", path, "-o", out, "--config", tmp_path / "config.json")
+    assert not out.exists()
+
+
+def test_bad_files(tmp_path: Path) -> None:
+    path, out = save(tmp_path, ".npz"), tmp_path / "out.dcnn"
+    assert "absent: No such file" in fails(2, "compress", tmp_path / "absent", "-o", out)
+    assert "absent.npz: No such file" in fails(2, "compress", tmp_path / "absent.npz", "-o", out)
+    missing = ["--config", tmp_path / "absent.json"]
+    assert "absent.json: No such file" in fails(2, "compress", path, "-o", out, *missing)
+    assert "is the very file to read" in fails(2, "compress", path, "-o", path)
+    assert "can't write: No such file" in fails(2, "compress", path, "-o", tmp_path / "no" / "x")
+    other = tmp_path / "weights.pth"
+    other.write_bytes(b"x")
+    assert "neither .npz nor .safetensors" in fails(1, "compress", other, "-o", out)
+    path.write_bytes(path.read_bytes()[:-9])
+    assert "in.npz" in fails(1, "compress", path, "-o", out)
+    assert sorted(os.listdir(tmp_path)) == ["in.npz", "weights.pth"]
+
+
+def test_a_tensor_that_cant_be_compressed(tmp_path: Path) -> None:
+    path, out = tmp_path / "in.npz", tmp_path / "out.dcnn"
+    path.write_bytes(npz_bytes({"w": np.full((20, 20), np.nan, np.float32)}))
+    assert "tensor 'w': weights must be finite" in fails(2, "compress", path, "-o", out)
+    assert not out.exists()

@@ -1,0 +1,138 @@
+"""Files of other programs as mappings of arrays: read lazily, and with care."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deepcompress.errors import DataError, FormatError
+from deepcompress.formats.safetensors import SafetensorsFile
+from deepcompress.sources import NpyFolder, open_source
+
+RNG = np.random.default_rng(0)
+NAMES = {"bool": "BOOL", "float16": "F16", "float32": "F32", "float64": "F64"} | {
+    f"{sign}int{bits}": f"{'U' if sign else 'I'}{bits}"
+    for sign in ("", "u")
+    for bits in (8, 16, 32, 64)
+}
+ARRAYS = {
+    name: (100 * RNG.normal(size=(3, 2))).astype(name) if name != "bool" else np.eye(2) > 0
+    for name in NAMES
+} | {"empty": np.zeros((0, 4), np.float32), "scalar": np.array(1.5)}
+
+
+def save_safetensors(path: Path, arrays: dict[str, np.ndarray], padding: int = 0) -> None:
+    """Write a safetensors file, as its documentation says."""
+    header: dict[str, Any] = {"__metadata__": {"format": "np"}}
+    data = b""
+    for name, array in arrays.items():
+        end = len(data) + array.nbytes
+        header[name] = {
+            "dtype": NAMES[array.dtype.name],
+            "shape": list(array.shape),
+            "data_offsets": [len(data), end],
+        }
+        data += array.tobytes()
+    path.write_bytes(file_of(header, data, padding))
+
+
+def file_of(header: Any, data: bytes, padding: int = 0) -> bytes:
+    text = (header if isinstance(header, str) else json.dumps(header)).encode() + b" " * padding
+    return len(text).to_bytes(8, "little") + text + data
+
+
+@pytest.mark.parametrize("padding", [0, 1, 5])
+def test_safetensors(tmp_path: Path, padding: int) -> None:
+    path = tmp_path / "a.safetensors"
+    save_safetensors(path, ARRAYS, padding)  # the padding moves elements off their alignment
+    with open_source(path) as source:
+        assert list(source) == list(ARRAYS)
+        assert len(source) == len(ARRAYS)
+        for name, array in ARRAYS.items():
+            np.testing.assert_array_equal(source[name], array, strict=True)
+            assert source.shapes[name] == array.shape
+
+
+def test_bfloat16_is_widened(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    values = np.array([1.0, -2.5, 0.0, np.inf], np.float32)  # exact in 8 bits of precision
+    upper = (values.view(np.uint32) >> 16).astype("<u2")
+    entry = {"dtype": "BF16", "shape": [4], "data_offsets": [0, 8]}
+    path.write_bytes(file_of({"w": entry}, upper.tobytes()))
+    np.testing.assert_array_equal(SafetensorsFile(path)["w"], values, strict=True)
+
+
+W = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "not a whole safetensors file"),
+        (b"1234567", "not a whole safetensors file"),
+        ((1 << 63).to_bytes(8, "little"), "not a whole safetensors file"),
+        (file_of({"w": W}, bytes(8))[:20], "not a whole safetensors file"),
+        (file_of("{", b""), "its header isn't JSON"),
+        (file_of('"\\ud800', b""), "its header isn't JSON"),
+        (file_of([], b""), "its header isn't a JSON object"),
+        (file_of({"w": []}, b""), "tensor 'w': its entry doesn't say dtype"),
+        (file_of({"w": W | {"more": 1}}, bytes(8)), "tensor 'w': its entry doesn't say dtype"),
+        (file_of({"w": W | {"dtype": "F8_E4M3"}}, bytes(8)), "dtype 'F8_E4M3' isn't one of BOOL"),
+        (file_of({"w": W | {"dtype": []}}, bytes(8)), "tensor 'w': dtype"),
+        (file_of({"w": W | {"shape": 2}}, bytes(8)), "tensor 'w': 2 is no shape"),
+        (file_of({"w": W | {"shape": [-2]}}, bytes(8)), r"tensor 'w': \[-2\] is no shape"),
+        (file_of({"w": W | {"shape": [2.0]}}, bytes(8)), r"\[2.0\] is no shape"),
+        (file_of({"w": W | {"shape": [1] * 33}}, bytes(8)), "is no shape"),
+        (file_of({"w": W | {"shape": [3]}}, bytes(8)), r"data_offsets \[0, 8\] for F32 of shape"),
+        (file_of({"w": W | {"data_offsets": [0]}}, bytes(8)), "data_offsets"),
+        (file_of({"w": W | {"data_offsets": [8, 0]}}, bytes(8)), "data_offsets"),
+        (file_of({"w": W, "v": W}, bytes(8)), "tensors overlap or leave bytes out at 8"),
+        (file_of({"w": W | {"data_offsets": [4, 12]}}, bytes(12)), "leave bytes out at 0"),
+        (file_of({"w": W}, bytes(7)), "its header declares"),
+        (file_of({"w": W}, bytes(9)), "its header declares"),
+    ],
+)
+def test_bad_safetensors(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(FormatError, match=words) as found:
+        SafetensorsFile(path)
+    assert str(found.value).startswith(str(path))
+
+
+def test_a_bool_that_is_neither(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    entry = {"dtype": "BOOL", "shape": [2], "data_offsets": [0, 2]}
+    path.write_bytes(file_of({"w": entry}, b"\1\2"))
+    with pytest.raises(FormatError, match="tensor 'w': a bool is neither 0 nor 1"):
+        SafetensorsFile(path)["w"]
+
+
+def test_files_that_arent_there(tmp_path: Path) -> None:
+    for path in (tmp_path / "a.safetensors", tmp_path / "a.npz", tmp_path / "a"):
+        with pytest.raises(DataError, match="No such file"), open_source(path):
+            pass
+    with pytest.raises(DataError, match="No such file"):
+        NpyFolder(tmp_path, ["absent"])
+
+
+def test_a_folder_of_arrays(tmp_path: Path) -> None:
+    for name, array in ARRAYS.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    (tmp_path / "README").write_text("not an array")
+    with open_source(tmp_path) as source:
+        assert list(source) == sorted(ARRAYS)
+        for name, array in ARRAYS.items():
+            np.testing.assert_array_equal(source[name], array, strict=True)
+    assert list(NpyFolder(tmp_path, ["uint8", "bool"])) == ["uint8", "bool"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"text", None])
+def test_a_damaged_array(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "w.npy"
+    np.save(path, np.zeros(100))
+    path.write_bytes(path.read_bytes()[:-1] if content is None else content)
+    with pytest.raises(FormatError, match=r"w\.npy: not a whole npy file"):
+        NpyFolder(tmp_path)
