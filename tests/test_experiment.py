@@ -197,7 +197,7 @@ def test_stages_get_what_the_recipe_says(
         pruned.append(sensitivity)
         assert (mask == (weights != 0)).all()
 
-    def look_at_sharing(weights, mask, bits, init, *, rng) -> None:
+    def look_at_sharing(weights, mask, bits, init, *, rng, **_) -> None:
         shared.append((bits, init, rng.bit_generator.state))
         assert (mask == (weights != 0)).all()
 
