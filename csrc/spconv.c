@@ -13,20 +13,6 @@
 #define CHUNK_ROWS 512        /* whose sums are with the tile in the second cache */
 #define ALIGNMENT 64
 
-/* Consecutive columns of a panel that a place of the kernels meets in one row of the image. */
-struct run {
-    size_t to;      /* the first of them within the panel */
-    size_t count;
-    ptrdiff_t from; /* the first one's element, from the beginning of the channel */
-};
-
-struct runs {
-    size_t count;
-    size_t step; /* between elements of the image */
-    int is_whole; /* the runs leave no column out */
-    struct run run[DC_PANEL * DC_VECTOR];
-};
-
 /* What is the same for all shares of a convolution. */
 struct job {
     dc_block_kernel *kernel;
@@ -38,10 +24,28 @@ struct job {
     size_t shares;
 };
 
+/* Consecutive columns of a panel that lie in one row of the output; with a stride, and several
+ * images side by side, in one pixel. */
+struct stretch {
+    size_t to, count;  /* where in the panel */
+    int64_t in_row;    /* the first column's place in its row, counted in columns */
+    int64_t image_row; /* that place (0, 0) of the kernels meets, with the padding at the top */
+    int64_t from;      /* and the element of that row that it meets, with that at the left */
+};
+
+/* Those of them that a place of the kernels meets in the image, not in its padding. */
+struct run {
+    size_t to, count;
+    ptrdiff_t from; /* the first one's element, from the beginning of the channel */
+};
+
 struct panel {
     size_t begin;     /* first column */
     size_t count;     /* of columns that exist */
     unsigned vectors;
+    int64_t step;     /* from a column of a stretch to the next, in the image */
+    size_t stretches;
+    struct stretch stretch[DC_PANEL * DC_VECTOR];
 };
 
 static size_t least(size_t a, size_t b)
@@ -60,48 +64,54 @@ static unsigned panel_vectors(const struct dc_blocks *w)
     return (unsigned)least(vectors, DC_PANEL);
 }
 
-static void add_run(struct runs *runs, size_t to, size_t count, ptrdiff_t from)
+static struct panel panel_of(const struct dc_images *g, size_t from, size_t to)
 {
-    if (count)
-        runs->run[runs->count++] = (struct run){to, count, from};
-}
-
-/* Where the columns of a panel meet place (i, j) of the kernels; those in the padding are left
- * out. With a stride, images that lie side by side are runs of their own. */
-static void find_runs(const struct dc_images *g, const struct panel *panel, int64_t i, int64_t j,
-                      struct runs *runs)
-{
+    struct panel p = {.begin = from * DC_VECTOR, .vectors = (unsigned)(to - from)};
     const int64_t batch = g->batch, width = g->out_width * batch;
     const int in_line = g->stride == 1 || batch == 1;
-    size_t covered = 0;
-    runs->count = 0;
-    runs->step = in_line ? (size_t)g->stride : 1;
-    for (size_t to = 0; to < panel->count;) {
-        const int64_t column = (int64_t)(panel->begin + to);
-        const int64_t row = column / width, in_row = column % width;
-        const int64_t image_row = row * g->stride + i - g->padding;
-        /* Columns up to the end of the output's row, or only of the pixel. */
-        int64_t end = in_line ? width : (in_row / batch + 1) * batch;
-        end = (int64_t)least((size_t)(end - in_row), panel->count - to) + in_row;
-        const size_t next = to + (size_t)(end - in_row);
-        if (image_row >= 0 && image_row < g->height) {
-            /* Those of pixels of the image. */
-            const int64_t shift = j - g->padding;
-            int64_t first = shift < 0 ? (-shift + g->stride - 1) / g->stride : 0;
-            int64_t last = g->width - shift > 0 ? (g->width - shift - 1) / g->stride + 1 : 0;
-            first = first * batch > in_row ? first * batch : in_row;
-            last = last * batch < end ? last * batch : end;
-            if (first < last) {
-                const int64_t pixel = first / batch * g->stride + shift;
-                const int64_t from = (image_row * g->width + pixel) * batch + first % batch;
-                add_run(runs, to + (size_t)(first - in_row), (size_t)(last - first),
-                        (ptrdiff_t)from);
-                covered += (size_t)(last - first);
-            }
+    int64_t row = (int64_t)p.begin / width, in_row = (int64_t)p.begin % width;
+    p.count = least(to * DC_VECTOR, columns_of(g)) - p.begin;
+    p.step = in_line ? g->stride : 1;
+    for (size_t at = 0; at < p.count;) {
+        const int64_t pixel = in_row / batch;
+        const int64_t end = in_line ? width : (pixel + 1) * batch;
+        const size_t count = least((size_t)(end - in_row), p.count - at);
+        p.stretch[p.stretches++] = (struct stretch){
+            at, count, in_row, row * g->stride, pixel * g->stride * batch + in_row % batch};
+        at += count;
+        in_row += (int64_t)count;
+        if (in_row == width) {
+            in_row = 0;
+            row++;
         }
-        to = next;
     }
-    runs->is_whole = covered == panel->vectors * (size_t)DC_VECTOR;
+    return p;
+}
+
+/* Where the columns of a panel meet place (i, j) of the kernels; returns how many runs there are,
+ * and tells in *is_whole whether they leave no column out. */
+static size_t find_runs(const struct dc_images *g, const struct panel *panel, int64_t i, int64_t j,
+                        struct run *runs, int *is_whole)
+{
+    const int64_t down = i - g->padding, right = j - g->padding;
+    /* The pixels of an output's row that meet one of the image. */
+    const int64_t first = right < 0 ? (-right + g->stride - 1) / g->stride : 0;
+    const int64_t end = g->width > right ? (g->width - right - 1) / g->stride + 1 : 0;
+    size_t count = 0, covered = 0;
+    for (const struct stretch *s = panel->stretch; s < panel->stretch + panel->stretches; s++) {
+        const int64_t row = s->image_row + down;
+        int64_t skipped = first * g->batch - s->in_row, last = end * g->batch - s->in_row;
+        skipped = skipped > 0 ? skipped : 0;
+        last = last < (int64_t)s->count ? last : (int64_t)s->count;
+        if (row < 0 || row >= g->height || skipped >= last)
+            continue;
+        runs[count++] = (struct run){
+            s->to + (size_t)skipped, (size_t)(last - skipped),
+            (ptrdiff_t)((row * g->width + right) * g->batch + s->from + skipped * panel->step)};
+        covered += (size_t)(last - skipped);
+    }
+    *is_whole = covered == panel->vectors * (size_t)DC_VECTOR;
+    return count;
 }
 
 static inline void copy(float *restrict to, const float *restrict from, size_t count)
@@ -125,22 +135,27 @@ static void gather(const struct dc_images *g, const float *x, const struct panel
 {
     const size_t places = (size_t)(g->kernel * g->kernel), stride = panel->vectors * DC_VECTOR;
     const size_t channel = (size_t)g->height * (size_t)g->width * (size_t)g->batch;
-    struct runs runs;
+    const size_t step = (size_t)panel->step;
+    struct run runs[DC_PANEL * DC_VECTOR];
     /* Row r is place r % places of channel r / places: first a row of each place. */
     for (size_t begin = first; begin < last && begin < first + places; begin++) {
         const int64_t place = (int64_t)(begin % places);
-        find_runs(g, panel, place / g->kernel, place % g->kernel, &runs);
+        int is_whole;
+        const size_t count =
+            find_runs(g, panel, place / g->kernel, place % g->kernel, runs, &is_whole);
+        const float *from = x + begin / places * channel;
+        float *to = tile + (begin - first) * stride;
         for (size_t row = begin; row < last; row += places) {
-            float *to = tile + (row - first) * stride;
-            const float *from = x + row / places * channel;
-            if (!runs.is_whole)
+            if (!is_whole)
                 memset(to, 0, stride * sizeof *to);
-            for (const struct run *run = runs.run; run < runs.run + runs.count; run++)
-                if (runs.step == 1)
+            for (const struct run *run = runs; run < runs + count; run++)
+                if (step == 1)
                     copy(to + run->to, from + run->from, run->count);
                 else
                     for (size_t k = 0; k < run->count; k++)
-                        to[run->to + k] = from[run->from + (ptrdiff_t)(k * runs.step)];
+                        to[run->to + k] = from[run->from + (ptrdiff_t)(k * step)];
+            from += channel;
+            to += places * stride;
         }
     }
 }
@@ -194,7 +209,7 @@ static void product(const struct job *job, size_t first, size_t last, size_t beg
 {
     const struct dc_blocks *w = job->w;
     const struct dc_images *g = &job->images;
-    const size_t most = panel_vectors(w), columns = least(end * DC_VECTOR, columns_of(g));
+    const size_t most = panel_vectors(w);
     const size_t panels = (end - begin + most - 1) / most;
     const size_t group_rows = (size_t)(w->rows / g->groups);
     const size_t group_size = (size_t)(g->channels / g->groups * g->height * g->width * g->batch);
@@ -204,11 +219,8 @@ static void product(const struct job *job, size_t first, size_t last, size_t beg
         const size_t chunk = least(least(row + CHUNK_ROWS, (group + 1) * group_rows), last);
         for (size_t i = 0; i < panels; i++) {
             /* Of about the same width, so that none is much less efficient. */
-            const size_t from = begin + (end - begin) * i / panels;
-            const size_t to = begin + (end - begin) * (i + 1) / panels;
-            const struct panel panel = {from * DC_VECTOR,
-                                        least(to * DC_VECTOR, columns) - from * DC_VECTOR,
-                                        (unsigned)(to - from)};
+            const struct panel panel = panel_of(g, begin + (end - begin) * i / panels,
+                                                begin + (end - begin) * (i + 1) / panels);
             panel_product(job, job->x + group * group_size, &panel, row, chunk, tile, sums);
         }
         row = chunk;
