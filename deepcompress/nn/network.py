@@ -197,7 +197,7 @@ class Network:
         def logits(start: int) -> Array:
             columns = self.columns(x[start : start + batch_size])
             for layer in self.layers:
-                columns = layer.infer(params, columns)
+                columns, _ = layer.forward(params, columns)
             return columns.T
 
         with workers(threads) as run:
