@@ -297,9 +297,10 @@ class CompressedTensor:
         return built
 
     def _hold(self, name: str, built: Layout | Blocks | None) -> None:
-        streams = self.labels(), self.gaps(), self.gap_bits
         object.__setattr__(self, name, built)
-        if built and _STREAMS[0] in vars(self) and parts.has_needed_fillers_only(*streams):
+        if not built or _STREAMS[0] not in vars(self):
+            return
+        if parts.has_needed_fillers_only(self.labels(), self.gaps(), self.gap_bits):
             for stream in _STREAMS:
                 object.__delattr__(self, stream)  # from here on, __getattr__ makes them
 
