@@ -15,6 +15,38 @@ typedef const uint16_t *dc_block_kernel(const uint16_t *data, size_t rows, const
                                         const float *tile, float *sums, unsigned vectors,
                                         int first);
 
+/* Consecutive columns of a panel that lie in one row of the output; with a stride, and several
+ * images side by side, in one pixel. */
+struct dc_stretch {
+    size_t to, count;  /* where in the panel */
+    int64_t in_row;    /* the first column's place in its row, counted in columns */
+    int64_t image_row; /* that place (0, 0) of the kernels meets, with the padding at the top */
+    int64_t from;      /* and the element of that row that it meets, with that at the left */
+};
+
+/* Columns of the output that are computed together. */
+struct dc_panel {
+    size_t begin;     /* first column */
+    size_t count;     /* of columns that exist */
+    unsigned vectors;
+    int64_t step;     /* from a column of a stretch to the next, in the image */
+    size_t stretches;
+    struct dc_stretch stretch[DC_PANEL * DC_VECTOR];
+};
+
+static inline size_t dc_columns(const struct dc_images *g)
+{
+    return (size_t)g->out_height * (size_t)g->out_width * (size_t)g->batch;
+}
+
+/* The panel of the columns in vectors [from, to), at most DC_PANEL; the last one may be cut. */
+struct dc_panel dc_panel_of(const struct dc_images *g, size_t from, size_t to);
+
+/* Writes rows [first, last) of what the kernels meet in the channels of a group, which begin at
+ * `x`: the tile of a panel, with zeros in the padding and beyond the columns. */
+void dc_gather(const struct dc_images *g, const float *x, const struct dc_panel *panel,
+               size_t first, size_t last, float *tile);
+
 dc_block_kernel dc_block_product_scalar;
 dc_block_kernel dc_block_product_avx2;
 

@@ -104,10 +104,34 @@ void dc_spmv_lanes_scalar(const struct dc_layout *w, const float *x, float *y, s
     }
 }
 
-static void add_multiple(float *restrict to, float weight, const float *restrict from, size_t n)
+#define TAKEN 256 /* entries of a row that are unpacked at a time */
+#define STRIP 16  /* columns whose sums a compiler keeps in registers */
+
+/* Entries of a row, not fillers. */
+struct taken {
+    size_t count;
+    float weight[TAKEN];
+    const float *from[TAKEN]; /* the row of X */
+};
+
+/* Adds their products to a row of Y, and begins anew. */
+static void add_products(struct taken *taken, float *restrict to, size_t n)
 {
-    for (size_t j = 0; j < n; j++)
-        to[j] += weight * from[j];
+    size_t j = 0;
+    for (; j + STRIP <= n; j += STRIP) {
+        float sum[STRIP];
+        memcpy(sum, to + j, sizeof sum);
+        for (size_t i = 0; i < taken->count; i++) {
+            const float *from = taken->from[i] + j;
+            for (size_t k = 0; k < STRIP; k++)
+                sum[k] += taken->weight[i] * from[k];
+        }
+        memcpy(to + j, sum, sizeof sum);
+    }
+    for (size_t i = 0; i < taken->count; i++)
+        for (size_t k = j; k < n; k++)
+            to[k] += taken->weight[i] * taken->from[i][k];
+    taken->count = 0;
 }
 
 void dc_spmm_lanes_scalar(const struct dc_layout *w, const float *x, size_t ldx, float *y,
@@ -116,6 +140,7 @@ void dc_spmm_lanes_scalar(const struct dc_layout *w, const float *x, size_t ldx,
     (void)scratch;
     const unsigned gap_bits = w->gap_bits, label_bits = w->label_bits;
     const unsigned gap_mask = (1u << gap_bits) - 1, label_mask = (1u << label_bits) - 1;
+    struct taken taken = {.count = 0};
     for (size_t g = first; g < last; g++) {
         const uint8_t *end = w->data + w->starts[g + 1];
         for (size_t l = 0; l < lanes_in_use(w, g); l++) {
@@ -128,13 +153,17 @@ void dc_spmm_lanes_scalar(const struct dc_layout *w, const float *x, size_t ldx,
                 uint64_t label = load_lane(labels, l, label_bits);
                 for (unsigned step = 0; step < DC_STEPS; step++) {
                     col += gap & gap_mask;
-                    if (label & label_mask)
-                        add_multiple(to, w->codebook[label & label_mask], x + col * ldx, n);
+                    taken.from[taken.count] = x + col * ldx;
+                    taken.weight[taken.count] = w->codebook[label & label_mask];
+                    taken.count += (label & label_mask) != 0;
                     gap >>= gap_bits;
                     label >>= label_bits;
                 }
+                if (taken.count + DC_STEPS > TAKEN)
+                    add_products(&taken, to, n);
                 gaps = labels + 8 * label_bits;
             }
+            add_products(&taken, to, n);
         }
     }
 }
@@ -173,14 +202,20 @@ void dc_spmm_masks_scalar(const struct dc_layout *w, const float *x, size_t ldx,
 {
     (void)scratch;
     const size_t blocks = dc_mask_blocks(w->cols);
+    struct taken taken = {.count = 0};
     for (size_t r = first; r < last; r++) {
         const uint8_t *label = w->data + w->starts[r];
         float *to = y + r * ldy;
         memset(to, 0, n * sizeof *to);
-        for (size_t i = 0; i < blocks; i++)
+        for (size_t i = 0; i < blocks; i++) {
             for (uint64_t mask = dc_load8(w->data + (r * blocks + i) * 8); mask; mask &= mask - 1) {
                 size_t col = i * DC_MASK_COLS + dc_column_of_bit(lowest_bit(mask));
-                add_multiple(to, w->codebook[*label++], x + col * ldx, n);
+                taken.from[taken.count] = x + col * ldx;
+                taken.weight[taken.count++] = w->codebook[*label++];
             }
+            if (taken.count + DC_MASK_COLS > TAKEN)
+                add_products(&taken, to, n);
+        }
+        add_products(&taken, to, n);
     }
 }

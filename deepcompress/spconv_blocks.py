@@ -97,15 +97,12 @@ def build(w: "CompressedTensor") -> Blocks | None:
     stream_bytes = (w.label_bits + w.gap_bits) * w.count // 8
     if 2 * blocks * w.rows > 4 * stream_bytes + (1 << 20):
         return None
-    fill = native_spconv.fill_blocks if native.active() else _fill
+    is_native = native.active()
     counts = np.zeros((blocks, w.rows), np.uint16)
-    if native.active():
-        native_spconv.count_blocks(w, width, counts)
-    else:
-        _count(w, width, counts)
+    (native_spconv.count_blocks if is_native else _count)(w, width, counts)
     offsets = _offsets(counts)
     data = np.zeros(counts.size + int(counts.sum(dtype=np.int64)), np.uint16)
-    fill(w, width, offsets, data)
+    (native_spconv.fill_blocks if is_native else _fill)(w, width, offsets, data)
     begins = offsets.reshape(counts.shape)[:, ::PART_ROWS].reshape(-1)
     starts = np.append(begins, len(data)).astype(np.uint64)
     for array in (data, starts):
