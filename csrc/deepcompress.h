@@ -71,6 +71,9 @@ void dc_assign(const float *values, size_t count, const double *bounds, unsigned
 enum dc_status dc_decode_gaps(const uint8_t *gaps, size_t count, int64_t size,
                               int64_t *positions, size_t *at);
 
+/* huffman: how often each of the 256 symbols there can be occurs. */
+void dc_histogram(const uint8_t *symbols, size_t count, uint64_t *counts);
+
 /* huffman: canonical codes of `alphabet` (at most 256) symbols. `lengths` (at most 12)
  * must be those of a complete code, or of one symbol of length 1.
  *

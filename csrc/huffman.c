@@ -6,6 +6,7 @@
  * so a word is written once for four symbols. */
 #include "huffman.h"
 #include "bitreader.h"
+#include "deepcompress.h"
 
 static unsigned reverse(unsigned code, unsigned length)
 {
@@ -25,6 +26,16 @@ void dc_reversed_codes(const uint8_t *lengths, size_t alphabet, uint16_t *codes)
         next[length] = (next[length - 1] + used[length - 1]) << 1;
     for (size_t s = 0; s < alphabet; s++)
         codes[s] = (uint16_t)(lengths[s] ? reverse(next[lengths[s]]++, lengths[s]) : 0);
+}
+
+void dc_histogram(const uint8_t *symbols, size_t count, uint64_t *counts)
+{
+    /* Four counters to a symbol, as the same one is wanted again before it is stored. */
+    uint64_t parts[4][DC_MAX_ALPHABET] = {{0}};
+    for (size_t i = 0; i < count; i++)
+        parts[i % 4][symbols[i]]++;
+    for (size_t s = 0; s < DC_MAX_ALPHABET; s++)
+        counts[s] = parts[0][s] + parts[1][s] + parts[2][s] + parts[3][s];
 }
 
 /* A code and how long it is, in one load. */

@@ -90,7 +90,8 @@ def encode(symbols: npt.ArrayLike, lengths: npt.ArrayLike) -> bytes:
     """
     symbols = as_uint8(symbols, "symbols")
     lengths = check_lengths(lengths)
-    counts = np.bincount(symbols, minlength=len(lengths))
+    counts = native_blocks.histogram(symbols) if native.active() else np.bincount(symbols)
+    counts = np.pad(counts, (0, max(0, len(lengths) - len(counts))))
     bits = encoded_bits(counts, np.pad(lengths, (0, len(counts) - len(lengths))))
     if native.active():
         return native.huffman_encode(symbols, lengths, (bits + 7) // 8).tobytes()

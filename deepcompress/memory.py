@@ -6,13 +6,15 @@ and Python's objects.
 """
 
 import math
+from collections.abc import Sequence
 
 from . import native
 from .container import BITMASK, RELATIVE
 from .container_header import TensorEntry
-from .container_layout import block_size, fixed_width
-from .container_shared import SharedHead
-from .tensors import HUFFMAN, RANS
+from .container_layout import block_size, fixed_width, stream_symbols
+from .container_shared import BlockSize, SharedHead
+from .decoding import BLOCKS_AT_ONCE
+from .tensors import HUFFMAN, MAX_BITS, RANS
 
 OVERHEAD_BYTES = 1 << 15
 BLOCK_BYTES = 1 << 10  # what is kept of each block, besides its streams
@@ -52,11 +54,19 @@ def decoding_bytes(
     streams = sum(part.label_bytes + part.position_bytes for part in parts)
     elements = [block_size(math.prod(shape), coding.block_bits, index) for index in blocks]
     fixed = OVERHEAD_BYTES + BLOCK_BYTES * len(head.blocks) + streams
-    reading = 12 * entries
-    if coding.encoding == BITMASK:
-        reading += 4 * max(elements, default=0)
-    packing = 0
-    if not native.active():
+    reading, packing = 12 * entries, 0
+    if native.active():
+        held, passing = _native_bytes(head, parts, elements)
+        if not is_part:
+            fillers = 0
+            if coding.encoding != RELATIVE or len(parts) > 1:
+                fillers = _most_fillers(head, parts, elements)
+            bits = fixed_width(len(head.codebook) - 1) + (coding.gap_bits or MAX_BITS)
+            return fixed + held + max(passing, (entries + fillers) * bits // 8)
+        reading += held + passing
+    else:
+        if coding.encoding == BITMASK:
+            reading += 4 * max(elements, default=0)
         packing = PACKED_BYTES * entries
         coders = coding.label_coder, coding.position_coder
         longest = max((max(part.label_bytes, part.position_bytes) for part in parts), default=0)
@@ -64,21 +74,34 @@ def decoding_bytes(
         fixed += RANS_BYTES * (RANS in coders)
     if coding.encoding == RELATIVE and len(head.blocks) == 1 and not is_part:
         return fixed + max(reading, packing)
-    # Zeros after the last entry take no fillers, and gaps say how far it may be at most.
-    while len(elements) > 1 and not parts[len(elements) - 1].count:
-        elements.pop()
-    if elements and coding.encoding == RELATIVE:
-        elements[-1] = min(elements[-1], parts[len(elements) - 1].count << coding.gap_bits)
-    fillers = _most_fillers(head, entries, sum(elements))
+    fillers = _most_fillers(head, parts, elements)
     return fixed + max(reading, ENTRY_BYTES * entries + FILLER_BYTES * fillers)
 
 
-def _most_fillers(head: SharedHead, entries: int, elements: int) -> int:
+def _native_bytes(
+    head: SharedHead, parts: Sequence[BlockSize], elements: list[int]
+) -> tuple[int, int]:
+    """Return what the entries of blocks take in C, and what those are made from."""
+    if head.coding.encoding == RELATIVE:
+        return 2 * sum(part.count for part in parts), 0
+    pairs = [(part.count, size) for part, size in zip(parts, elements, strict=True)]
+    symbols = sorted(sum(stream_symbols(head.coding, *pair)) for pair in pairs)
+    return 2 * sum(count + (size >> 8) for count, size in pairs), sum(symbols[-BLOCKS_AT_ONCE:])
+
+
+def _most_fillers(head: SharedHead, parts: Sequence[BlockSize], elements: list[int]) -> int:
     """Return how many fillers `decoding.decode` places at most.
 
     As many as there are entries, or those of the cheapest gap width, which are no more
     bits than with gaps of 8 bits; and nowhere is more than one entry.
     """
+    coding, sizes = head.coding, list(elements)
+    count = sum(part.count for part in parts)
+    # Zeros after the last entry take no fillers, and gaps say how far it may be at most.
+    while len(sizes) > 1 and not parts[len(sizes) - 1].count:
+        sizes.pop()
+    if sizes and coding.encoding == RELATIVE:
+        sizes[-1] = min(sizes[-1], parts[len(sizes) - 1].count << coding.gap_bits)
     label_bits = fixed_width(len(head.codebook) - 1)
-    cheapest = (entries + (elements >> 8)) * (label_bits + 8) // (label_bits + 1)
-    return min(max(entries, cheapest), elements - entries)
+    cheapest = (count + (sum(sizes) >> 8)) * (label_bits + 8) // (label_bits + 1)
+    return min(max(count, cheapest), sum(sizes) - count)

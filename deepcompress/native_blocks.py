@@ -10,13 +10,20 @@ import numpy as np
 
 from .errors import FormatError
 from .native import _bytes, _check, _ffi, _lib
-from .tensors import UInt8Array
+from .tensors import Int64Array, UInt8Array
 
 if TYPE_CHECKING:
     from .blocks import Entries
 
 # A stream: its payload, which of two codes it has, and how many symbols it stands for.
 Stream = tuple[UInt8Array, int, int]
+
+
+def histogram(symbols: UInt8Array) -> Int64Array:
+    """Call dc_histogram."""
+    counts = np.empty(256, np.int64)
+    _lib().dc_histogram(_bytes(symbols), len(symbols), _ffi().from_buffer("uint64_t[]", counts))
+    return counts
 
 
 def huffman_decode(

@@ -30,6 +30,48 @@ def test_decode_undoes_encode(symbols):
     assert isinstance(payload, bytes)
 
 
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 1), st.integers(0, 400), st.integers(-3, 3), st.integers(0, 1)),
+        max_size=20,
+    ),
+    st.integers(0, 99),
+)
+def test_streams_side_by_side_end_as_each_alone(drawn, seed):
+    """With symbols wanted beyond the end or too few, and bits that are wrong."""
+    rng = np.random.default_rng(seed)
+    samples = [rng.geometric(share, 400).clip(0, 40).astype(np.uint8) for share in (0.9, 0.1)]
+    codes = [lengths_for(sample) for sample in samples]
+    streams = []
+    for code, count, more, damage in drawn:
+        payload = np.frombuffer(huffman.encode(samples[code][:count], codes[code]), np.uint8).copy()
+        payload[-1:] ^= np.uint8(damage * 128)
+        streams.append((payload, code, max(0, count + more)))
+    outcomes = huffman.decode_streams(codes, streams)
+    assert len(outcomes) == len(streams)
+    for outcome, (payload, code, count) in zip(outcomes, streams, strict=True):
+        (alone,) = huffman.decode_streams([codes[code]], [(payload, 0, count)])
+        if isinstance(alone, FormatError):
+            assert (type(outcome), str(outcome)) == (type(alone), str(alone))
+        else:
+            np.testing.assert_array_equal(outcome, alone)
+
+
+@pytest.mark.parametrize("count", [5, 8])
+@pytest.mark.parametrize("symbol_bits", [1, 3, 8])
+def test_long_streams_of_different_lengths(count, symbol_bits):
+    """Long enough for several symbols to a look-up, and lanes that end one by one."""
+    rng = np.random.default_rng(count)
+    parts = [
+        rng.geometric(2.0**-symbol_bits, 3000 * i + 7 * i * i).clip(0, 255).astype(np.uint8)
+        for i in range(count)
+    ]
+    lengths = lengths_for(np.concatenate(parts))
+    streams = [(huffman.encode(part, lengths), 0, len(part)) for part in parts]
+    for outcome, part in zip(huffman.decode_streams([lengths], streams), parts, strict=True):
+        np.testing.assert_array_equal(outcome, part)
+
+
 @given(symbols(max_symbol=40))
 def test_the_size_is_that_of_the_counts(symbols):
     lengths = lengths_for(symbols)

@@ -63,6 +63,23 @@ def test_huffman(symbols):
     assert c == reference == symbols.tobytes()
 
 
+@given(
+    st.lists(st.tuples(st.binary(max_size=60), st.integers(0, 1), st.integers(0, 120)), max_size=9),
+    symbols(max_symbol=9),
+    symbols(max_symbol=200),
+)
+def test_huffman_on_any_streams(drawn, one, other):
+    codes = [huffman.code_lengths(np.bincount(sample, minlength=1)) for sample in (one, other)]
+
+    def decoded(*_):
+        streams = [(exact(np.frombuffer(data, np.uint8)), code, n) for data, code, n in drawn]
+        outcomes = huffman.decode_streams(codes, streams)
+        return [x.tolist() if isinstance(x, np.ndarray) else repr(x) for x in outcomes]
+
+    reference, c = outcomes(decoded, 0, 0)
+    assert c == reference
+
+
 @given(st.binary(max_size=40), symbols(max_symbol=9), st.integers(0, 80))
 def test_huffman_on_any_payload(payload, sample, count):
     lengths = huffman.code_lengths(np.bincount(sample, minlength=1))

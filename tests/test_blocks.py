@@ -1,0 +1,129 @@
+"""From the blocks of a file to one packed stream: the definition, and C against it."""
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given
+from strategies import sparse, widths
+
+from deepcompress import bitpack, blocks, native, relindex
+from deepcompress.blocks import Entries
+from deepcompress.errors import ArgumentError, FormatError
+
+EXTENSION, REASON = native._load()
+BACKENDS = ["reference", *(["native"] if EXTENSION else [])]
+
+
+def both(call):
+    """What each backend returns or raises, which must be the same."""
+    outcomes = []
+    for backend in BACKENDS:
+        with native.use(backend):
+            try:
+                outcomes.append(call())
+            except FormatError as error:
+                outcomes.append((type(error), str(error)))
+    for one in outcomes[1:]:
+        assert plain(one) == plain(outcomes[0])
+    return outcomes[0]
+
+
+def plain(outcome):
+    """Arrays as lists, with all that they are in."""
+    if isinstance(outcome, Entries):
+        return plain((outcome.labels, outcome.gaps, outcome.elements))
+    if isinstance(outcome, tuple):
+        return [plain(part) for part in outcome]
+    return outcome.tolist() if isinstance(outcome, np.ndarray) else outcome
+
+
+def exact(array):
+    return np.array(array, np.uint8)
+
+
+@st.composite
+def some_blocks(draw):
+    """Blocks with fillers anywhere, with zeros at their ends or without, and with no entries."""
+    made = []
+    for _ in range(draw(st.integers(0, 4))):
+        gaps = exact(draw(st.lists(st.integers(0, 7) | st.integers(0, 255), max_size=30)))
+        labels = exact(draw(st.lists(st.integers(0, 3), min_size=len(gaps), max_size=len(gaps))))
+        end = int((gaps.astype(int) + 1).sum())
+        made.append(Entries(labels, gaps, end + draw(st.integers(0, 3) | st.integers(0, 5000))))
+    return made
+
+
+@given(some_blocks(), widths, widths.filter(lambda bits: bits > 1))
+def test_joined_blocks_have_the_survivors(made, gap_bits, label_bits):
+    counted = both(lambda: blocks.survey(made))
+    labels, gaps = both(lambda: blocks.join(made, counted, label_bits, gap_bits))
+    count = counted.survivors + counted.fillers[gap_bits]
+    labels = bitpack.unpack(labels, label_bits, count)
+    size = sum(block.elements for block in made)
+    positions = relindex.decode(bitpack.unpack(gaps, gap_bits, count), size)
+    dense = np.zeros(size, np.uint8)
+    first = 0
+    for block in made:
+        dense[first + np.cumsum(block.gaps.astype(int) + 1) - 1] = block.labels
+        first += block.elements
+    np.testing.assert_array_equal(positions[labels != 0], np.flatnonzero(dense))
+    np.testing.assert_array_equal(labels[labels != 0], dense[dense != 0])
+    expected = relindex.encode(np.flatnonzero(dense), size, gap_bits).gaps
+    np.testing.assert_array_equal(bitpack.unpack(gaps, gap_bits, count), expected)
+
+
+def test_a_worked_example():
+    """Five elements 0 7 0 0 0 and four 0 0 0 9: between the weights are six zeros."""
+    made = [blocks.from_dense(exact(dense)) for dense in ([0, 7, 0, 0, 0], [0, 0, 0, 9])]
+    counted = both(lambda: blocks.survey(made))
+    assert (counted.survivors, counted.fillers) == (2, (0, 3, 1, 0, 0, 0, 0, 0, 0))
+    labels, gaps = both(lambda: blocks.join(made, counted, 4, 2))
+    assert bitpack.unpack(labels, 4, 3).tolist() == [7, 0, 9]
+    assert bitpack.unpack(gaps, 2, 3).tolist() == [1, 3, 2]
+
+
+@given(sparse())
+def test_masks_and_labels_of_all_elements_give_the_same_entries(tensor):
+    dense = np.zeros(tensor.size, np.uint8)
+    dense[tensor.positions] = 1 + np.arange(len(tensor.positions)) % 255
+    mask = np.packbits(dense != 0, bitorder="little")
+    labels = exact(dense[dense != 0])
+    from_mask = both(lambda: blocks.from_mask(mask, labels - np.uint8(1), tensor.size))
+    from_dense = both(lambda: blocks.from_dense(dense))
+    assert plain(from_mask) == plain(from_dense)
+    positions, kept = both(lambda: blocks.survivors(from_mask))
+    np.testing.assert_array_equal(positions, tensor.positions)
+    np.testing.assert_array_equal(kept, labels)
+
+
+@given(st.lists(st.integers(0, 255), max_size=40), st.integers(-3, 3))
+def test_gaps_lead_no_further_than_the_elements(gaps, more):
+    gaps = exact(gaps)
+    elements = max(0, int((gaps.astype(int) + 1).sum()) + more)
+    outcome = both(lambda: blocks.from_gaps(gaps, gaps, elements))
+    assert isinstance(outcome, Entries) == (len(gaps) + gaps.sum(dtype=int) <= elements)
+
+
+@pytest.mark.parametrize(
+    ("mask", "count", "elements", "words"),
+    [
+        ([0b101], 3, 8, r"a mask of 2 bits for 3 entries \(block 7\)"),
+        ([255] * 9, 71, 72, r"a mask of 72 bits for 71 entries \(block 7\)"),
+        ([0b1001], 2, 3, r"a mask has a bit beyond its elements \(block 7\)"),
+    ],
+)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_masks_that_cant_be(backend, mask, count, elements, words):
+    with native.use(backend), pytest.raises(FormatError, match=words):
+        blocks.check_mask(exact(mask), count, elements, 7)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_memory_cant_hold_is_refused(backend):
+    """Two weights, as far apart as blocks can have them."""
+    made = [Entries(exact([1]), exact([0]), 1 << 61)] * 2
+    with native.use(backend):
+        counted = blocks.survey(made)
+        assert counted.fillers[8] == ((1 << 61) - 1) >> 8
+        with pytest.raises(ArgumentError, match="entries of 1-bit gaps"):
+            blocks.join(made, counted, 1, 1)
