@@ -170,6 +170,24 @@ def dense_ns(rows: int, cols: int, columns: int, isa: str | None, threads: int) 
     return (costs.dense_weight + costs.dense_column * _in_registers(columns)) * size / shared
 
 
+def density(rows: int, cols: int, columns: int, isa: str | None, threads: int) -> float | None:
+    """Return the density from which on `runs_dense` holds, or None if it never does.
+
+    Parameters are those of `runs_dense`.
+    """
+    size = rows * cols
+    if not runs_dense(rows, cols, size, columns, isa, threads):
+        return None
+    packed, dense = 0, size  # entries with which each is faster
+    while dense - packed > 1:
+        middle = (packed + dense) // 2
+        if runs_dense(rows, cols, middle, columns, isa, threads):
+            dense = middle
+        else:
+            packed = middle
+    return dense / size if size else 0.0
+
+
 def _costs(isa: str | None) -> Costs:
     """Return the coefficients for an instruction set; those of scalar code for an unknown one."""
     return COSTS.get(isa, COSTS["scalar"])
