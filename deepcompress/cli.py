@@ -20,6 +20,7 @@ from typing import NoReturn
 
 from . import (
     __version__,
+    bench,
     commands,
     compression,
     conversion,
@@ -204,6 +205,10 @@ def _parser() -> argparse.ArgumentParser:
     under = "a .dcnn or an npz file: draw its weights under the codebooks"
     plot.add_argument("--against", metavar="ORIGINAL", help=under)
     plot.add_argument("--format", choices=plots.FORMATS, default="png", help="default: png")
+
+    timing = add(bench.bench, "time packed products against dense ones and CSR, on this machine")
+    timing.add_argument("--threads", type=_whole(1), metavar="N", help="default: those in use")
+    timing.add_argument("--plot", metavar="FILE.png", help="draw the table; needs matplotlib")
 
     add(commands.info, "show the versions and the backend in use")
     return parser
