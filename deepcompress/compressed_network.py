@@ -319,7 +319,8 @@ def _runs_dense(network: Network, name: str, tensor: CompressedTensor) -> bool:
     if isinstance(layer, Conv2D):
         pixels = math.prod(network.shapes[layer_name][1:])
         group = tensor.rows // layer.groups, tensor.cols, survivors // layer.groups
-        return crossover.convolution_runs_dense(*group, pixels, *here)
+        unfolds = not (layer.kernel == layer.stride == 1 and layer.padding == 0)
+        return crossover.convolution_runs_dense(*group, pixels, *here, unfolds)
     return crossover.runs_dense(tensor.rows, tensor.cols, survivors, 1, *here)
 
 

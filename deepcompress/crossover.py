@@ -116,7 +116,13 @@ def runs_dense(
 
 
 def convolution_runs_dense(
-    rows: int, cols: int, entries: int, columns: int, isa: str | None, threads: int
+    rows: int,
+    cols: int,
+    entries: int,
+    columns: int,
+    isa: str | None,
+    threads: int,
+    unfolds: bool = True,
 ) -> bool:
     """Tell whether a convolution is faster as a dense product with its unfolded input.
 
@@ -130,6 +136,8 @@ def convolution_runs_dense(
         Pixels of the output times images of the batch.
     isa, threads
         As for `runs_dense`.
+    unfolds : bool
+        False for kernels of 1 x 1 that meet each pixel: the input is the matrix as it is.
 
     Returns
     -------
@@ -138,7 +146,7 @@ def convolution_runs_dense(
     costs = _costs(isa)
     many = costs.many_entry + costs.convolution_column * _in_registers(columns)
     packed = costs.call + entries * many / _threads(entries * columns / 4, threads)
-    unfolding = costs.unfold * cols * columns
+    unfolding = costs.unfold * cols * columns if unfolds else 0.0
     return unfolding + dense_ns(rows, cols, columns, isa, threads) < packed
 
 

@@ -1,4 +1,4 @@
-"""The model that decides between packed and dense products: what must hold whatever was measured."""
+"""The model that decides between packed and dense products: what must hold in any case."""
 
 import pytest
 
