@@ -18,7 +18,7 @@ from . import __version__, experiment, native, recipes
 from .atomic import write_bytes
 from .compressed_network import CompressedNetwork
 from .datasets import Dataset, load_digits, load_mnist
-from .errors import ArgumentError
+from .errors import ArgumentError, FormatError
 from .inspection import describe, format_description
 from .journal import RECORDS_NAME
 from .nn.losses import error_count
@@ -113,7 +113,11 @@ def evaluate(file: str, data: str | None = None) -> Answer:
     ArgumentError
         If the file holds no network, or one that we have no test images for.
     """
-    network = CompressedNetwork.load(file, dense="never")
+    model = load(file)
+    try:
+        network = CompressedNetwork.of(model)
+    except (ArgumentError, FormatError) as error:
+        raise type(error)(f"{file}: {error}") from None
     name = network.name
     if name not in {recipes.DEMO.network, *(network for _, network in recipes.RECIPES)}:
         raise ArgumentError(f"{file}: there are no test images for network {name!r}; see predict")

@@ -24,6 +24,7 @@ from .nn.definition import from_metadata
 from .nn.inference import Inference
 from .nn.network import Network
 from .pictures import load_picture
+from .pipeline import CompressedModel
 from .preprocessing import Preprocessing
 from .tensors import Float32Array
 
@@ -145,6 +146,18 @@ class CompressedNetwork:
                 if str(error).startswith(what):
                     raise
                 raise type(error)(what + str(error)) from None
+
+    @classmethod
+    def of(cls, model: CompressedModel) -> "CompressedNetwork":
+        """Return the network of a model in memory, its weights packed as they are.
+
+        Raises
+        ------
+        FormatError, ArgumentError
+            As `load`.
+        """
+        network, preprocessing = _definition(model.metadata)
+        return cls(network, model, preprocessing)
 
     @property
     def name(self) -> str:
