@@ -7,7 +7,11 @@ Layers of the paper's Table 8 and of EIE (Han et al. 2016, Table III), 5-bit lab
 positions. First each answer is checked against float64. Then the contestants take turns, twice
 in a row each: the first turn warms the caches that the others have used, the second counts.
 Ratios are of medians, peer over ours, so more than 1 means that we are faster. The gather
-limit is the time to gather an element of x for each surviving weight and do nothing else.
+limit is the time to gather an element of x for each surviving weight and do nothing else, by the
+processor's own gathers; where those are slow, as on AMD's, products can be faster than that.
+
+Each row has the bytes of weights that each contestant reads, and what the paper measured for the
+layer on a Core i7-5930K with MKL (Table 8; per sample there, per product here).
 
 All have as many threads, but for SciPy, whose products have only one, and the gather limit, which
 is that of one. PyTorch, MKL and we share a pool of threads, that of the OpenMP which PyTorch
@@ -71,6 +75,14 @@ NEURALTALK = [
     Case("neuraltalk-wd", 8791, 600, 0.11),
     Case("neuraltalk-lstm", 2400, 1201, 0.10),
 ]
+# Table 8's microseconds per sample on the i7, dense and sparse, by batch, in the order above.
+PAPER_I7 = {
+    1: (
+        (7516.2, 6187.1, 1134.9, 35022.8, 5372.8, 774.2),
+        (3066.5, 1282.1, 890.5, 3774.3, 545.1, 777.3),
+    ),
+    64: ((318.4, 188.9, 45.8, 1056.0, 188.3, 45.7), (1417.6, 682.1, 407.7, 1780.3, 274.9, 363.1)),
+}
 PEERS = ("mkl_csr", "mkl_dense", "scipy_csr", "openblas_dense", "gather_limit")
 
 
@@ -119,7 +131,8 @@ def contestants(
     for name, call in peers.items():
         verify(name, np.asarray(call()), dense, x)
     if gather and batch == 1:
-        peers["gather_limit"] = GatherLimit(gather, x, csr.nnz, case.density)
+        has_avx512 = "avx512" in native.info()["available_isas"]
+        peers["gather_limit"] = GatherLimit(gather, x, csr.nnz, case.density, has_avx512)
     return peers, x, csr.data.nbytes + csr.indices.nbytes + csr.indptr.nbytes
 
 
@@ -173,13 +186,23 @@ def measure(
             "layout": describe(tensors[isa]),
             "ours_bytes": tensors[isa].nbytes,
             "csr_bytes": csr_bytes,
+            "dense_bytes": dense.nbytes,
             "ratio_bytes": csr_bytes / tensors[isa].nbytes,
             "ours_seconds": median[isa],
             **{f"{name}_seconds": median[name] for name in peers},
             **{f"ratio_{name}": median[name] / median[isa] for name in peers},
+            **of_paper(case, batch),
         }
         for isa in isas
     ]
+
+
+def of_paper(case: Case, batch: int) -> dict[str, float]:
+    """Return the seconds of a product on the paper's i7, if it has them."""
+    if case not in TABLE_8 or batch not in PAPER_I7:
+        return {}
+    dense, sparse = (times[TABLE_8.index(case)] * batch / 1e6 for times in PAPER_I7[batch])
+    return {"paper_i7_dense_seconds": dense, "paper_i7_sparse_seconds": sparse}
 
 
 def describe(tensor: CompressedTensor) -> str:
@@ -188,6 +211,14 @@ def describe(tensor: CompressedTensor) -> str:
     if layout is None:
         return "stream"
     return f"lanes, {layout.gap_bits}-bit differences" if layout.gap_bits else "masks"
+
+
+def beside_paper(row: dict[str, Any]) -> str:
+    """Return the paper's figures for a line of the table, in ms."""
+    if "paper_i7_dense_seconds" not in row:
+        return ""
+    dense, sparse = (row[f"paper_i7_{kind}_seconds"] * 1e3 for kind in ("dense", "sparse"))
+    return f"  paper's i7: dense {dense:.2f} ms, sparse {sparse:.2f} ms"
 
 
 def geometric_means(rows: list[dict[str, Any]], isas: list[str]) -> list[dict[str, Any]]:
@@ -239,7 +270,7 @@ def main() -> None:
     threadpool_limits(options.threads)
     if native.threads() != options.threads:
         raise SystemExit(f"products have {native.threads()} threads, not {options.threads}")
-    gather = compile_gather() if "avx512" in isas else None
+    gather = compile_gather() if "avx2" in isas else None
     rows: list[dict[str, Any]] = []
     for name in options.layer:
         arguments = options.isa, options.batch, options.threads, options.rounds, gather
@@ -249,7 +280,7 @@ def main() -> None:
             )
             print(
                 f"{row['layer']:16} {row['isa']:7} {row['ours_seconds'] * 1e3:7.3f} ms  {ratios}"
-                f"  bytes 1/{row['ratio_bytes']:.2f} of CSR  ({row['layout']})",
+                f"  bytes 1/{row['ratio_bytes']:.2f} of CSR  ({row['layout']}){beside_paper(row)}",
                 flush=True,
             )
             rows.append(row)

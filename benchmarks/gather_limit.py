@@ -27,13 +27,32 @@ __attribute__((target("avx512f"))) void gather(const uint8_t *gaps, int64_t coun
     }
     _mm512_storeu_ps(out, sum);
 }
+
+/* The same with the registers of AVX2, two of them a step. */
+__attribute__((target("avx2"))) void gather_avx2(const uint8_t *gaps, int64_t count, int cols,
+                                                 const float *x, float *out)
+{
+    const __m256i end = _mm256_set1_epi32(cols), last = _mm256_set1_epi32(cols - 1);
+    __m256i at[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+    __m256 sum[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+    for (int64_t i = 0; i < 2 * count; i++) {
+        __m128i gap = _mm_loadl_epi64((const __m128i *)(gaps + 8 * (i & 8191)));
+        __m256i *to = &at[i & 1];
+        *to = _mm256_add_epi32(*to, _mm256_cvtepu8_epi32(gap));
+        *to = _mm256_sub_epi32(*to, _mm256_and_si256(_mm256_cmpgt_epi32(*to, last), end));
+        sum[i & 1] = _mm256_add_ps(sum[i & 1], _mm256_i32gather_ps(x, *to, 4));
+    }
+    _mm256_storeu_ps(out, sum[0]);
+    _mm256_storeu_ps(out + 8, sum[1]);
+}
 """
 
 
 def compile_gather() -> Any:
     """Return the C module, or None where it can't be compiled."""
     ffi = FFI()
-    ffi.cdef("void gather(const uint8_t *, int64_t, int, const float *, float *);")
+    for name in ("gather", "gather_avx2"):
+        ffi.cdef(f"void {name}(const uint8_t *, int64_t, int, const float *, float *);")
     ffi.set_source("_gather_limit", _SOURCE, extra_compile_args=["-O3"])
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -49,9 +68,14 @@ def compile_gather() -> Any:
 
 
 class GatherLimit:
-    """Gathers sixteen elements of x at a time, once for each of `entries` weights."""
+    """Gathers sixteen elements of x at a time, once for each of `entries` weights.
 
-    def __init__(self, module: Any, x: np.ndarray, entries: int, density: float) -> None:
+    By the widest gathers that there are, `has_avx512` says which.
+    """
+
+    def __init__(
+        self, module: Any, x: np.ndarray, entries: int, density: float, has_avx512: bool
+    ) -> None:
         rng = np.random.default_rng(0)
         largest = min(255, len(x) - 1)
         self.gaps = rng.geometric(density, 16 * 4096).clip(0, largest).astype(np.uint8)
@@ -67,7 +91,7 @@ class GatherLimit:
         ]
         gaps, vector, out = buffers
         self.arguments = gaps, count, len(x), vector, out
-        self.gather = module.lib.gather
+        self.gather = module.lib.gather if has_avx512 else module.lib.gather_avx2
 
     def __call__(self) -> None:
         """Gather."""

@@ -18,7 +18,16 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from . import __version__, commands, conversion, differences, prediction, recipes, verification
+from . import (
+    __version__,
+    bench,
+    commands,
+    conversion,
+    differences,
+    prediction,
+    recipes,
+    verification,
+)
 from .atomic import canonical_json
 from .compressed_network import BATCH_SIZE
 from .container import CODERS
@@ -169,6 +178,10 @@ def _parser() -> argparse.ArgumentParser:
     diff = add(differences.diff, "compare two files, tensor by tensor")
     diff.add_argument("a", metavar="A", help="a .dcnn file")
     diff.add_argument("b", metavar="B", help="another one")
+
+    timing = add(bench.bench, "time packed products against dense ones and CSR, on this machine")
+    timing.add_argument("--threads", type=_whole(1), metavar="N", help="default: those in use")
+    timing.add_argument("--plot", metavar="FILE.png", help="draw the table; needs matplotlib")
 
     add(commands.info, "show the versions and the backend in use")
     return parser

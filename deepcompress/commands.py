@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from . import __version__, experiment, native, recipes
+from . import __version__, experiment, native, native_products, recipes
 from .atomic import write_bytes
 from .compressed_network import CompressedNetwork
 from .datasets import Dataset, load_digits, load_mnist
@@ -167,7 +167,8 @@ def info() -> Answer:
         "deepcompress": __version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
-        **native.info(),
+        **(native_info := native.info()),
+        "kernels": native_products.kernels(native_info["isa"]),
         "processors": available_threads(),
     }
     lines = {key: values[key] for key in ("deepcompress", "python", "numpy")}
@@ -181,6 +182,8 @@ def info() -> Answer:
         if values["reason"] is None
         else f"there is none: {values['reason']}"
     )
+    kernels = values["kernels"].items()
+    lines["kernels"] = ", ".join(f"{product} {kernel}" for product, kernel in kernels)
     lines["processors"] = values["processors"]
     by = f"by OpenMP {values['openmp']}" if values["openmp"] else "built without OpenMP"
     lines["threads"] = f"{values['threads']}, {by}" if values["reason"] is None else 1

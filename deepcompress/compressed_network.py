@@ -333,7 +333,7 @@ def _runs_dense(network: Network, name: str, tensor: CompressedTensor) -> bool:
         pixels = math.prod(network.shapes[layer_name][1:])
         group = tensor.rows // layer.groups, tensor.cols, survivors // layer.groups
         unfolds = not (layer.kernel == layer.stride == 1 and layer.padding == 0)
-        return crossover.convolution_runs_dense(*group, pixels, *here, unfolds)
+        return crossover.convolution_runs_dense(*group, pixels, *here, unfolds=unfolds)
     return crossover.runs_dense(tensor.rows, tensor.cols, survivors, 1, *here)
 
 

@@ -45,10 +45,11 @@ class Costs:
         A weight of the dense product with several columns, to copy it.
     dense_column : float
         A weight and column.
-    unfold : float
-        An element that a dense convolution copies to make a matrix of its input.
     convolution_column : float
         A survivor and output pixel of a packed convolution.
+    gather, unfold : float
+        An element of what a kernel meets at a pixel, as a packed convolution brings it together
+        and as NumPy copies it for a dense one.
     cache_bytes : int
         Of dense weights, that are likely to be there still at the next product.
     """
@@ -63,15 +64,16 @@ class Costs:
     dense_memory: float = 0.25
     dense_weight: float = 0.11
     dense_column: float = 0.0245
-    unfold: float = 0.5
-    convolution_column: float = 0.03
+    convolution_column: float = 0.034
+    gather: float = 0.7
+    unfold: float = 2.0
     cache_bytes: int = 1 << 24
 
 
 COSTS = {
     "avx2": Costs(),
     # The dense product has the vectors of the processor, whatever ours may use.
-    "scalar": Costs(entry=0.62, many_entry=3.0, many_column=0.25, convolution_column=0.25),
+    "scalar": Costs(entry=0.62, many_entry=3.0, many_column=0.25, convolution_column=0.22),
     "avx512": Costs(
         entry=0.22,
         many_entry=1.2,
@@ -85,6 +87,7 @@ COSTS = {
 }
 REGISTER = 8  # columns
 PARALLEL_ENTRIES = 1 << 18  # times vectors, that are worth a thread; see `native_products`
+PARALLEL_PIXELS = 1 << 20  # entries times output pixels, likewise
 PARALLEL_DENSE = 1 << 19  # multiplications that OpenBLAS gives a second thread
 
 
@@ -122,6 +125,7 @@ def convolution_runs_dense(
     columns: int,
     isa: str | None,
     threads: int,
+    *,
     unfolds: bool = True,
 ) -> bool:
     """Tell whether a convolution is faster as a dense product with its unfolded input.
@@ -137,16 +141,18 @@ def convolution_runs_dense(
     isa, threads
         As for `runs_dense`.
     unfolds : bool
-        False for kernels of 1 x 1 that meet each pixel: the input is the matrix as it is.
+        False where the dense product takes the input as it is: for kernels of 1 × 1 and stride 1.
 
     Returns
     -------
     bool
     """
     costs = _costs(isa)
-    many = costs.many_entry + costs.convolution_column * _in_registers(columns)
-    packed = costs.call + entries * many / _threads(entries * columns / 4, threads)
-    unfolding = costs.unfold * cols * columns if unfolds else 0.0
+    pixels = _in_registers(columns)
+    work = (costs.many_entry + costs.convolution_column * pixels) * entries
+    work += costs.gather * cols * pixels
+    packed = costs.call + work / _threads(entries * columns / PARALLEL_PIXELS, threads)
+    unfolding = costs.unfold * cols * columns if unfolds else 0.0  # by one thread
     return unfolding + dense_ns(rows, cols, columns, isa, threads) < packed
 
 
@@ -176,6 +182,26 @@ def dense_ns(rows: int, cols: int, columns: int, isa: str | None, threads: int) 
             shared, 2
         )
     return (costs.dense_weight + costs.dense_column * _in_registers(columns)) * size / shared
+
+
+def density(rows: int, cols: int, columns: int, isa: str | None, threads: int) -> float | None:
+    """Return the density from which on `runs_dense` holds; None if it never does.
+
+    Parameters are those of `runs_dense`.
+    """
+    size = rows * cols
+    if not runs_dense(rows, cols, size, columns, isa, threads):
+        return None
+    if runs_dense(rows, cols, 0, columns, isa, threads):
+        return 0.0
+    packed, dense = 0, size  # entries with which each is faster
+    while dense - packed > 1:
+        middle = (packed + dense) // 2
+        if runs_dense(rows, cols, middle, columns, isa, threads):
+            dense = middle
+        else:
+            packed = middle
+    return dense / size
 
 
 def _costs(isa: str | None) -> Costs:

@@ -27,6 +27,18 @@ def prefers_masks() -> bool:
     return bool(_choice().isa == _lib().DC_AVX512)
 
 
+def kernels(isa: str | None) -> dict[str, str]:
+    """Return whose kernels each product takes, given the instruction set in use.
+
+    That is ``spmv`` for vectors, ``spmm`` for matrices, ``conv`` for convolutions; as
+    ``dispatch.c`` and ``spconv.c`` choose. None stands for the reference backend.
+    """
+    if isa is None:
+        return dict.fromkeys(("spmv", "spmm", "conv"), "numpy")
+    # Convolutions have none of their own for AVX-512 yet.
+    return {"spmv": isa, "spmm": isa, "conv": "avx2" if isa == "avx512" else isa}
+
+
 def validate(w: "CompressedTensor") -> None:
     """Call dc_validate; raise FormatError unless labels and positions are in range."""
     at = _ffi().new("size_t *")

@@ -1,0 +1,115 @@
+"""The command ``bench``: what packed products are worth on the user's machine."""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from tqdm import tqdm
+
+from . import bench_plot, native, product_timing
+from .atomic import write_bytes
+from .commands import Answer
+from .errors import ArgumentError
+from .nn.parallel import available_threads
+from .product_timing import CrossOver, Timing
+
+
+def bench(threads: int | None = None, plot: str | None = None) -> Answer:
+    """Time packed products against dense ones and CSR, and find where dense ones win.
+
+    Parameters
+    ----------
+    threads : int, optional
+        For packed and dense products; SciPy's take one. As `native.threads` by default.
+    plot : str, optional
+        A PNG file to write the picture of the table to.
+
+    Raises
+    ------
+    ArgumentError
+        If `threads` exceeds the processors, or the picture can't be drawn: no matplotlib,
+        another name than ``….png``, no such folder. Nothing is timed then.
+    """
+    available = available_threads()
+    if threads is not None and threads > available:
+        raise ArgumentError(f"--threads {threads}: there are {available} processors")
+    if plot is not None:
+        bench_plot.check(plot)
+    threads = threads or native.threads()
+    sizes = product_timing.SIZES if native.active() else product_timing.REFERENCE_SIZES
+    cells = len(sizes) * len(product_timing.DENSITIES) * len(product_timing.BATCHES)
+    products = product_timing.time_products(threads, sizes)
+    timings = [
+        *tqdm(products, total=cells, unit="product", leave=False, disable=not sys.stderr.isatty())
+    ]
+    info = native.info()
+    crossovers = product_timing.find_crossovers(timings, info["isa"], threads)
+    if plot is not None:
+        write_bytes(plot, bench_plot.render(timings, crossovers))
+    values = {
+        "backend": info["backend"],
+        "isa": info["isa"],
+        "threads": threads,
+        "processors": available,
+        "rows": [_row(timing) for timing in timings],
+        "crossovers": [asdict(crossing) for crossing in crossovers],
+        "plot": plot,
+    }
+    return Answer(values, _format(values, timings, crossovers))
+
+
+def _row(timing: Timing) -> dict[str, Any]:
+    """Return a row of the table in JSON's types."""
+    case = f"{timing.rows}x{timing.cols}-density{timing.density}-batch{timing.batch}"
+    ratios = {"ratio_dense": timing.ratio_dense, "ratio_scipy_csr": timing.ratio_scipy_csr}
+    return {
+        "case": case,
+        **asdict(timing),
+        **ratios,
+        "model": "dense" if timing.model_runs_dense else "packed",
+    }
+
+
+def _format(
+    values: dict[str, Any], timings: Sequence[Timing], crossovers: Sequence[CrossOver]
+) -> str:
+    """Return both tables as text."""
+    kernels = values["isa"] or "NumPy alone"
+    lines = [
+        f"y = W x with packed weights ({values['backend']} backend, {kernels}), a dense W (NumPy) "
+        f"and CSR (SciPy); threads: {values['threads']}, CSR 1",
+        "",
+        f"{'matrix':>11} {'batch':>5} {'density':>7} {'packed µs':>10} {'dense µs':>10} "
+        f"{'CSR µs':>10} {'dense/packed':>12} {'CSR/packed':>10}  model",
+    ]
+    for timing in timings:
+        micros = [
+            f"{seconds * 1e6:10,.1f}"
+            for seconds in (timing.ours_seconds, timing.dense_seconds, timing.scipy_csr_seconds)
+        ]
+        lines.append(
+            f"{_matrix(timing)} {timing.batch:5} {timing.density:7.0%} {' '.join(micros)} "
+            f"{timing.ratio_dense:12.2f} {timing.ratio_scipy_csr:10.2f}  "
+            f"{'dense' if timing.model_runs_dense else 'packed'}"
+        )
+    right = sum(timing.model_runs_dense == (timing.ratio_dense < 1) for timing in timings)
+    lines += [
+        "",
+        f"The model picks the faster one in {right} of {len(timings)} rows.",
+        "",
+        "Dense products are faster from this density on:",
+        f"{'matrix':>11} {'batch':>5} {'measured':>9} {'model':>9}",
+    ]
+    highest = max(timing.density for timing in timings)
+    for crossing in crossovers:
+        beyond = f"> {highest:.0%}"
+        measured = beyond if crossing.measured is None else f"{crossing.measured:.1%}"
+        model = "never" if crossing.model is None else f"{crossing.model:.1%}"
+        lines.append(f"{_matrix(crossing)} {crossing.batch:5} {measured:>9} {model:>9}")
+    return "\n".join([*lines, *([os.fspath(values["plot"])] if values["plot"] else [])])
+
+
+def _matrix(case: Timing | CrossOver) -> str:
+    return f"{case.rows:4} x {case.cols:4}"
