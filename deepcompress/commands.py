@@ -16,15 +16,15 @@ from tqdm import tqdm
 
 from . import __version__, experiment, native, native_products, recipes
 from .atomic import write_bytes
-from .compressed import CompressedTensor
+from .compressed_network import CompressedNetwork
 from .datasets import Dataset, load_digits, load_mnist
-from .errors import ArgumentError
+from .errors import ArgumentError, FormatError
 from .inspection import describe, format_description
 from .journal import RECORDS_NAME
-from .nn import zoo
+from .nn.losses import error_count
 from .nn.parallel import available_threads
 from .npz import npz_bytes
-from .pipeline import CompressedModel, load, read_file
+from .pipeline import load, read_file
 from .report import format_tables
 
 DEMO_FOLDER = "deepcompress-demo"
@@ -111,21 +111,20 @@ def evaluate(file: str, data: str | None = None) -> Answer:
     Raises
     ------
     ArgumentError
-        If the tensors aren't those of a network that we know.
+        If the file holds no network, or one that we have no test images for.
     """
     model = load(file)
-    name = model.metadata.get("network")
-    if not isinstance(name, str):
-        raise ArgumentError(f"{file}: its metadata names no network")
     try:
-        network = zoo.build(name)
-        network.check_params(model)
-        params = _params(model)
-    except ArgumentError as error:
+        network = CompressedNetwork.of(model)
+    except (ArgumentError, FormatError) as error:
         raise type(error)(f"{file}: {error}") from None
+    name = network.name
+    if name not in {recipes.DEMO.network, *(network for _, network in recipes.RECIPES)}:
+        raise ArgumentError(f"{file}: there are no test images for network {name!r}; see predict")
     dataset = _dataset("digits" if name == recipes.DEMO.network else "mnist", data)
     start = time.perf_counter()
-    error_percent = experiment.error_percent(network, params, dataset)
+    logits = network.predict(dataset.test_images, batch_size=250)
+    error_percent = 100 * error_count(logits, dataset.test_labels) / len(logits)
     seconds = time.perf_counter() - start
     values = {
         "file": file,
@@ -238,16 +237,3 @@ def _run(recipe: recipes.Recipe, data: str | None, out: str, **options: Any) -> 
 
 def _dataset(name: str, folder: str | None) -> Dataset:
     return load_digits() if name == "digits" else load_mnist(folder)
-
-
-def _params(model: CompressedModel) -> dict[str, Any]:
-    """Return what a network runs: packed weights, and biases dense, however they are stored."""
-    params: dict[str, Any] = {}
-    for name, tensor in model.items():
-        if isinstance(tensor, CompressedTensor):
-            params[name] = tensor if len(tensor.shape) > 1 else tensor.to_dense()
-        elif tensor.dtype.kind == "f":
-            params[name] = tensor
-        else:
-            raise ArgumentError(f"tensor {name!r} is of {tensor.dtype}, a network's are floats")
-    return params

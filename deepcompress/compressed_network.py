@@ -24,6 +24,7 @@ from .nn.definition import from_metadata
 from .nn.inference import Inference
 from .nn.network import Network
 from .pictures import load_picture
+from .pipeline import CompressedModel
 from .preprocessing import Preprocessing
 from .tensors import Float32Array
 
@@ -145,6 +146,18 @@ class CompressedNetwork:
                 if str(error).startswith(what):
                     raise
                 raise type(error)(what + str(error)) from None
+
+    @classmethod
+    def of(cls, model: CompressedModel) -> "CompressedNetwork":
+        """Return the network of a model in memory, its weights packed as they are.
+
+        Raises
+        ------
+        FormatError, ArgumentError
+            As `load`.
+        """
+        network, preprocessing = _definition(model.metadata)
+        return cls(network, model, preprocessing)
 
     @property
     def name(self) -> str:
@@ -319,7 +332,8 @@ def _runs_dense(network: Network, name: str, tensor: CompressedTensor) -> bool:
     if isinstance(layer, Conv2D):
         pixels = math.prod(network.shapes[layer_name][1:])
         group = tensor.rows // layer.groups, tensor.cols, survivors // layer.groups
-        return crossover.convolution_runs_dense(*group, pixels, *here)
+        unfolds = not (layer.kernel == layer.stride == 1 and layer.padding == 0)
+        return crossover.convolution_runs_dense(*group, pixels, *here, unfolds=unfolds)
     return crossover.runs_dense(tensor.rows, tensor.cols, survivors, 1, *here)
 
 

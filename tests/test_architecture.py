@@ -38,6 +38,7 @@ STAGES = {
     "tensors": {"errors"},
     "errors": set(),
     "crossover": set(),
+    "preprocessing": {"errors", "tensors"},
     # Unites what stages made, for use.
     "compressed": BASE
     | {"compressed_parts", "relindex", "layout", "layout_choice"}
