@@ -29,8 +29,9 @@ class CompressedTensor:
     Whatever is constructed has been checked, so that an instance is safe for each
     kernel. The arrays are copied and read-only.
 
-    The first product of a matrix rearranges gaps and labels (see `layout`), and from then
-    on they are held in that form; whoever asks for the packed ones gets them rebuilt.
+    The first product of a matrix rearranges gaps and labels (see `layout`), the first
+    convolution likewise (see `spconv_blocks`), and from then on they are held in that form;
+    whoever asks for the packed ones gets them rebuilt.
 
     Parameters
     ----------
