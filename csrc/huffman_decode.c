@@ -40,6 +40,12 @@ static void build_table(const struct dc_huffman_code *code, uint32_t *table)
     }
 }
 
+/* Whether every pattern begins with a code: not where a lone symbol has the code 0. */
+static int is_complete(const uint32_t *table)
+{
+    return table[1] != 0;
+}
+
 /* Puts as many symbols into each entry as its bits spell. Those after the first are found in
  * entries of lower index, which as yet have one symbol, as the highest come first. */
 static void join_symbols(uint32_t *table)
@@ -64,7 +70,7 @@ struct lane {
     const uint8_t *end;
     const uint8_t *out_end;
     const uint32_t *table;
-    int is_complete; /* every pattern begins with a code, so that each round gets on */
+    int gets_on; /* whatever the bits are, in each round */
     struct dc_huffman_stream *stream;
 };
 
@@ -74,7 +80,7 @@ static size_t rounds_of(const struct lane *lane)
     size_t in = left < 8 ? 0 : (left - 8) / MOST_BYTES + 1;
     /* The last step of a round stores four bytes, of which one may be no symbol. */
     size_t out = room ? (room - 1) / MOST_SYMBOLS : 0;
-    return !lane->is_complete ? 0 : in < out ? in : out;
+    return !lane->gets_on ? 0 : in < out ? in : out;
 }
 
 /* For a constant `n`, the arrays become registers. */
@@ -166,7 +172,7 @@ static struct lane start(struct dc_huffman_stream *stream, const uint32_t *table
         .end = stream->payload + stream->size,
         .out_end = stream->symbols + stream->count,
         .table = table,
-        .is_complete = stream->count > 0 && table[1] != 0,
+        .gets_on = stream->count > 0 && is_complete(table),
         .stream = stream,
     };
 }
@@ -181,7 +187,7 @@ void dc_huffman_decode(const struct dc_huffman_code *codes, struct dc_huffman_st
     for (size_t c = 0; c < CODES; c++)
         if (symbols[c]) {
             build_table(&codes[c], tables[c]);
-            if (symbols[c] >= JOINING_PAYS)
+            if (symbols[c] >= JOINING_PAYS && is_complete(tables[c]))
                 join_symbols(tables[c]);
         }
     /* Streams of one size end at once: with eight of them, two times four are better than six

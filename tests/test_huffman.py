@@ -72,6 +72,16 @@ def test_long_streams_of_different_lengths(count, symbol_bits):
         np.testing.assert_array_equal(outcome, part)
 
 
+@pytest.mark.parametrize("symbol", [0, 1])
+def test_many_of_a_lone_symbol_and_a_bit_that_is_none(symbol):
+    """As many as make the decoder put several symbols into an entry of its table."""
+    lengths, payload = u8(*[0] * symbol, 1), np.zeros(2000, np.uint8)
+    assert (huffman.decode(payload, lengths, 16000) == symbol).all()
+    payload[1500] = 8
+    with pytest.raises(FormatError, match=r"a bit pattern has no symbol \(symbol 12003\)"):
+        huffman.decode(payload, lengths, 16000)
+
+
 @given(symbols(max_symbol=40))
 def test_the_size_is_that_of_the_counts(symbols):
     lengths = lengths_for(symbols)

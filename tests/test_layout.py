@@ -88,6 +88,17 @@ def test_c_makes_the_same_bytes_of_long_rows(shape, density):
         np.testing.assert_array_equal(layout.entries(reference)[0], w.positions()[w.labels() > 0])
 
 
+@needs_extension
+@pytest.mark.parametrize("threads", [2, 3, 100])
+def test_threads_make_the_same_bytes(monkeypatch, threads):
+    monkeypatch.setattr(layout_choice.native_products, "threads", lambda: threads)
+    monkeypatch.setattr(layout_choice.native_products, "BYTES_PER_THREAD", 1)
+    rng = np.random.default_rng(0)
+    w = tensor(rng.integers(1, 32, (170, 300)) * (rng.random((170, 300)) < 0.1), 5, 4)
+    for kind in range(1, 9):
+        np.testing.assert_array_equal(arrange(w, kind, "native").data, arrange(w, kind).data)
+
+
 def counts_of(shape, density):
     rng = np.random.default_rng(0)
     w = tensor(rng.integers(1, 32, shape) * (rng.random(shape) < density), 5, 8)

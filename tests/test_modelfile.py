@@ -10,7 +10,7 @@ import pytest
 from damage import contents
 
 import deepcompress as dc
-from deepcompress import coding
+from deepcompress import coding, modelfile
 from deepcompress.container import DTYPES, RAW_CHUNK_BYTES, Coding
 from deepcompress.container_reader import Reader
 from deepcompress.container_writer import pack
@@ -342,3 +342,23 @@ class TestOpenFile:
                 read(path)
         with pytest.raises(TruncatedError, match=message):
             dc.ModelFile(data[:-10], str(path))
+
+
+def test_threads_read_the_same_and_report_the_first_error(monkeypatch) -> None:
+    rng = np.random.default_rng(0)
+    dense = {f"w{i}": rng.normal(size=(20, 10 * i)) for i in range(1, 6)}
+    data = dc.compress(dense).to_bytes()
+    expected = dict(dc.ModelFile(data).items())
+    monkeypatch.setattr(modelfile, "THREAD_BYTES", 0)
+    monkeypatch.setattr(modelfile.native, "threads", lambda: 3)
+    read = dc.ModelFile(data).read()
+    assert list(read) == list(expected)
+    for name, (tensor, how) in read.items():
+        np.testing.assert_array_equal(tensor.to_dense(), expected[name].to_dense())
+        assert how == dc.ModelFile(data).coding(name)
+    entries = dc.ModelFile(data)._reader.entries
+    damaged = bytearray(data)
+    for name in ("w5", "w2", "w4"):
+        damaged[entries[name].offset + 20] ^= 1
+    with pytest.raises(dc.ChecksumError, match="'w2'"):
+        dc.ModelFile(bytes(damaged)).read()

@@ -28,6 +28,8 @@ def test_one_input(data: bytes) -> None:
         with native.use(backend), limited("reading"):
             results.append(outcome(lambda: from_bytes(data, max_bytes=MAX_BYTES)))
     (model, refusal), (other, other_refusal) = results[0], results[-1]
+    if any("max_bytes is" in one for one in (refusal, other_refusal)):
+        return  # NumPy takes more memory for the same
     require(refusal == other_refusal, f"{refusal!r} or, in C, {other_refusal!r}")
     if model is None:
         return

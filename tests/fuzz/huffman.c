@@ -80,6 +80,16 @@ static enum dc_status decode_by_bits(const uint8_t *payload, size_t size, const 
     return DC_OK;
 }
 
+static enum dc_status decode_alone(const uint8_t *payload, size_t size, const uint8_t *lengths,
+                                   size_t alphabet, uint8_t *symbols, size_t count, size_t *at)
+{
+    struct dc_huffman_code codes[2] = {{lengths, alphabet}};
+    struct dc_huffman_stream stream = {payload, size, symbols, count, 0, DC_STATUS_COUNT, SIZE_MAX};
+    dc_huffman_decode(codes, &stream, 1);
+    *at = stream.at;
+    return stream.status;
+}
+
 /* Symbols of the input, all of which have codes -> bytes -> the same symbols. */
 static void there_and_back(struct input *in, const uint8_t *lengths, size_t alphabet)
 {
@@ -93,26 +103,31 @@ static void there_and_back(struct input *in, const uint8_t *lengths, size_t alph
     }
     size_t bytes = (bits + 7) / 8;
     uint8_t *payload = exact(bytes), *decoded = exact(count);
-    dc_huffman_encode(symbols, count, lengths, alphabet, payload);
-    require(dc_huffman_decode(payload, bytes, lengths, alphabet, decoded, count, &at) == DC_OK);
+    dc_huffman_encode(symbols, count, lengths, alphabet, payload, bytes);
+    require(decode_alone(payload, bytes, lengths, alphabet, decoded, count, &at) == DC_OK);
     require(memcmp(symbols, decoded, count) == 0);
     release(symbols, count);
     release(payload, bytes);
     release(decoded, count);
 }
 
+/* How far symbols are written that a stream has. */
+static size_t written(enum dc_status status, size_t at, size_t count)
+{
+    return status == DC_TRUNCATED || status == DC_BAD_CODE ? at : count;
+}
+
 static void back_and_there(struct input *in, const uint8_t *lengths, size_t alphabet, size_t count)
 {
     size_t size = in->left, at = SIZE_MAX, expected_at = SIZE_MAX;
     uint8_t *payload = take_exact(in, size), *symbols = exact(count), *expected = exact(count);
-    enum dc_status status =
-        dc_huffman_decode(payload, size, lengths, alphabet, symbols, count, &at);
+    enum dc_status status = decode_alone(payload, size, lengths, alphabet, symbols, count, &at);
     require(status == decode_by_bits(payload, size, lengths, alphabet, expected, count,
                                      &expected_at));
-    require(memcmp(symbols, expected, count) == 0); /* as far as they were written, and beyond */
+    require(memcmp(symbols, expected, written(status, at, count)) == 0);
     if (status == DC_OK) {
         uint8_t *again = exact(size);
-        dc_huffman_encode(symbols, count, lengths, alphabet, again);
+        dc_huffman_encode(symbols, count, lengths, alphabet, again, size);
         require(memcmp(payload, again, size) == 0);
         release(again, size);
     } else {
@@ -121,6 +136,47 @@ static void back_and_there(struct input *in, const uint8_t *lengths, size_t alph
     release(payload, size);
     release(symbols, count);
     release(expected, count);
+}
+
+#define MAX_STREAMS 9 /* more than take turns at once */
+
+/* The input dealt out to several streams, of this code and of one that is its mirror image; the
+ * contents of each again and again, so that some are long. */
+static void side_by_side(struct input *in, const uint8_t *lengths, size_t alphabet, size_t count)
+{
+    uint8_t *mirrored = exact(alphabet);
+    for (size_t s = 0; s < alphabet; s++)
+        mirrored[s] = lengths[alphabet - 1 - s];
+    struct dc_huffman_code codes[2] = {{lengths, alphabet}, {mirrored, alphabet}};
+    struct dc_huffman_stream streams[MAX_STREAMS];
+    size_t n = take(in) % (MAX_STREAMS + 1);
+    /* With some symbols in the least, tables have several to an entry. */
+    size_t times = take(in) % 2 ? 1 : 70;
+    for (size_t i = 0; i < n; i++) {
+        size_t one = i + 1 < n ? in->left / 2 : in->left, size = one * times;
+        uint8_t *payload = exact(size), *part = take_exact(in, one);
+        for (size_t k = 0; k < size; k++)
+            payload[k] = part[k % one];
+        release(part, one);
+        size_t symbols = count * times / (i + 1);
+        streams[i] = (struct dc_huffman_stream){payload, size, exact(symbols), symbols, i % 2,
+                                                DC_STATUS_COUNT, SIZE_MAX};
+    }
+    dc_huffman_decode(codes, streams, n);
+    for (size_t i = 0; i < n; i++) {
+        struct dc_huffman_stream *s = &streams[i];
+        size_t at = SIZE_MAX;
+        uint8_t *expected = exact(s->count);
+        enum dc_status status = decode_by_bits(s->payload, s->size, codes[s->code].lengths,
+                                               alphabet, expected, s->count, &at);
+        require(s->status == status);
+        require(status == DC_OK || s->at == at);
+        require(memcmp(s->symbols, expected, written(status, at, s->count)) == 0);
+        release(expected, s->count);
+        release((uint8_t *)s->payload, s->size);
+        release(s->symbols, s->count);
+    }
+    release(mirrored, alphabet);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -133,6 +189,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t leaves = make_lengths(&in, lengths, alphabet);
     if (leaves && direction == 0)
         there_and_back(&in, lengths, alphabet);
+    else if (direction == 1)
+        side_by_side(&in, lengths, alphabet, leaves ? count : 0);
     else
         back_and_there(&in, lengths, alphabet, leaves ? count : 0);
     release(lengths, alphabet);

@@ -26,7 +26,15 @@ CSRC = HERE.parents[1] / "csrc"
 CLANG = os.environ.get("CLANG", "clang")
 
 # The most bytes of an input: small ones are fast, and reach every state of a kernel.
-C_TARGETS = {"bitpack": 64, "gaps": 64, "huffman": 96, "rans": 128, "product": 96, "spconv": 96}
+C_TARGETS = {
+    "bitpack": 64,
+    "gaps": 64,
+    "huffman": 96,
+    "rans": 128,
+    "blocks": 160,
+    "product": 96,
+    "spconv": 96,
+}
 PYTHON_TARGETS = {
     "container": 700,
     "net": 1200,
