@@ -85,6 +85,7 @@ def test_info_with_extension(openmp, threads, monkeypatch) -> None:
     assert "backend       native: C kernels, for avx2\n" in text
     assert "C extension   built by gcc 1; runs here: scalar, avx2\n" in text
     assert f"threads       {threads}\n" in text
+    assert "kernels       spmv avx2, spmm avx2, conv avx2\n" in text
     for word in (deepcompress.__version__, np.__version__, "processors"):
         assert word in text
     assert '"isa": "avx2"' in call("info", "--json")[1]
@@ -96,6 +97,7 @@ def test_info_without_extension(monkeypatch) -> None:
     monkeypatch.setattr(native, "info", lambda: found | {"reason": "no compiler"})
     text = call("info")[1]
     assert "backend       reference: NumPy alone, without C\n" in text
+    assert "kernels       spmv numpy, spmm numpy, conv numpy\n" in text
     assert "C extension   there is none: no compiler\n" in text
     assert "threads       1\n" in text
 

@@ -139,3 +139,19 @@ def test_some_tensors_are_left_as_they_are():
         )
     one_row = tensor((np.arange(50_000) % 10 == 0)[np.newaxis])  # in lanes, 15 would be idle
     assert layout_choice.build(one_row, masks=True) is None
+
+
+# Columns and densities of the paper's Table 8.
+TABLE_8 = [(9216, 0.09), (4096, 0.09), (4096, 0.25), (25088, 0.04), (4096, 0.04), (4096, 0.23)]
+
+
+@pytest.mark.parametrize("masks", [False, True])
+@pytest.mark.parametrize(("cols", "density"), TABLE_8)
+def test_layouts_take_a_fifth_of_csr(cols, density, masks):
+    rng = np.random.default_rng(0)
+    dense = (rng.random((320, cols)) < density) * rng.integers(1, 32, (320, cols), np.uint8)
+    w = tensor(dense, bits=5, gap_bits=5)
+    built = layout_choice.build(w, masks=masks)
+    csr = w.to_scipy_csr()
+    csr_bytes = 4 * (csr.nnz + csr.nnz + len(csr.indptr))  # values, columns and rows of 4 bytes
+    assert 5 * (built.nbytes + w.codebook.nbytes) <= csr_bytes

@@ -56,7 +56,9 @@ def test_ragged_lists_are_no_operands(x):
         two_weights((2, 2), 3) @ x
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float64, np.int8, np.int64, np.uint16, bool])
+@pytest.mark.parametrize(
+    "dtype", [np.float16, np.float64, np.int8, np.int64, np.uint16, bool, ">f4", ">f8", ">i2"]
+)
 @pytest.mark.parametrize("columns", [(), (4,)])
 def test_results_depend_on_values_and_neither_on_type_nor_memory(dtype, columns):
     w = random_tensor((40, 60), 0.3, 4).packed
@@ -71,3 +73,33 @@ def test_results_depend_on_values_and_neither_on_type_nor_memory(dtype, columns)
         np.testing.assert_array_equal(out, expected)
         np.testing.assert_array_equal(w @ same, expected)
     np.testing.assert_array_equal(strided, x)  # not written to
+
+
+@pytest.mark.parametrize("x", [np.ones(60, complex), ["1"] * 60, np.full(60, None), None, "x"])
+def test_operands_that_are_not_real_numbers(x):
+    with pytest.raises(ArgumentError, match="x must be of real numbers"):
+        random_tensor((40, 60), 0.3, 4).packed @ x
+
+
+@pytest.mark.parametrize("shape", [(), (59,), (61,), (1, 60), (60, 2, 2), (0,), (59, 0)])
+def test_operands_of_other_shapes(shape):
+    with pytest.raises(ArgumentError, match=r"x must have shape \(60,\) or \(60, n\), got"):
+        random_tensor((40, 60), 0.3, 4).packed @ np.ones(shape, np.float32)
+
+
+def test_a_product_without_columns():
+    w, out = random_tensor((40, 60), 0.3, 4).packed, np.empty((40, 0), np.float32)
+    assert w.dot(np.ones((60, 0)), out) is out
+    assert (w @ np.ones((60, 0))).shape == (40, 0)
+
+
+def test_an_out_that_overlaps_an_x_that_is_converted():
+    x = np.ones(60, np.float64)
+    with pytest.raises(ArgumentError, match="must not overlap"):
+        random_tensor((40, 60), 0.3, 4).packed.dot(x, out=x.view(np.float32)[:40])
+
+
+def test_rows_that_are_taken_multiply_as_they_did():
+    w, x = random_tensor((70, 60), 0.3, 4).packed, draw_x(0, 60, 3)
+    for rows in (slice(0, 0), slice(5, 6), slice(10, 60), slice(-3, None), slice(None)):
+        np.testing.assert_allclose(w[rows] @ x, (w @ x)[rows], rtol=0, atol=1e-5)
