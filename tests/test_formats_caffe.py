@@ -139,6 +139,7 @@ def test_the_zoo_is_recognized_without_an_input() -> None:
         changed(4, pool="STOCHASTIC"),
         changed(4, **{"global": True}),
         [*ENTRIES, {"name": "last", "type": "ReLU", "inputs": ["q"]}],  # after the softmax
+        changed(10, inputs=["p"]),  # the softmax isn't of the end
         [*ENTRIES[:2], INPUT],
         ENTRIES[:1],
         ENTRIES[:6],  # two outputs

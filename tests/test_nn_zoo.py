@@ -10,6 +10,7 @@ from deepcompress.formats import net
 from deepcompress.formats.layers import load_layers
 from deepcompress.nn import zoo
 from deepcompress.nn.layers import Dropout
+from deepcompress.nn.norm import LocalResponseNorm
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,14 @@ def test_the_paper_says_how_large_alexnet_s_layers_are():
     for name, expected in thousands.items():
         weights = np.prod(shapes[f"{name}.weight"]) / 1000
         assert round(weights, -3 if expected >= 1000 else 0) == pytest.approx(expected, abs=1)
+
+
+def test_alexnet_normalizes_as_caffe_s_does():
+    layers = zoo.build("alexnet").layers
+    names = [layer.name for layer in layers]
+    assert names[:5] == ["conv1", "relu1", "norm1", "pool1", "conv2"]
+    norms = [layer for layer in layers if isinstance(layer, LocalResponseNorm)]
+    assert [(one.size, one.alpha, one.beta, one.k) for one in norms] == [(5, 1e-4, 0.75, 1)] * 2
 
 
 def shortened(name, last, side):

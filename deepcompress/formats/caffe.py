@@ -113,6 +113,8 @@ class _Graph:
         if self.ended:
             raise _Unknown  # after a softmax
         if entry["type"] == "Softmax":
+            if [self.blobs[blob] for blob in taken] != [layer.name for layer in self.layers[-1:]]:
+                raise _Unknown  # of something else than the end
             self.ended = True
             return
         layer = _layer(entry)
@@ -173,7 +175,7 @@ class _Graph:
                 f"takes {layer.inputs} numbers, but gets images of {count} channels"
             )
         name = "flatten"
-        if any(name == one.name for one in self.layers):
+        if name in self.channels:
             name = f"{layer.name}/flatten"
         self._append(Flatten(name), sources)
         return name
