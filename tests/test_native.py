@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepcompress import native
+from deepcompress import native, native_blocks
 from deepcompress.compressed import CompressedTensor
 from deepcompress.errors import BackendError, ConfigError, FormatError, TruncatedError
 
@@ -119,7 +119,12 @@ def u8(*values):
 
 
 def decode(payload, lengths, count):
-    return lambda: native.huffman_decode(u8(*payload), u8(*lengths), count)
+    def run():
+        (symbols,) = native_blocks.huffman_decode([u8(*lengths)], [(u8(*payload), 0, count)])
+        if isinstance(symbols, FormatError):
+            raise symbols
+
+    return run
 
 
 def rans_decode(payload, frequencies, count):
