@@ -5,7 +5,6 @@ network of `nn.zoo` or a definition (see `nn.definition`), and, for pictures,
 ``"preprocessing"`` (see `preprocessing`).
 """
 
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,12 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import crossover, native
 from .compressed import CompressedTensor
 from .errors import ArgumentError, FormatError
-from .modelfile import ModelFile, Tensor, open_file
-from .nn.conv import Conv2D
-from .nn.definition import from_metadata
+from .modelfile import Tensor, open_file
+from .network_file import check_names, check_preprocessing, checked, held, read_definition
 from .nn.inference import Inference
 from .nn.network import Network
 from .pictures import load_picture
@@ -93,11 +90,11 @@ class CompressedNetwork:
         preprocessing: Preprocessing | None = None,
     ) -> None:
         network.check_params(params)
-        _check_preprocessing(network, preprocessing)
+        check_preprocessing(network, preprocessing)
         self.network = network
         self.preprocessing = preprocessing
         self._inference = Inference(network)
-        self._params = {name: _checked(name, params[name]) for name in network.param_shapes}
+        self._params = {name: checked(name, params[name]) for name in network.param_shapes}
 
     @classmethod
     def load(
@@ -133,11 +130,11 @@ class CompressedNetwork:
             raise ArgumentError(f"dense must be one of {', '.join(DENSE)}, not {dense!r}")
         with open_file(path, max_bytes=max_bytes) as file:
             try:
-                network, preprocessing = _definition(file.metadata)
-                _check_names(network, file)
-                _check_preprocessing(network, preprocessing)
+                network, preprocessing = read_definition(file.metadata)
+                check_names(network, file)
+                check_preprocessing(network, preprocessing)
                 params = {
-                    name: _held(network, name, _checked(name, file[name]), dense, max_bytes)
+                    name: held(network, name, checked(name, file[name]), dense, max_bytes)
                     for name in network.param_shapes
                 }
                 return cls(network, params, preprocessing)
@@ -156,7 +153,7 @@ class CompressedNetwork:
         FormatError, ArgumentError
             As `load`.
         """
-        network, preprocessing = _definition(model.metadata)
+        network, preprocessing = read_definition(model.metadata)
         return cls(network, model, preprocessing)
 
     @property
@@ -258,83 +255,6 @@ class CompressedNetwork:
         inputs: Float32Array = np.ascontiguousarray(array, np.float32)
         self.network.check_inputs(inputs)
         return inputs.reshape(-1, *self.input_shape)
-
-
-def _definition(metadata: Mapping[str, Any]) -> tuple[Network, Preprocessing | None]:
-    """Return the network and the preprocessing that a file's metadata describes."""
-    named = metadata.get("network")
-    if not isinstance(named, (str, dict)):
-        raise ArgumentError("its metadata names no network")
-    network = from_metadata(named)
-    if "preprocessing" not in metadata:
-        return network, None
-    return network, Preprocessing.from_metadata(metadata["preprocessing"])
-
-
-def _check_names(network: Network, file: ModelFile) -> None:
-    """Raise unless the file has the network's tensors, by its header alone."""
-    names = set(file)  # as `name in file` would decode the tensor
-    for name, shape in network.param_shapes.items():
-        if name not in names:
-            raise ArgumentError(f"tensor {name!r} of network {network.name!r} is missing")
-        if file.shape(name) != shape:
-            raise ArgumentError(
-                f"tensor {name!r} has shape {file.shape(name)}, network {network.name!r} "
-                f"needs {shape}"
-            )
-    for name in file:
-        if name not in network.param_shapes:
-            raise ArgumentError(f"network {network.name!r} has no tensor {name!r}")
-
-
-def _check_preprocessing(network: Network, preprocessing: Preprocessing | None) -> None:
-    if preprocessing is None:
-        return
-    shape = network.input_shape
-    if preprocessing.input_shape != shape and shape != (math.prod(preprocessing.input_shape),):
-        raise ArgumentError(
-            f"preprocessing gives inputs of shape {preprocessing.input_shape}, "
-            f"network {network.name!r} takes {shape}"
-        )
-
-
-def _checked(name: str, tensor: Tensor) -> Tensor:
-    """Return what a network runs: weights as they are, vectors dense, in float32."""
-    if isinstance(tensor, CompressedTensor):
-        return tensor if len(tensor.shape) > 1 else tensor.to_dense()
-    if tensor.dtype.kind != "f":
-        raise ArgumentError(f"tensor {name!r} is of {tensor.dtype}, a network's are floats")
-    return np.ascontiguousarray(tensor, np.float32)
-
-
-def _held(network: Network, name: str, tensor: Tensor, dense: str, max_bytes: int | None) -> Tensor:
-    """Return a weight in the form in which it is to run."""
-    if not isinstance(tensor, CompressedTensor) or dense == "never":
-        return tensor
-    if dense == "auto" and not _runs_dense(network, name, tensor):
-        return tensor
-    size_bytes = 4 * tensor.size
-    if max_bytes is not None and size_bytes > max_bytes:
-        if dense == "auto":
-            return tensor
-        raise ArgumentError(
-            f"tensor {name!r} takes {size_bytes:,} bytes, max_bytes is {max_bytes:,}"
-        )
-    return tensor.to_dense()
-
-
-def _runs_dense(network: Network, name: str, tensor: CompressedTensor) -> bool:
-    """Tell whether one input at a time is run faster by the weight as a dense array."""
-    layer_name = name.removesuffix(".weight")
-    layer = next(layer for layer in network.layers if layer.name == layer_name)
-    survivors = int(np.count_nonzero(tensor.labels()))
-    here = native.info()["isa"], native.threads()
-    if isinstance(layer, Conv2D):
-        pixels = math.prod(network.shapes[layer_name][1:])
-        group = tensor.rows // layer.groups, tensor.cols, survivors // layer.groups
-        unfolds = not (layer.kernel == layer.stride == 1 and layer.padding == 0)
-        return crossover.convolution_runs_dense(*group, pixels, *here, unfolds=unfolds)
-    return crossover.runs_dense(tensor.rows, tensor.cols, survivors, 1, *here)
 
 
 def _describe(value: Tensor) -> tuple[bool, float, int]:

@@ -14,7 +14,10 @@ import deepcompress
 from deepcompress import CompressedNetwork, native
 from deepcompress.errors import ArgumentError, DataError, FormatError
 from deepcompress.nn import zoo
+from deepcompress.nn.conv import Conv2D
 from deepcompress.nn.definition import to_definition
+from deepcompress.nn.layers import Concat, ReLU
+from deepcompress.nn.network import Network
 from deepcompress.pipeline import CompressedModel
 from deepcompress.preprocessing import Preprocessing
 
@@ -67,6 +70,14 @@ def test_packed_and_dense_agree_with_float64(network, density, seed, batch_size)
         y = compressed_network.predict(x, batch_size)
         assert y.dtype == np.float32
         assert (np.abs(y - expected) <= bound).all()
+
+
+def test_an_output_that_others_take_too_is_not_rectified() -> None:
+    layers = (Conv2D("conv", 1, 1, kernel=1), ReLU("relu"), Concat("both"))
+    network = Network("twice", layers, (1, 1, 2), {"both": ["conv", "relu"]})
+    params = {"conv.weight": np.ones((1, 1, 1, 1), np.float32), "conv.bias": np.zeros(1)}
+    y = CompressedNetwork(network, params).predict([[-3, 4]])
+    assert np.array_equal(y, [[[[-3, 4]], [[0, 4]]]])
 
 
 @pytest.fixture
