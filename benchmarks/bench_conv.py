@@ -30,7 +30,8 @@ from deepcompress.compressed import CompressedTensor
 from deepcompress.nn.conv import Conv2D
 from deepcompress.tensors import SharedWeights
 
-from .bench_spmv import EPS, machine
+from .bench_spmv import EPS, peers
+from .harness import machine
 
 BITS, GAP_BITS = 8, 5
 CLOCKS = {"wall": time.perf_counter, "process": time.process_time}
@@ -217,7 +218,7 @@ def main() -> None:
     for entry in sums:
         show(entry["case"], entry)
     if options.json:
-        content = {"machine": {**machine(options.threads), "clock": options.clock}}
+        content = {"machine": {**machine(options.threads, **peers()), "clock": options.clock}}
         content |= {"rows": rows, "networks": sums}
         options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 

@@ -16,8 +16,6 @@ the optimum alone, and without it where a second limit (`--exact-values`) is pas
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import time
 import warnings
@@ -31,8 +29,10 @@ import sklearn
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
-from deepcompress import native, quantize
+from deepcompress import quantize
 from deepcompress.initial_centroids import INITS
+
+from .harness import machine
 
 THRESHOLD = 0.5  # of the standard deviation: what pruning takes away
 EXCESS = {"density": 1e-6, "linear": 0.01}  # of our sum of squares over scikit-learn's
@@ -117,21 +117,6 @@ def measure(
     return row
 
 
-def machine() -> dict[str, Any]:
-    """Describe what this ran on."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return {
-        "processor": models[0] if models else platform.processor(),
-        "processors": os.cpu_count(),
-        "system": platform.platform(),
-        "backend": native.backend(),
-        "numpy": np.__version__,
-        "scikit-learn": sklearn.__version__,
-    }
-
-
 def main() -> None:
     """Measure, print the table and write the rows."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -157,7 +142,7 @@ def main() -> None:
                 print(f"{row['case']:44} {times}{ratio}  sums {sums}", flush=True)
                 rows.append(row)
     if options.json:
-        content = {"machine": machine(), "rows": rows}
+        content = {"machine": machine(**{"scikit-learn": sklearn.__version__}), "rows": rows}
         options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 

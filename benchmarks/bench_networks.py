@@ -126,9 +126,10 @@ def main() -> None:
                 rows.append(measure(*case))
                 show(rows[-1])
     if options.json:
-        from .bench_spmv import machine
+        from .bench_spmv import peers
+        from .harness import machine
 
-        content = {"machine": machine(options.threads), "rows": rows}
+        content = {"machine": machine(options.threads, **peers()), "rows": rows}
         options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 

@@ -24,7 +24,6 @@ import argparse
 import itertools
 import json
 import os
-import platform
 import statistics
 import threading
 import time
@@ -233,25 +232,10 @@ def geometric_means(rows: list[dict[str, Any]], isas: list[str]) -> list[dict[st
     return means
 
 
-def machine(threads: int) -> dict[str, Any]:
-    """Describe what this ran on."""
-    info = Path("/proc/cpuinfo")
-    models = [
-        line.split(":")[1].strip()
-        for line in (info.read_text(encoding="utf-8").splitlines() if info.exists() else [])
-        if line.startswith("model name")
-    ]
-    return {
-        "processor": models[0] if models else platform.processor(),
-        "processors": os.cpu_count(),
-        "threads": threads,
-        "system": platform.platform(),
-        "compiler": native.info()["compiler"],
-        "numpy": np.__version__,
-        "scipy": scipy.__version__,
-        "torch": torch.__version__,
-        "mkl": torch.backends.mkl.is_available(),
-    }
+def peers() -> dict[str, Any]:
+    """Return the versions of those that ours is compared with."""
+    mkl = torch.backends.mkl.is_available()
+    return {"scipy": scipy.__version__, "torch": torch.__version__, "mkl": mkl}
 
 
 def main() -> None:
@@ -289,7 +273,11 @@ def main() -> None:
         ratios = "  ".join(f"{key[6:]} {mean[key]:.2f}" for key in mean if key.startswith("ratio"))
         print(f"mean of {mean['layers']} layers  {mean['isa']:7} {ratios}")
     if options.json:
-        content = {"machine": machine(options.threads), "rows": rows, "geometric_means": means}
+        content = {
+            "machine": machine(options.threads, **peers()),
+            "rows": rows,
+            "geometric_means": means,
+        }
         options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 

@@ -26,10 +26,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import deepcompress
 from benchmarks import synthetic
+from benchmarks.harness import machine
 from benchmarks.tables_check import check, layer_costs
 from deepcompress.container import CODERS
 from deepcompress.ledger import account
@@ -231,19 +230,6 @@ def main() -> None:
     if options.json:
         content = {"machine": machine(), "results": results}
         options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-def machine() -> dict[str, Any]:
-    """Describe what this ran on."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return {
-        "processor": models[0] if models else None,
-        "processors": os.cpu_count(),
-        "numpy": np.__version__,
-        "backend": deepcompress.backend(),
-    }
 
 
 if __name__ == "__main__":

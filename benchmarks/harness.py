@@ -44,17 +44,18 @@ def row(case: str, seconds: dict[str, float], **more: Any) -> dict[str, Any]:
     }
 
 
-def machine(**versions: str) -> dict[str, Any]:
-    """Describe what this ran on."""
+def machine(threads: int | None = None, **versions: Any) -> dict[str, Any]:
+    """Describe what this ran on; `threads` are those in use by default."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     return {
         "processor": models[0] if models else platform.processor(),
         "processors": os.cpu_count(),
-        "threads": native.threads(),
+        "threads": threads or native.threads(),
         "system": platform.platform(),
         "compiler": native.info()["compiler"],
+        "backend": native.backend(),
         "numpy": np.__version__,
         **versions,
     }

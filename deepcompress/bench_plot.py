@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 
 from .errors import ArgumentError
+from .plots import check_matplotlib
 from .product_timing import CrossOver, Timing
 
 COLOURS = ("#004488", "#BB5566", "#DDAA33")  # of the batches, from small to large
@@ -21,12 +22,7 @@ def check(path: str) -> None:
     folder = os.path.dirname(path) or "."
     if not os.path.isdir(folder):
         raise ArgumentError(f"--plot {path}: there is no folder {folder}")
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError as error:
-        raise ArgumentError(
-            f"pictures need matplotlib, the extra 'plot' of deepcompress-nn: {error}"
-        ) from error
+    check_matplotlib()
 
 
 def render(timings: Sequence[Timing], crossovers: Sequence[CrossOver]) -> bytes:
