@@ -44,6 +44,7 @@ from deepcompress.compressed import CompressedTensor
 from deepcompress.tensors import SharedWeights
 
 from .gather_limit import GatherLimit, compile_gather
+from .harness import machine
 
 BITS, GAP_BITS = 5, 5  # of the packed tensor; its layout chooses its own
 EPS = 2.0**-23

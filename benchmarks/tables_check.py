@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 import deepcompress
-from deepcompress.coding import decode_survivors
 from deepcompress.container import SharedRecord
 from deepcompress.container_reader import Reader
+from deepcompress.decoding import decode_survivors
 from deepcompress.prune import sparsity_mask
 
 
