@@ -68,6 +68,9 @@ class ModelFile(Mapping[str, Tensor]):
     def __getitem__(self, name: str) -> Tensor:
         return self._read(name)[0]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._reader.entries  # a Mapping's own would decode the tensor
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._reader.entries)
 

@@ -84,6 +84,7 @@ class TestOnlyWhatIsNeededIsTouched:
             np.testing.assert_array_equal(dense(alone[name]), dense(whole[name]))
             assert alone.coding(name) == whole.coding(name)
             for other in set(reader.entries) - {name}:
+                assert other in alone
                 with pytest.raises(FormatError, match=f"^file: .*{other!r}"):
                     alone[other]
 
