@@ -72,6 +72,22 @@ def test_long_streams_of_different_lengths(count, symbol_bits):
         np.testing.assert_array_equal(outcome, part)
 
 
+@pytest.mark.parametrize("symbol_bits", [(8, 3), (3, 8), (8, 8)])
+def test_long_streams_of_two_codes(symbol_bits):
+    """Codes with several symbols to a look-up and with one, whose streams are in turns."""
+    rng = np.random.default_rng(0)
+    parts = [
+        rng.geometric(2.0 ** -symbol_bits[i % 2], 3000 + 500 * i).clip(0, 255).astype(np.uint8)
+        for i in range(14)
+    ]
+    codes = [lengths_for(np.concatenate(parts[code::2])) for code in (0, 1)]
+    streams = [
+        (huffman.encode(part, codes[i % 2]), i % 2, len(part)) for i, part in enumerate(parts)
+    ]
+    for outcome, part in zip(huffman.decode_streams(codes, streams), parts, strict=True):
+        np.testing.assert_array_equal(outcome, part)
+
+
 @pytest.mark.parametrize("symbol", [0, 1])
 def test_many_of_a_lone_symbol_and_a_bit_that_is_none(symbol):
     """As many as make the decoder put several symbols into an entry of its table."""
