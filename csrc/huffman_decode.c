@@ -1,30 +1,20 @@
 /* Decoding of Huffman codes. `_decode` in huffman.py, one bit at a time, is the definition.
  *
  * As no code is longer than 12 bits, the next that many select from a table the symbols that
- * they begin with, up to three. Each such step depends on the one before, so several streams
- * take turns, step by step, and the processor overlaps them. A lane is a stream on its way; in
- * a round, each lane takes four steps from one load of eight bytes. How many rounds there is
- * room for, whatever the bits are, is found out before them. The last few symbols of a stream
- * are then read one by one, with a look at every bit. */
+ * they begin with, up to three; or just the first one, from a smaller table, where a second
+ * seldom fits. Each such step depends on the one before, so several streams take turns, step by
+ * step, and the processor overlaps them. A lane is a stream on its way; huffman_rounds.h has a
+ * round of them. How many rounds there is room for, whatever the bits are, is found out before
+ * them. The last few symbols of a stream are then read one by one, with a look at every bit. */
 #include <string.h>
 
 #include "bitreader.h"
 #include "deepcompress.h"
 #include "huffman.h"
+#include "huffman_rounds.h"
 
-#define TABLE_SIZE (1u << DC_MAX_CODE_BITS)
 #define CODES 2
-#define LANES 6 /* more than that, and what they need to know isn't in registers */
-#define STEPS 4 /* of a round: 7 bits of a byte are read already, + 4 * 12 <= 64 */
-#define MOST_SYMBOLS (3 * STEPS)
-#define MOST_BYTES ((7 + STEPS * DC_MAX_CODE_BITS) / 8)
 #define JOINING_PAYS 8192 /* symbols; to join them takes as long as to decode as many */
-
-/* An entry of the table: bits 0-23 its symbols, the first one lowest; bits 24-29 how many bits
- * they take, 0 where no code begins like this; bits 30-31 how many symbols. So the highest
- * byte, summed up over the steps of a round, counts bits below symbols. */
-#define FIRST(entry) ((uint8_t)(entry))
-#define BITS(entry) ((entry) >> 24 & 63)
 #define ONE_SYMBOL (1u << 30)
 
 static void build_table(const struct dc_huffman_code *code, uint32_t *table)
@@ -63,73 +53,33 @@ static void join_symbols(uint32_t *table)
     }
 }
 
-struct lane {
-    const uint8_t *next; /* the byte in which the next bit is */
-    size_t used;         /* bits of that byte that are read */
-    uint8_t *out;
-    const uint8_t *end;
-    const uint8_t *out_end;
-    const uint32_t *table;
-    int gets_on; /* whatever the bits are, in each round */
-    struct dc_huffman_stream *stream;
-};
+/* Whether a second symbol is in at least every fourth entry of a table with as many as fit. */
+static int pairs_pay(const struct dc_huffman_code *code)
+{
+    uint32_t share[DC_MAX_CODE_BITS + 1] = {0}, pairs = 0; /* of TABLE_SIZE, of its square */
+    for (size_t s = 0; s < code->alphabet; s++)
+        if (code->lengths[s])
+            share[code->lengths[s]] += TABLE_SIZE >> code->lengths[s];
+    for (unsigned a = 1; a < DC_MAX_CODE_BITS; a++)
+        for (unsigned b = 1; a + b <= DC_MAX_CODE_BITS; b++)
+            pairs += share[a] * share[b];
+    return pairs >= TABLE_SIZE * TABLE_SIZE / 4;
+}
 
-static size_t rounds_of(const struct lane *lane)
+/* A table of one symbol an entry, as take_singles reads it. */
+static void narrow_table(const uint32_t *table, uint16_t *narrow)
+{
+    for (unsigned i = 0; i < TABLE_SIZE; i++)
+        narrow[i] = (uint16_t)(FIRST(table[i]) << 8 | BITS(table[i]));
+}
+
+static size_t rounds_of(const struct lane *lane, int singles)
 {
     size_t left = (size_t)(lane->end - lane->next), room = (size_t)(lane->out_end - lane->out);
     size_t in = left < 8 ? 0 : (left - 8) / MOST_BYTES + 1;
-    /* The last step of a round stores four bytes, of which one may be no symbol. */
-    size_t out = room ? (room - 1) / MOST_SYMBOLS : 0;
+    /* The last step of a round of joined symbols stores four bytes, of which one may be none. */
+    size_t out = singles ? room / STEPS : room ? (room - 1) / MOST_SYMBOLS : 0;
     return !lane->gets_on ? 0 : in < out ? in : out;
-}
-
-/* For a constant `n`, the arrays become registers. */
-static inline void take_rounds(struct lane *lanes, const size_t n, size_t rounds)
-{
-    const uint32_t *table[LANES];
-    const uint8_t *next[LANES];
-    uint8_t *out[LANES];
-    uint64_t bits[LANES];
-    size_t sum[LANES]; /* symbols * 64 + bits */
-    for (size_t k = 0; k < n; k++) {
-        table[k] = lanes[k].table;
-        next[k] = lanes[k].next;
-        out[k] = lanes[k].out;
-        sum[k] = lanes[k].used;
-    }
-    for (; rounds > 0; rounds--) {
-        for (size_t k = 0; k < n; k++)
-            bits[k] = dc_load8(next[k]) >> sum[k];
-        for (unsigned step = 0; step < STEPS; step++)
-            for (size_t k = 0; k < n; k++) {
-                uint32_t entry = table[k][bits[k] & (TABLE_SIZE - 1)];
-                dc_store4(out[k] + (sum[k] >> 6), entry);
-                bits[k] >>= BITS(entry);
-                sum[k] += entry >> 24;
-            }
-        for (size_t k = 0; k < n; k++) {
-            out[k] += sum[k] >> 6;
-            next[k] += sum[k] % 64 / 8;
-            sum[k] %= 8;
-        }
-    }
-    for (size_t k = 0; k < n; k++) {
-        lanes[k].next = next[k];
-        lanes[k].out = out[k];
-        lanes[k].used = sum[k];
-    }
-}
-
-static void take_rounds_of(struct lane *lanes, size_t n, size_t rounds)
-{
-    switch (n) {
-    case 1: take_rounds(lanes, 1, rounds); break;
-    case 2: take_rounds(lanes, 2, rounds); break;
-    case 3: take_rounds(lanes, 3, rounds); break;
-    case 4: take_rounds(lanes, 4, rounds); break;
-    case 5: take_rounds(lanes, 5, rounds); break;
-    case LANES: take_rounds(lanes, LANES, rounds); break;
-    }
 }
 
 /* Reads what is left of a stream symbol by symbol, and says how it ended. */
@@ -177,30 +127,30 @@ static struct lane start(struct dc_huffman_stream *stream, const uint32_t *table
     };
 }
 
-void dc_huffman_decode(const struct dc_huffman_code *codes, struct dc_huffman_stream *streams,
-                       size_t count)
+/* Decodes the streams on one path. `narrow` is the table of single symbols that all of them
+ * have, or null. */
+ROUNDS_INLINE void take_turns(const struct dc_huffman_code *codes, uint32_t (*tables)[TABLE_SIZE],
+                       const uint16_t *narrow, struct dc_huffman_stream *streams, size_t count,
+                       const int *on_path)
 {
-    uint32_t tables[CODES][TABLE_SIZE];
-    size_t symbols[CODES] = {0};
+    size_t waiting = 0;
     for (size_t i = 0; i < count; i++)
-        symbols[streams[i].code] += streams[i].count;
-    for (size_t c = 0; c < CODES; c++)
-        if (symbols[c]) {
-            build_table(&codes[c], tables[c]);
-            if (symbols[c] >= JOINING_PAYS && is_complete(tables[c]))
-                join_symbols(tables[c]);
-        }
+        waiting += on_path[streams[i].code] != 0;
     /* Streams of one size end at once: with eight of them, two times four are better than six
      * and two. */
-    const size_t turns = (count + LANES - 1) / LANES, most = turns ? (count - 1) / turns + 1 : 0;
+    const size_t turns = (waiting + LANES - 1) / LANES;
+    const size_t most = turns ? (waiting - 1) / turns + 1 : 0;
     struct lane lanes[LANES];
     size_t live = 0, next = 0;
-    while (live > 0 || next < count) {
-        for (; live < most && next < count; next++)
-            lanes[live++] = start(&streams[next], tables[streams[next].code]);
+    while (live > 0 || waiting > 0) {
+        for (; live < most && waiting > 0; next++)
+            if (on_path[streams[next].code]) {
+                lanes[live++] = start(&streams[next], tables[streams[next].code]);
+                waiting--;
+            }
         size_t rounds = SIZE_MAX;
         for (size_t k = live; k-- > 0;) {
-            size_t mine = rounds_of(&lanes[k]);
+            size_t mine = rounds_of(&lanes[k], narrow != 0);
             if (mine == 0) {
                 finish(&lanes[k], codes[lanes[k].stream->code].lengths);
                 lanes[k] = lanes[--live];
@@ -208,6 +158,35 @@ void dc_huffman_decode(const struct dc_huffman_code *codes, struct dc_huffman_st
             rounds = mine < rounds ? mine : rounds;
         }
         if (rounds > 0)
-            take_rounds_of(lanes, live, rounds);
+            take_best_rounds(lanes, live, rounds, narrow);
     }
+}
+
+void dc_huffman_decode(const struct dc_huffman_code *codes, struct dc_huffman_stream *streams,
+                       size_t count)
+{
+    uint32_t tables[CODES][TABLE_SIZE];
+    size_t symbols[CODES] = {0};
+    int wide[CODES] = {0};
+    for (size_t i = 0; i < count; i++)
+        symbols[streams[i].code] += streams[i].count;
+    for (size_t c = 0; c < CODES; c++) {
+        wide[c] = 1;
+        if (symbols[c] == 0)
+            continue; /* each of its streams is at its end: the table isn't looked at */
+        build_table(&codes[c], tables[c]);
+        if (symbols[c] < JOINING_PAYS || !is_complete(tables[c]))
+            continue;
+        wide[c] = pairs_pay(&codes[c]);
+        if (wide[c]) {
+            join_symbols(tables[c]);
+        } else {
+            uint16_t narrow[TABLE_SIZE];
+            int only[CODES] = {0};
+            only[c] = 1;
+            narrow_table(tables[c], narrow);
+            take_turns(codes, tables, narrow, streams, count, only);
+        }
+    }
+    take_turns(codes, tables, 0, streams, count, wide);
 }

@@ -21,8 +21,8 @@ from .container_layout import block_size, fixed_width, stream_bits, stream_symbo
 from .errors import FormatError
 from .tensors import HUFFMAN, Int64Array, UInt8Array
 
-# Whose streams are decoded side by side: as many as the decoder takes at once, with two each.
-BLOCKS_AT_ONCE = 3
+# Whose streams are decoded side by side: of either code as many as the decoder takes at once.
+BLOCKS_AT_ONCE = 6
 
 
 def read_codes(record: SharedRecord) -> tuple[Code, Code]:

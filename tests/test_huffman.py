@@ -58,7 +58,7 @@ def test_streams_side_by_side_end_as_each_alone(drawn, seed):
 
 
 @pytest.mark.parametrize("count", [5, 8])
-@pytest.mark.parametrize("symbol_bits", [1, 3, 8])
+@pytest.mark.parametrize("symbol_bits", [1, 3, 6, 8])
 def test_long_streams_of_different_lengths(count, symbol_bits):
     """Long enough for several symbols to a look-up, and lanes that end one by one."""
     rng = np.random.default_rng(count)
@@ -69,6 +69,22 @@ def test_long_streams_of_different_lengths(count, symbol_bits):
     lengths = lengths_for(np.concatenate(parts))
     streams = [(huffman.encode(part, lengths), 0, len(part)) for part in parts]
     for outcome, part in zip(huffman.decode_streams([lengths], streams), parts, strict=True):
+        np.testing.assert_array_equal(outcome, part)
+
+
+@pytest.mark.parametrize("symbol_bits", [(6, 3), (3, 6), (6, 6)])
+def test_long_streams_of_two_codes(symbol_bits):
+    """Codes with several symbols to a look-up and with one, whose streams are in turns."""
+    rng = np.random.default_rng(0)
+    parts = [
+        rng.geometric(2.0 ** -symbol_bits[i % 2], 3000 + 500 * i).clip(0, 255).astype(np.uint8)
+        for i in range(14)
+    ]
+    codes = [lengths_for(np.concatenate(parts[code::2])) for code in (0, 1)]
+    streams = [
+        (huffman.encode(part, codes[i % 2]), i % 2, len(part)) for i, part in enumerate(parts)
+    ]
+    for outcome, part in zip(huffman.decode_streams(codes, streams), parts, strict=True):
         np.testing.assert_array_equal(outcome, part)
 
 
