@@ -10,6 +10,9 @@ import numpy as np
 
 from ..errors import ArgumentError
 from .layers import Array, Layer, Params, Shape
+from .parallel import Run, serially, slices
+
+FEW_IMAGES = 8  # at most: pixels side by side hold so few numbers that picking some is slow
 
 
 @dataclass(frozen=True)
@@ -99,22 +102,46 @@ class MaxPool2D(_Pool2D):
             np.maximum(y, tap, out=y)
         return y, (winner, x.shape, padded.shape)
 
-    def infer(self, params: Params, x: Array, overwrite: bool = False) -> Array:
-        return self._running_max(self._running_max(x, 1), 2)
+    def infer(
+        self, params: Params, x: Array, overwrite: bool = False, run: Run = serially
+    ) -> Array:
+        y = np.empty((*self.output_shape(x.shape[:3]), x.shape[3]), x.dtype)
 
-    def _running_max(self, x: Array, axis: int) -> Array:
-        """Return the maxima of the windows along one axis of images, without a padded copy."""
-        extent, pad, step = x.shape[axis], self.padding, self.stride
-        windows = self._windows(extent)
-        y: Array = np.full((*x.shape[:axis], windows, *x.shape[axis + 1 :]), -np.inf, x.dtype)
-        outputs, pixels = np.moveaxis(y, axis, 0), np.moveaxis(x, axis, 0)
+        def pool(channels: slice) -> None:
+            rows = self._running_max(x[channels], 1, self.stride)
+            if self.stride > 1 and x.shape[3] <= FEW_IMAGES:
+                y[channels] = self._running_max(rows, 2, 1)[:, :, :: self.stride]
+            else:
+                y[channels] = self._running_max(rows, 2, self.stride)
+
+        run(pool, slices(len(x), x[:1].nbytes))
+        return y
+
+    def _running_max(self, x: Array, axis: int, step: int) -> Array:
+        """Return the maxima along one axis of images, without a padded copy.
+
+        They are those of all windows, or for a `step` of 1 also those in between.
+        """
+        extent, pad = x.shape[axis], self.padding
+        windows = (self._windows(extent) - 1) * (self.stride // step) + 1
+        pixels = np.moveaxis(x, axis, 0)
+        whole: list[tuple[slice, Array]] = []  # of places where all windows have a pixel
+        parts: list[tuple[slice, Array]] = []  # and of others
         for place in range(min(self.kernel, extent + pad)):
             first = max(0, -(-(pad - place) // step))  # before it, windows have padding here
             end = min(windows, (extent - 1 + pad - place) // step + 1)  # and from here on
             if first < end:
                 taps = pixels[first * step + place - pad :: step][: end - first]
-                np.maximum(outputs[first:end], taps, out=outputs[first:end])
-        return y
+                (whole if len(taps) == windows else parts).append((slice(first, end), taps))
+        if len(whole) > 1:
+            y: Array = np.maximum(whole[0][1], whole[1][1])
+        elif whole:
+            y = whole[0][1].copy("K")
+        else:
+            y = np.full((windows, *pixels.shape[1:]), -np.inf, x.dtype)
+        for some, taps in [*whole[2:], *parts]:
+            np.maximum(y[some], taps, out=y[some])
+        return np.moveaxis(y, 0, axis)
 
     def backward(
         self, params: Params, cache: Any, dy: Array, need_dx: bool = True
@@ -148,6 +175,14 @@ class AvgPool2D(_Pool2D):
             y += tap
         y *= self._weights(x.shape).astype(x.dtype)
         return y, (x.shape, padded.shape)
+
+    def infer(
+        self, params: Params, x: Array, overwrite: bool = False, run: Run = serially
+    ) -> Array:
+        parts = run(
+            lambda channels: self.forward(params, x[channels])[0], slices(len(x), x[:1].nbytes)
+        )
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def backward(
         self, params: Params, cache: Any, dy: Array, need_dx: bool = True
