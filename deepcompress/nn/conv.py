@@ -13,7 +13,7 @@ from .layers import Array, Layer, Params, Shape, times
 from .parallel import Run, serially, slices
 
 BAND_BYTES = 2 << 20  # that inference gathers at a time, on each thread
-PRODUCTS = 1 << 22  # of numbers, that are worth a thread where there is nothing to gather
+PRODUCTS = 1 << 23  # of numbers, that are worth a thread where there is nothing to gather
 LONG_RUN = 128  # columns with which a product is as fast as it gets, or nearly
 
 

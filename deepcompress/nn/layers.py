@@ -27,9 +27,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ArgumentError
-from .parallel import SLICE_BYTES, Run, serially, slices
+from .parallel import Run, serially, slices
 
-WEIGHT_BYTES = 8 << 20  # of a product at a time, at inference
+WEIGHT_BYTES = 4 << 20  # of a product at a time, at inference
 
 Array = npt.NDArray[Any]  # float32 to train, float64 to check gradients
 Params = Mapping[str, Any]  # ndarrays; at inference also compressed weights
@@ -280,19 +280,6 @@ class Concat(Layer):
         self, params: Params, x: Any, rng: np.random.Generator | None = None
     ) -> tuple[Array, Any]:
         return np.concatenate(x), [len(one) for one in x]
-
-    def infer(self, params: Params, x: Any, overwrite: bool = False, run: Run = serially) -> Array:
-        ends = np.cumsum([len(one) for one in x]).tolist()
-        y = np.empty((ends[-1], *x[0].shape[1:]), np.result_type(*x))
-        if y.nbytes < 2 * SLICE_BYTES:
-            return np.concatenate(x, out=y)
-
-        def copy(part: tuple[int, Array]) -> None:
-            end, one = part
-            y[end - len(one) : end] = one
-
-        run(copy, zip(ends, x, strict=True))
-        return y
 
     def backward(
         self, params: Params, cache: Any, dy: Array, need_dx: bool = True

@@ -100,10 +100,11 @@ class Crew:
         return Crew, ()  # a copy makes its own threads
 
     def of(self, threads: int) -> Run:
-        """Return a `Run` over so many threads, of which the calling one is the first.
+        """Return a `Run` over so many threads at most, of which the calling one is the first.
 
-        Each item is somebody's in turn; where NumPy warns and what it ignores is as in the
-        calling thread, and BLAS has one thread.
+        To wake a thread takes as long as an item may, so each gets two or more, one whenever
+        it has done the one before. Where NumPy warns and what it ignores is as in the calling
+        thread, and BLAS has one thread.
         """
         if threads == 1:
             return serially
@@ -125,12 +126,13 @@ class Crew:
                 with single_threaded_blas(), np.errstate(**floating):
                     work()
 
-            if len(pending) < 2:
+            count = min(threads, len(pending) // 2)
+            if count < 2:
                 work()
                 return results
             pool = self._pool(threads - 1)
             with single_threaded_blas():  # around that of the others, which set it back to this
-                helpers = [pool.submit(help_out) for _ in range(min(threads, len(pending)) - 1)]
+                helpers = [pool.submit(help_out) for _ in range(count - 1)]
                 try:
                     work()
                 finally:

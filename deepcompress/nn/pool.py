@@ -12,7 +12,7 @@ from ..errors import ArgumentError
 from .layers import Array, Layer, Params, Shape
 from .parallel import Run, serially, slices
 
-FEW_IMAGES = 8  # at most: pixels side by side hold so few numbers that picking some is slow
+FEW_IMAGES = 8  # at most: a pixel holds so few numbers that to pick some is slow
 
 
 @dataclass(frozen=True)
@@ -108,22 +108,34 @@ class MaxPool2D(_Pool2D):
         y = np.empty((*self.output_shape(x.shape[:3]), x.shape[3]), x.dtype)
 
         def pool(channels: slice) -> None:
-            rows = self._running_max(x[channels], 1, self.stride)
-            if self.stride > 1 and x.shape[3] <= FEW_IMAGES:
-                y[channels] = self._running_max(rows, 2, 1)[:, :, :: self.stride]
+            rows = self._running_max(x[channels], 1)
+            fits = not self.padding and (y.shape[2] - 1) * self.stride + self.kernel <= x.shape[2]
+            if fits and x.shape[3] <= FEW_IMAGES:
+                y[channels] = self._max_of_neighbours(rows)[:, :, :: self.stride][
+                    :, :, : y.shape[2]
+                ]
             else:
-                y[channels] = self._running_max(rows, 2, self.stride)
+                y[channels] = self._running_max(rows, 2)
 
         run(pool, slices(len(x), x[:1].nbytes))
         return y
 
-    def _running_max(self, x: Array, axis: int, step: int) -> Array:
-        """Return the maxima along one axis of images, without a padded copy.
+    def _max_of_neighbours(self, x: Array) -> Array:
+        """Return the maxima of windows that begin at each pixel of a row, where there are any.
 
-        They are those of all windows, or for a `step` of 1 also those in between.
+        All rows are one long run, with which NumPy is fast; what mixes two rows isn't for use.
         """
-        extent, pad = x.shape[axis], self.padding
-        windows = (self._windows(extent) - 1) * (self.stride // step) + 1
+        pixels, batch = np.ascontiguousarray(x).reshape(-1), x.shape[3]
+        y = pixels.copy()
+        for place in range(1, self.kernel):
+            some = y[: max(0, len(y) - place * batch)]
+            np.maximum(some, pixels[place * batch :], out=some)
+        return y.reshape(x.shape)
+
+    def _running_max(self, x: Array, axis: int) -> Array:
+        """Return the maxima of the windows along one axis of images, without a padded copy."""
+        extent, pad, step = x.shape[axis], self.padding, self.stride
+        windows = self._windows(extent)
         pixels = np.moveaxis(x, axis, 0)
         whole: list[tuple[slice, Array]] = []  # of places where all windows have a pixel
         parts: list[tuple[slice, Array]] = []  # and of others
