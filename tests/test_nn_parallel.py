@@ -89,14 +89,14 @@ def test_tasks_run_at_a_time_in_threads_that_are_kept():
 
     def meet(item):
         meeting.wait()  # breaks unless three are in here
-        return item, threading.get_ident()
+        return item, threading.current_thread()
 
     first, second = (crew.of(3)(meet, range(6)) for _ in range(2))
     assert [item for item, _ in first] == list(range(6))
-    idents = {ident for _, ident in first}
-    assert idents == {ident for _, ident in second}
-    assert len(idents) == 3
-    assert threading.get_ident() in idents
+    found = {thread for _, thread in first}
+    assert found == {thread for _, thread in second}
+    assert len(found) == 3
+    assert threading.current_thread() in found
 
 
 def test_few_tasks_take_the_calling_thread():
