@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from . import native
 from .compressed import CompressedTensor
 from .errors import ArgumentError, FormatError
 from .modelfile import Tensor, open_file
@@ -93,7 +94,7 @@ class CompressedNetwork:
         check_preprocessing(network, preprocessing)
         self.network = network
         self.preprocessing = preprocessing
-        self._inference = Inference(network)
+        self._inference = Inference(network, native.threads)
         self._params = {name: checked(name, params[name]) for name in network.param_shapes}
 
     @classmethod

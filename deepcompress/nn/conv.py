@@ -10,8 +10,10 @@ from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
 from ..errors import ArgumentError
 from .layers import Array, Layer, Params, Shape, times
+from .parallel import Run, serially, slices
 
-BAND_BYTES = 4 << 20  # that inference gathers at a time
+BAND_BYTES = 2 << 20  # that inference gathers at a time, on each thread
+PRODUCTS = 1 << 23  # of numbers, that are worth a thread where there is nothing to gather
 LONG_RUN = 128  # columns with which a product is as fast as it gets, or nearly
 
 
@@ -75,7 +77,14 @@ class Conv2D(Layer):
         y += params[f"{self.name}.bias"][:, None]
         return y.reshape(*shape, -1), (patches, x.shape)
 
-    def infer(self, params: Params, x: Array, overwrite: bool = False, relu: bool = False) -> Array:
+    def infer(
+        self,
+        params: Params,
+        x: Array,
+        overwrite: bool = False,
+        run: Run = serially,
+        relu: bool = False,
+    ) -> Array:
         weight, bias = params[f"{self.name}.weight"], params[f"{self.name}.bias"]
         shape, batch = self.output_shape(x.shape[:3]), x.shape[3]
         if hasattr(weight, "convolve"):
@@ -88,38 +97,52 @@ class Conv2D(Layer):
         if self.kernel == self.stride == 1 and not self.padding:  # nothing to gather
             kernels = weight.reshape(self.groups, self.outputs // self.groups, -1)
             columns = x.reshape(self.groups, kernels.shape[2], -1)
-            np.matmul(kernels, columns, out=y.reshape(*kernels.shape[:2], -1))
-            y += bias[:, None, None]
-            return self._rectified(y, relu).reshape(*shape, batch)
-        step = self._band_height(x, shape)
-        for top in range(0, shape[1], step):
-            band = y[:, top : top + step]
-            self._infer_band(weight, x, top, band)
+            products, summands = y.reshape(*kernels.shape[:2], -1), bias.reshape(self.groups, -1, 1)
+
+            def infer_columns(some: slice) -> None:
+                part = np.matmul(kernels, columns[..., some], out=products[..., some])
+                part += summands
+                self._rectified(part, relu)
+
+            # The fewer columns, the more of the time goes into bringing weights in order.
+            worth = max(PRODUCTS, LONG_RUN // 2 * weight.size)
+            run(infer_columns, slices(products.shape[2], weight.size, worth))
+            return y.reshape(*shape, batch)
+        kernels = self._kernel_rows(weight) if y.shape[2] >= LONG_RUN else weight
+
+        def infer_band(rows: slice) -> None:
+            band = y[:, rows]
+            self._infer_band(kernels, x, rows.start, band)
             band += bias[:, None, None]
             self._rectified(band, relu)
+
+        run(infer_band, slices(shape[1], self._row_bytes(x, shape), BAND_BYTES))
         return y.reshape(*shape, batch)
 
     def _rectified(self, y: Array, relu: bool) -> Array:
         """Return the output, in its place what a ReLU makes of it if there is one."""
         return np.maximum(y, 0, out=y) if relu else y
 
-    def _band_height(self, x: Array, shape: Shape) -> int:
-        """Return how many rows of the output need no more than about BAND_BYTES at a time."""
+    def _row_bytes(self, x: Array, shape: Shape) -> int:
+        """Return about how much has to be gathered for a row of the output."""
         row: int = x.shape[0] * self.kernel * shape[2] * x.shape[3] * x.itemsize
         row *= self.stride if shape[2] * x.shape[3] >= LONG_RUN else self.kernel
-        return max(1, BAND_BYTES // max(row, 1))
+        return row
 
-    def _infer_band(self, weight: Array, x: Array, top: int, y: Array) -> None:
-        """Write rows of the output, from `top` on, to `y` of shape (O, rows, OW*B)."""
+    def _infer_band(self, kernels: Array, x: Array, top: int, y: Array) -> None:
+        """Write rows of the output, from `top` on, to `y` of shape (O, rows, OW*B).
+
+        `kernels` are in the order of `_patches` if rows are long, else as they are.
+        """
         first = top * self.stride
         image = self._padded(x, first, first + (y.shape[1] - 1) * self.stride + self.kernel)
         patches = self._patches(image, (self.outputs, y.shape[1], y.shape[2] // x.shape[3]))
         grouped = y.reshape(self.groups, -1, *y.shape[1:])
         if y.shape[2] >= LONG_RUN:
             products = grouped.transpose(0, 2, 1, 3)
-            np.matmul(self._kernel_rows(weight)[:, None], patches, out=products)
+            np.matmul(kernels[:, None], patches, out=products)
         else:
-            rows = weight.reshape(self.groups, grouped.shape[1], -1)
+            rows = kernels.reshape(self.groups, grouped.shape[1], -1)
             grouped[...] = np.matmul(rows, self._columns(patches)).reshape(grouped.shape)
 
     def backward(

@@ -6,17 +6,19 @@ weights is read once for all images. A ReLU right behind a layer with weights is
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .conv import Conv2D
 from .layers import Array, Linear, Params, ReLU
-from .network import Network
-from .parallel import single_threaded_blas
+from .parallel import Crew, Run, serially, single_threaded_blas
 from .wiring import INPUT, Step
+
+if TYPE_CHECKING:
+    from .network import Network
 
 PIECE_BYTES = 1 << 21  # of the largest output in a piece: a second cache, or a share of a third
 
@@ -44,11 +46,13 @@ class Inference:
     Parameters
     ----------
     network : Network
+    threads : callable
+        Gives the number of threads that a run may take; it doesn't change the outputs.
     """
 
-    def __init__(self, network: Network) -> None:
-        self._network = network
-        self._stages = _fused(network.steps)
+    def __init__(self, network: "Network", threads: Callable[[], int] = lambda: 1) -> None:
+        self._network, self._threads, self._crew = network, threads, Crew()
+        self._stages = network.stages
         self._split = _split(self._stages)
         widest = max(map(math.prod, network.shapes.values()))
         self._piece = max(1, PIECE_BYTES // (4 * widest))
@@ -56,20 +60,21 @@ class Inference:
     def run(self, params: Params, x: Array) -> Array:
         """Return the outputs (B, ...) of inputs (B, ...); see `Network.infer`."""
         head, tail = self._stages[: self._split], self._stages[self._split :]
+        run = self._crew.of(self._threads())
         # What overflows is infinite, and shows in the outputs.
         with single_threaded_blas(), np.errstate(over="ignore", invalid="ignore"):
-            y = self._in_pieces(head, params, x) if head else self._network.columns(x)
+            y = self._in_pieces(head, params, x, run) if head else self._network.columns(x)
             if tail:
-                y = _run(tail, params, y, head[-1].name if head else INPUT)
+                y = evaluate(tail, params, y, run, head[-1].name if head else INPUT)
         return np.ascontiguousarray(np.moveaxis(y, -1, 0))
 
-    def _in_pieces(self, stages: Sequence[Stage], params: Params, x: Array) -> Array:
+    def _in_pieces(self, stages: Sequence[Stage], params: Params, x: Array, run: Run) -> Array:
         pieces = [x[start : start + self._piece] for start in range(0, len(x), self._piece)]
-        outputs = [_run(stages, params, self._network.columns(piece)) for piece in pieces]
+        outputs = [evaluate(stages, params, self._network.columns(piece), run) for piece in pieces]
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=-1)
 
 
-def _fused(steps: Sequence[Step]) -> tuple[Stage, ...]:
+def fused(steps: Sequence[Step]) -> tuple[Stage, ...]:
     """Join each ReLU to the layer with weights before it, if nobody else takes its output."""
     stages: list[Stage] = []
     for step in steps:
@@ -96,10 +101,13 @@ def _split(stages: Sequence[Stage]) -> int:
     return len(stages)
 
 
-def _run(stages: Sequence[Stage], params: Params, x: Array, source: str = INPUT) -> Array:
+def evaluate(
+    stages: Sequence[Stage], params: Params, x: Array, run: Run = serially, source: str = INPUT
+) -> Array:
     """Return the output (..., B) of stages that all depend on `x`, the output of `source`.
 
-    What no later stage takes is freed, and layers may work in its place.
+    What no later stage takes is freed, and layers may work in its place. So beside the weights
+    and `x`, memory holds little more than what the widest step takes and gives.
     """
     values = {source: x}
     for stage in stages:
@@ -111,14 +119,14 @@ def _run(stages: Sequence[Stage], params: Params, x: Array, source: str = INPUT)
         # Of what is kept, some may be a view of the same memory.
         overwrite = bool(step.done) and not step.layer.several and taken is not x
         overwrite = overwrite and not any(np.may_share_memory(taken, one) for one in (x, *kept))
-        values[stage.name] = _output(stage, params, taken, overwrite)
+        values[stage.name] = _output(stage, params, taken, overwrite, run)
         del taken, kept
     return values[stages[-1].name] if stages else x
 
 
-def _output(stage: Stage, params: Params, x: Any, overwrite: bool) -> Array:
+def _output(stage: Stage, params: Params, x: Any, overwrite: bool, run: Run) -> Array:
     layer = stage.step.layer
     if isinstance(layer, Conv2D):
-        return layer.infer(params, x, relu=stage.relu)
-    y = layer.infer(params, x, overwrite)
+        return layer.infer(params, x, run=run, relu=stage.relu)
+    y = layer.infer(params, x, overwrite, run)
     return np.maximum(y, 0, out=y) if stage.relu else y

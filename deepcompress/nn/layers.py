@@ -27,6 +27,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ArgumentError
+from .parallel import Run, serially, slices
+
+WEIGHT_BYTES = 4 << 20  # of a product at a time, at inference
 
 Array = npt.NDArray[Any]  # float32 to train, float64 to check gradients
 Params = Mapping[str, Any]  # ndarrays; at inference also compressed weights
@@ -76,10 +79,12 @@ class Layer(ABC):
             Given only in training: the source of dropout's noise.
         """
 
-    def infer(self, params: Params, x: Array, overwrite: bool = False) -> Array:
+    def infer(
+        self, params: Params, x: Array, overwrite: bool = False, run: Run = serially
+    ) -> Array:
         """Return the output alone, as `forward` does without `rng`, for less time and memory.
 
-        It is the same up to the rounding of sums.
+        It is the same up to the rounding of sums, and for every `run`.
 
         Parameters
         ----------
@@ -87,6 +92,9 @@ class Layer(ABC):
             As for `forward`.
         overwrite : bool
             Whether the layer may use the memory of `x`, which nobody needs afterwards.
+        run : callable
+            Takes a function and items, and calls it for each, maybe on several threads. What
+            isn't worth that is done at once.
         """
         return self.forward(params, x)[0]
 
@@ -153,6 +161,22 @@ class Linear(Layer):
         y += params[f"{self.name}.bias"][:, None]
         return y, x
 
+    def infer(
+        self, params: Params, x: Array, overwrite: bool = False, run: Run = serially
+    ) -> Array:
+        weight = params[f"{self.name}.weight"]
+        if not isinstance(weight, np.ndarray):
+            return self.forward(params, x)[0]
+        y = np.empty((self.outputs, x.shape[1]), np.result_type(weight, x))
+        bias = params[f"{self.name}.bias"][:, None]
+
+        def product(rows: slice) -> None:
+            np.matmul(weight[rows], x, out=y[rows])
+            y[rows] += bias[rows]
+
+        run(product, slices(self.outputs, weight[:1].nbytes, WEIGHT_BYTES))
+        return y
+
     def backward(
         self, params: Params, cache: Any, dy: Array, need_dx: bool = True
     ) -> tuple[Array | None, dict[str, Array]]:
@@ -174,7 +198,9 @@ class ReLU(Layer):
         y = np.maximum(x, 0)
         return y, y
 
-    def infer(self, params: Params, x: Array, overwrite: bool = False) -> Array:
+    def infer(
+        self, params: Params, x: Array, overwrite: bool = False, run: Run = serially
+    ) -> Array:
         y: Array = np.maximum(x, 0, out=x if overwrite else None)
         return y
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ArgumentError
+from .inference import Stage, evaluate, fused
 from .layers import Array, Dropout, Layer, Params, Shape
 from .losses import softmax_cross_entropy
 from .parallel import workers
@@ -68,6 +69,11 @@ class Network:
     def steps(self) -> tuple[Step, ...]:
         """The layers in order, each with what it takes and what isn't needed after it."""
         return plan(self.layers, self.sources)
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """The steps as inference takes them."""
+        return fused(self.steps)
 
     @cached_property
     def shapes(self) -> dict[str, Shape]:
@@ -258,21 +264,9 @@ class Network:
     def infer(self, params: Params, x: Array) -> Array:
         """Return the logits of one batch, (B, classes), in a single pass; arguments as `predict`'s.
 
-        An output is freed once no later layer takes it, and layers may work in place: beside
-        the weights, memory holds little more than what the widest step takes and gives.
+        On the calling thread alone; see `inference.evaluate`.
         """
-        values = {INPUT: self.columns(x)}
-        for step in self.steps:
-            taken = step.of(values)
-            kept = [value for name, value in values.items() if name not in step.done]
-            for name in step.done:
-                del values[name]
-            # Some of what is kept may be a view of the same memory, as may the inputs.
-            overwrite = not step.layer.several and not any(
-                np.may_share_memory(taken, one) for one in (x, *kept)
-            )
-            values[step.layer.name] = step.layer.infer(params, taken, overwrite)
-        return np.moveaxis(values[self.layers[-1].name], -1, 0)
+        return np.moveaxis(evaluate(self.stages, params, self.columns(x)), -1, 0)
 
     def check_inputs(self, x: Array) -> None:
         """Raise `ArgumentError` unless each row of `x` has the size of an input."""

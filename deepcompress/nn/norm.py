@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import ArgumentError
 from .layers import Array, Layer, Params, Shape
+from .parallel import Run, serially, slices
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,17 @@ class LocalResponseNorm(Layer):
         scale += x.dtype.type(self.k)
         divided = self._inverse_power(scale)
         return x * divided, (x, scale, divided)
+
+    def infer(
+        self, params: Params, x: Array, overwrite: bool = False, run: Run = serially
+    ) -> Array:
+        y = x if overwrite else np.empty_like(x)
+
+        def normalize(rows: slice) -> None:
+            y[:, rows] = self.forward(params, x[:, rows])[0]
+
+        run(normalize, slices(x.shape[1], x[:, :1].nbytes))
+        return y
 
     def backward(
         self, params: Params, cache: Any, dy: Array, need_dx: bool = True
@@ -103,7 +115,9 @@ class Scale(Layer):
     ) -> tuple[Array, Any]:
         return self.infer(params, x), x
 
-    def infer(self, params: Params, x: Array, overwrite: bool = False) -> Array:
+    def infer(
+        self, params: Params, x: Array, overwrite: bool = False, run: Run = serially
+    ) -> Array:
         factor, summand = (_along_channels(part, x) for part in self.affine(params))
         y: Array = np.multiply(x, factor, out=x if overwrite else None)
         y += summand

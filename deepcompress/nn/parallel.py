@@ -5,17 +5,44 @@ A BLAS with threads of its own would fight them, and may round differently with 
 """
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from ..errors import ArgumentError
 
 Run = Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]
+
+SLICE_BYTES = 1 << 20  # of an array: nearly fits a second cache, and is worth waking a thread
+
+
+def serially(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+    """Be the `Run` of one thread."""
+    return [function(item) for item in items]
+
+
+def slices(length: int, work: int, most: int = SLICE_BYTES) -> list[slice]:
+    """Cut an axis into slices of nearly equal length, each worth at most `most`.
+
+    They depend on the work alone and never on the number of threads, so that results can't.
+
+    Parameters
+    ----------
+    length : int
+    work : int
+        That each place of the axis is worth, in the unit of `most`.
+    """
+    longest = max(1, most // max(work, 1))
+    count = max(1, -(-length // longest))
+    bounds = [length * part // count for part in range(count + 1)]
+    return [slice(*pair) for pair in pairwise(bounds)]
 
 
 def available_threads() -> int:
@@ -54,7 +81,73 @@ def workers(threads: int | None = None) -> Iterator[Run]:
         raise ArgumentError(f"threads {threads} is not positive")
     with threadpool_limits(1, "blas"):
         if count == 1:
-            yield lambda function, items: [function(item) for item in items]
+            yield serially
             return
         with ThreadPoolExecutor(count) as pool:
             yield lambda function, items: list(pool.map(function, items))
+
+
+class Crew:
+    """Threads that are kept for many short tasks, and sleep in between.
+
+    They are made when first needed, anew in a forked process, and end with this object.
+    """
+
+    def __init__(self) -> None:
+        self._kept: tuple[tuple[int, int], ThreadPoolExecutor | None] = ((0, 0), None)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Crew, ()  # a copy makes its own threads
+
+    def of(self, threads: int) -> Run:
+        """Return a `Run` over so many threads at most, of which the calling one is the first.
+
+        To wake a thread takes as long as an item may, so each gets two or more, one whenever
+        it has done the one before. Where NumPy warns and what it ignores is as in the calling
+        thread, and BLAS has one thread.
+        """
+        if threads == 1:
+            return serially
+
+        def run(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+            pending = deque(enumerate(items))
+            results: list[Any] = [None] * len(pending)
+            floating = np.geterr()
+
+            def work() -> None:
+                while pending:
+                    try:
+                        place, item = pending.popleft()
+                    except IndexError:  # another thread was faster
+                        return
+                    results[place] = function(item)
+
+            def help_out() -> None:
+                with single_threaded_blas(), np.errstate(**floating):
+                    work()
+
+            count = min(threads, len(pending) // 2)
+            if count < 2:
+                work()
+                return results
+            pool = self._pool(threads - 1)
+            with single_threaded_blas():  # around that of the others, which set it back to this
+                helpers = [pool.submit(help_out) for _ in range(count - 1)]
+                try:
+                    work()
+                finally:
+                    pending.clear()
+                    wait(helpers)
+            for helper in helpers:
+                helper.result()
+            return results
+
+        return run
+
+    def _pool(self, size: int) -> ThreadPoolExecutor:
+        key = (os.getpid(), size)  # threads aren't forked along
+        kept, pool = self._kept
+        if pool is None or kept != key:
+            pool = ThreadPoolExecutor(size, "deepcompress")
+            self._kept = (key, pool)
+        return pool

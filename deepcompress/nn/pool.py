@@ -10,6 +10,9 @@ import numpy as np
 
 from ..errors import ArgumentError
 from .layers import Array, Layer, Params, Shape
+from .parallel import Run, serially, slices
+
+FEW_IMAGES = 8  # at most: a pixel holds so few numbers that to pick some is slow
 
 
 @dataclass(frozen=True)
@@ -99,22 +102,58 @@ class MaxPool2D(_Pool2D):
             np.maximum(y, tap, out=y)
         return y, (winner, x.shape, padded.shape)
 
-    def infer(self, params: Params, x: Array, overwrite: bool = False) -> Array:
-        return self._running_max(self._running_max(x, 1), 2)
+    def infer(
+        self, params: Params, x: Array, overwrite: bool = False, run: Run = serially
+    ) -> Array:
+        y = np.empty((*self.output_shape(x.shape[:3]), x.shape[3]), x.dtype)
+
+        def pool(channels: slice) -> None:
+            rows = self._running_max(x[channels], 1)
+            fits = not self.padding and (y.shape[2] - 1) * self.stride + self.kernel <= x.shape[2]
+            if fits and x.shape[3] <= FEW_IMAGES:
+                y[channels] = self._max_of_neighbours(rows)[:, :, :: self.stride][
+                    :, :, : y.shape[2]
+                ]
+            else:
+                y[channels] = self._running_max(rows, 2)
+
+        run(pool, slices(len(x), x[:1].nbytes))
+        return y
+
+    def _max_of_neighbours(self, x: Array) -> Array:
+        """Return the maxima of windows that begin at each pixel of a row, where there are any.
+
+        All rows are one long run, with which NumPy is fast; what mixes two rows isn't for use.
+        """
+        pixels, batch = np.ascontiguousarray(x).reshape(-1), x.shape[3]
+        y = pixels.copy()
+        for place in range(1, self.kernel):
+            some = y[: max(0, len(y) - place * batch)]
+            np.maximum(some, pixels[place * batch :], out=some)
+        return y.reshape(x.shape)
 
     def _running_max(self, x: Array, axis: int) -> Array:
         """Return the maxima of the windows along one axis of images, without a padded copy."""
         extent, pad, step = x.shape[axis], self.padding, self.stride
         windows = self._windows(extent)
-        y: Array = np.full((*x.shape[:axis], windows, *x.shape[axis + 1 :]), -np.inf, x.dtype)
-        outputs, pixels = np.moveaxis(y, axis, 0), np.moveaxis(x, axis, 0)
+        pixels = np.moveaxis(x, axis, 0)
+        whole: list[tuple[slice, Array]] = []  # of places where all windows have a pixel
+        parts: list[tuple[slice, Array]] = []  # and of others
         for place in range(min(self.kernel, extent + pad)):
             first = max(0, -(-(pad - place) // step))  # before it, windows have padding here
             end = min(windows, (extent - 1 + pad - place) // step + 1)  # and from here on
             if first < end:
                 taps = pixels[first * step + place - pad :: step][: end - first]
-                np.maximum(outputs[first:end], taps, out=outputs[first:end])
-        return y
+                (whole if len(taps) == windows else parts).append((slice(first, end), taps))
+        if len(whole) > 1:
+            y: Array = np.maximum(whole[0][1], whole[1][1])
+        elif whole:
+            y = whole[0][1].copy("K")
+        else:
+            y = np.full((windows, *pixels.shape[1:]), -np.inf, x.dtype)
+        for some, taps in [*whole[2:], *parts]:
+            np.maximum(y[some], taps, out=y[some])
+        return np.moveaxis(y, 0, axis)
 
     def backward(
         self, params: Params, cache: Any, dy: Array, need_dx: bool = True
@@ -148,6 +187,14 @@ class AvgPool2D(_Pool2D):
             y += tap
         y *= self._weights(x.shape).astype(x.dtype)
         return y, (x.shape, padded.shape)
+
+    def infer(
+        self, params: Params, x: Array, overwrite: bool = False, run: Run = serially
+    ) -> Array:
+        parts = run(
+            lambda channels: self.forward(params, x[channels])[0], slices(len(x), x[:1].nbytes)
+        )
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def backward(
         self, params: Params, cache: Any, dy: Array, need_dx: bool = True
