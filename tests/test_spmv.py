@@ -249,3 +249,11 @@ def test_an_out_that_overlaps_x_is_refused():
     with pytest.raises(ArgumentError, match="must not overlap"):
         random_tensor((20, 30), 0.4, 4).packed.dot(both[:30], out=both[20:])
     random_tensor((10, 30), 0.4, 4).packed.dot(both[:30], out=both[30:])
+
+
+def test_a_matrix_of_one_column_is_a_vector():
+    w = random_tensor((70, 90), 0.3, 5).packed
+    x = draw_x(3, 90)
+    out = np.full((70, 1), np.nan, np.float32)
+    assert w.dot(x[:, np.newaxis], out=out) is out
+    np.testing.assert_array_equal(out[:, 0], w @ x)
