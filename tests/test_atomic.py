@@ -249,6 +249,13 @@ def test_unsuitable_place(tmp_path: Path, place: str, reason: str) -> None:
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_names_that_are_bytes(tmp_path: Path) -> None:
+    write_bytes(os.fsencode(tmp_path / "file"), b"new")
+    assert content_of(tmp_path) == {"file": b"new"}
+    with pytest.raises(OutputError, match="can't write: embedded null"):
+        write_bytes(tmp_path / "a\0b", b"new")
+
+
 def test_device_or_pipe_is_not_replaced(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OutputError, match="not a regular file"):
