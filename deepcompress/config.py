@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from .container import CODERS, ENCODINGS
-from .errors import ConfigError
+from .errors import ConfigError, shown
 from .initial_centroids import INITS
 from .quantize import MAX_ITERATIONS
 from .tensors import MAX_BITS
@@ -119,7 +119,7 @@ class Config:
     def __post_init__(self) -> None:
         for field_name in ("by_kind", "by_name"):
             if not isinstance(overrides := getattr(self, field_name), Mapping):
-                raise ConfigError(f"{field_name} must be a mapping, not {overrides!r}")
+                raise ConfigError(f"{field_name} must be a mapping, not {shown(overrides)}")
         for kind in self.by_kind:
             _choice("kind", kind, KINDS)
         for where, overrides in [*self.by_kind.items(), *self.by_name.items()]:
@@ -163,7 +163,7 @@ class Config:
     def from_dict(cls, values: Mapping[str, Any]) -> "Config":
         """Build a configuration from what `to_dict` returned; raise ConfigError otherwise."""
         if not isinstance(values, Mapping):
-            raise ConfigError(f"expected default, by_kind and by_name, not {values!r}")
+            raise ConfigError(f"expected default, by_kind and by_name, not {shown(values)}")
         for key in values:
             _choice("configuration key", key, ("default", "by_kind", "by_name"))
         default = _override(TensorConfig(), values.get("default", {}))
@@ -188,7 +188,7 @@ def kind_of(shape: tuple[int, ...]) -> str:
 
 def _override(base: TensorConfig, values: Mapping[str, Any]) -> TensorConfig:
     if not isinstance(values, Mapping):
-        raise ConfigError(f"expected fields and their values, not {values!r}")
+        raise ConfigError(f"expected fields and their values, not {shown(values)}")
     names = tuple(f.name for f in fields(TensorConfig))
     for name in values:
         _choice("field", name, names)
@@ -200,14 +200,14 @@ def _override(base: TensorConfig, values: Mapping[str, Any]) -> TensorConfig:
 
 def _choice(what: str, value: Any, choices: tuple[str, ...]) -> None:
     if not isinstance(value, str) or value not in choices:
-        raise ConfigError(f"unknown {what} {value!r}; the choices are {', '.join(choices)}")
+        raise ConfigError(f"unknown {what} {shown(value)}; the choices are {', '.join(choices)}")
 
 
 def _whole_number(what: str, value: Any, low: int, high: int) -> int:
     """Return a whole number of Python's; NumPy's are taken, too."""
     is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not is_whole or not low <= value <= high:
-        raise ConfigError(f"{what} must be a whole number from {low} to {high}, not {value!r}")
+        raise ConfigError(f"{what} must be a whole number from {low} to {high}, not {shown(value)}")
     return int(value)
 
 
@@ -218,5 +218,5 @@ def _number(what: str, value: Any) -> float:
         if is_real and value >= 0 and math.isfinite(value):
             return float(value)
     except OverflowError:  # a whole number beyond all floats
-        value = "one so large"
-    raise ConfigError(f"{what} must be a finite number >= 0, not {value!r}")
+        pass
+    raise ConfigError(f"{what} must be a finite number >= 0, not {shown(value)}")

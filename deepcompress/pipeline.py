@@ -21,7 +21,7 @@ from .compressed import CompressedTensor
 from .config import Config, TensorConfig
 from .container import Coding, Record
 from .container_layout import fixed_width
-from .errors import ArgumentError, DataError
+from .errors import ArgumentError, DataError, shown
 from .modelfile import ModelFile, Tensor, open_file
 from .tensors import BoolArray
 
@@ -214,13 +214,13 @@ def checked_config(tensors: Any, config: Config | None, metadata: Any, seed: Any
             raise ArgumentError(f"{what} must be a mapping, not {type(value).__name__}")
     for name in tensors:
         if not isinstance(name, str):
-            raise ArgumentError(f"a tensor's name must be a string, not {name!r}")
+            raise ArgumentError(f"a tensor's name must be a string, not {shown(name)}")
     try:
         is_seed = operator.index(seed) >= 0
     except TypeError:
         is_seed = False
     if not is_seed:
-        raise ArgumentError(f"seed must be a whole number from 0 on, not {seed!r}")
+        raise ArgumentError(f"seed must be a whole number from 0 on, not {shown(seed)}")
     if config is None:
         return Config()
     if not isinstance(config, Config):
