@@ -12,13 +12,14 @@ Format notes
 """
 
 import math
+import numbers
 import sys
 from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 
-from .errors import ArgumentError
+from .errors import ArgumentError, shown
 from .selection import Floats, largest, magnitudes
 from .tensors import BoolArray
 
@@ -263,11 +264,11 @@ def _check_finite(what: str, value: float) -> None:
     try:
         if math.isfinite(value) and value >= 0:
             return
-    except OverflowError:  # a whole number beyond all floats
-        value = math.inf
-    raise ArgumentError(f"{what} must be finite and >= 0, not {value!r}")
+    except (OverflowError, TypeError):  # a whole number beyond all floats, or no number
+        pass
+    raise ArgumentError(f"{what} must be finite and >= 0, not {shown(value)}")
 
 
 def _check_sparsity(sparsity: float) -> None:
-    if not 0 <= sparsity <= 1:
-        raise ArgumentError(f"sparsity must be in [0, 1], not {sparsity!r}")
+    if not isinstance(sparsity, numbers.Real) or not 0 <= sparsity <= 1:
+        raise ArgumentError(f"sparsity must be in [0, 1], not {shown(sparsity)}")
