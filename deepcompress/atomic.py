@@ -59,7 +59,11 @@ def write_parts(path: StrPath, parts: Iterable[bytes | bytearray | memoryview]) 
         If it can't be written, with the path and the reason; then nothing changed.
     """
     try:
-        _replace(os.path.realpath(path), _permissions(path), parts)
+        target = os.path.realpath(os.fsdecode(path))
+    except ValueError as reason:
+        raise OutputError(f"{os.fspath(path)!r}: can't write: {reason}") from reason
+    try:
+        _replace(target, _permissions(path), parts)
     except OSError as reason:
         raise OutputError(
             f"{os.fspath(path)}: can't write: {reason.strerror or reason}"

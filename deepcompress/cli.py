@@ -137,7 +137,8 @@ def _parser() -> argparse.ArgumentParser:
     networks = sorted({network for _, network in recipes.RECIPES})
     run.add_argument("network", metavar=f"{{{','.join(networks)}}}")
     run.add_argument("--data", metavar="DIR", help=data)
-    run.add_argument("--recipe", default="paper", metavar="NAME", help="default: paper")
+    recipe = " or ".join(sorted({name for name, _ in recipes.RECIPES})) + "; default: paper"
+    run.add_argument("--recipe", default="paper", metavar="NAME", help=recipe)
     run.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="default: 0")
     default = f"{commands.RUNS_FOLDER}/NETWORK-seedN"
     run.add_argument("--out", metavar="DIR", help=f"{folder}; default: {default}")

@@ -25,7 +25,7 @@ from .nn.losses import error_count
 from .nn.parallel import available_threads
 from .npz import npz_bytes
 from .pipeline import load, read_file
-from .report import format_tables
+from .report import format_tables, printable
 
 DEMO_FOLDER = "deepcompress-demo"
 RUNS_FOLDER = "runs"
@@ -158,7 +158,9 @@ def decompress(file: str, out: str) -> Answer:
         raise ArgumentError(f"{file}: can't be held as an npz file: {error}") from error
     write_bytes(out, content)
     values = {"file": file, "out": out, "out_bytes": len(content), "tensors": list(model)}
-    return Answer(values, f"{out}: {len(content):,} bytes, tensors: {', '.join(model)}")
+    return Answer(
+        values, f"{out}: {len(content):,} bytes, tensors: {', '.join(map(printable, model))}"
+    )
 
 
 def info() -> Answer:

@@ -237,6 +237,14 @@ class CompressedTensor:
         dense.reshape(-1)[positions] = self.codebook[labels]
         return dense
 
+    def __array__(
+        self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
+    ) -> npt.NDArray[Any]:
+        """Give NumPy the dense tensor, where it would else make an object of this one."""
+        if copy is False:
+            raise ValueError("a compressed tensor has no dense array that could be shared")
+        return self.to_dense().astype(dtype or np.float32, copy=False)
+
     def to_scipy_csr(self) -> "csr_array":
         """Return the (R, C) matrix of the surviving weights in SciPy's form.
 

@@ -2,7 +2,6 @@
 
 import math
 import os
-from collections.abc import Collection
 from pathlib import Path
 
 from . import strict_json
@@ -11,8 +10,7 @@ from .config import Config, paper_config
 from .errors import ArgumentError, ConfigError, DataError
 from .ledger import FP32_BYTES
 from .nn.parallel import available_threads
-from .report import printable
-from .sources import open_source
+from .sources import NpyFolder, open_source
 from .streaming import compress_to
 
 
@@ -43,18 +41,23 @@ def compress(
     Raises
     ------
     ArgumentError
-        If `out` is the very file to read, or a tensor can't be compressed as asked.
+        If `out` is a file to be read, or a tensor can't be compressed as asked.
     ConfigError
         If the configuration isn't valid, or names a tensor that isn't there.
     DataError, FormatError
         If a file can't be read, or isn't valid.
     """
     chosen = paper_config() if paper else Config() if config is None else _read_config(config)
-    for read in filter(None, (file, config)):
-        if os.path.exists(out) and os.path.exists(read) and os.path.samefile(read, out):
-            raise ArgumentError(f"{out}: is the very file to read; choose another for -o")
     with open_source(file) as source:
-        _check_names(chosen, source.shapes, config)
+        reads: list[str | Path] = [file, *filter(None, [config])]
+        if isinstance(source, NpyFolder):
+            reads += map(source.path, source)
+        if os.path.exists(out) and any(os.path.samefile(read, out) for read in reads):
+            raise ArgumentError(f"{out}: is the very file to read; choose another for -o")
+        try:
+            chosen.check_names(source.shapes)
+        except ConfigError as error:
+            raise ConfigError(f"{config}: {error}") from None
         elements = sum(map(math.prod, source.shapes.values()))
         out_bytes = compress_to(source, out, chosen, seed=seed, jobs=jobs or available_threads())
         names = list(source)
@@ -82,13 +85,3 @@ def _read_config(path: str) -> Config:
         return Config.from_dict(strict_json.parse(text))
     except (ConfigError, ValueError) as error:
         raise ConfigError(f"{path}: {error}") from None
-
-
-def _check_names(config: Config, names: Collection[str], path: str | None) -> None:
-    """Refuse a configuration for tensors that aren't there: they must be misspelt."""
-    absent = [name for name in config.by_name if name not in names]
-    if absent:
-        raise ConfigError(
-            f"{path}: by_name has {', '.join(map(printable, absent[:5]))}, "
-            f"which isn't among the {len(names)} tensors"
-        )

@@ -1,17 +1,25 @@
 """What to do with each tensor: a default, refined by the tensor's kind and by its name."""
 
-from collections.abc import Mapping
+import math
+import numbers
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from .container import CODERS, ENCODINGS
-from .errors import ConfigError
+from .errors import ConfigError, shown
 from .initial_centroids import INITS
 from .quantize import MAX_ITERATIONS
 from .tensors import MAX_BITS
 
 METHODS = ("shared", "raw", "float16")
 KINDS = ("conv", "fc", "bias")
+WHOLE_NUMBERS = (
+    ("bits", 1, MAX_BITS),
+    ("gap_bits", 1, MAX_BITS),
+    ("max_iterations", 0, 1 << 62),
+    ("min_size", 0, 1 << 62),
+)
 
 
 @dataclass(frozen=True)
@@ -60,11 +68,9 @@ class TensorConfig:
     def __post_init__(self) -> None:
         _choice("method", self.method, METHODS)
         _choice("init", self.init, tuple(INITS))
-        _range("bits", self.bits, 1, MAX_BITS)
-        if self.gap_bits is not None:
-            _range("gap_bits", self.gap_bits, 1, MAX_BITS)
-        _range("max_iterations", self.max_iterations, 0, 1 << 62)
-        _range("min_size", self.min_size, 0, 1 << 62)
+        for name, low, high in WHOLE_NUMBERS:
+            if (value := getattr(self, name)) is not None or name != "gap_bits":
+                object.__setattr__(self, name, _whole_number(name, value, low, high))
         _choice("coder", self.coder, CODERS)
         if self.encoding is not None:
             _choice("encoding", self.encoding, ENCODINGS[1:])
@@ -75,9 +81,9 @@ class TensorConfig:
         if len(given) > 1:
             raise ConfigError(f"{' and '.join(given)} exclude each other")
         for rule in given:
-            value = getattr(self, rule)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
-                raise ConfigError(f"{rule} must be a number >= 0, not {value!r}")
+            object.__setattr__(self, rule, _number(rule, getattr(self, rule)))
+        if self.sparsity is not None and self.sparsity > 1:
+            raise ConfigError(f"sparsity must be in [0, 1], not {self.sparsity!r}")
 
 
 @dataclass(frozen=True)
@@ -113,7 +119,7 @@ class Config:
     def __post_init__(self) -> None:
         for field_name in ("by_kind", "by_name"):
             if not isinstance(overrides := getattr(self, field_name), Mapping):
-                raise ConfigError(f"{field_name} must be a mapping, not {overrides!r}")
+                raise ConfigError(f"{field_name} must be a mapping, not {shown(overrides)}")
         for kind in self.by_kind:
             _choice("kind", kind, KINDS)
         for where, overrides in [*self.by_kind.items(), *self.by_name.items()]:
@@ -131,6 +137,20 @@ class Config:
         base = _override(base, self.by_kind.get(kind, {}))
         return _override(base, self.by_name.get(name, {}))
 
+    def check_names(self, names: Collection[str]) -> None:
+        """Refuse a name in `by_name` that no tensor has: it must be misspelt.
+
+        Raises
+        ------
+        ConfigError
+        """
+        absent = [name for name in self.by_name if name not in names]
+        if absent:
+            raise ConfigError(
+                f"by_name has {', '.join(map(repr, absent[:5]))}, "
+                f"which isn't among the {len(names)} tensors"
+            )
+
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as JSON's types; `from_dict` reads it back."""
         return {
@@ -143,7 +163,7 @@ class Config:
     def from_dict(cls, values: Mapping[str, Any]) -> "Config":
         """Build a configuration from what `to_dict` returned; raise ConfigError otherwise."""
         if not isinstance(values, Mapping):
-            raise ConfigError(f"expected default, by_kind and by_name, not {values!r}")
+            raise ConfigError(f"expected default, by_kind and by_name, not {shown(values)}")
         for key in values:
             _choice("configuration key", key, ("default", "by_kind", "by_name"))
         default = _override(TensorConfig(), values.get("default", {}))
@@ -168,7 +188,7 @@ def kind_of(shape: tuple[int, ...]) -> str:
 
 def _override(base: TensorConfig, values: Mapping[str, Any]) -> TensorConfig:
     if not isinstance(values, Mapping):
-        raise ConfigError(f"expected fields and their values, not {values!r}")
+        raise ConfigError(f"expected fields and their values, not {shown(values)}")
     names = tuple(f.name for f in fields(TensorConfig))
     for name in values:
         _choice("field", name, names)
@@ -179,10 +199,24 @@ def _override(base: TensorConfig, values: Mapping[str, Any]) -> TensorConfig:
 
 
 def _choice(what: str, value: Any, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ConfigError(f"unknown {what} {value!r}; the choices are {', '.join(choices)}")
+    if not isinstance(value, str) or value not in choices:
+        raise ConfigError(f"unknown {what} {shown(value)}; the choices are {', '.join(choices)}")
 
 
-def _range(what: str, value: Any, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ConfigError(f"{what} must be a whole number from {low} to {high}, not {value!r}")
+def _whole_number(what: str, value: Any, low: int, high: int) -> int:
+    """Return a whole number of Python's; NumPy's are taken, too."""
+    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not is_whole or not low <= value <= high:
+        raise ConfigError(f"{what} must be a whole number from {low} to {high}, not {shown(value)}")
+    return int(value)
+
+
+def _number(what: str, value: Any) -> float:
+    """Return a finite number from 0 on as Python's; NumPy's are taken, too."""
+    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    try:
+        if is_real and value >= 0 and math.isfinite(value):
+            return float(value)
+    except OverflowError:  # a whole number beyond all floats
+        pass
+    raise ConfigError(f"{what} must be a finite number >= 0, not {shown(value)}")

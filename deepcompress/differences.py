@@ -40,7 +40,7 @@ def diff(a: str, b: str) -> Answer:
     data = {side: read_file(file) for side, file in (("a", a), ("b", b))}
     readers = {"a": Reader(data["a"], a), "b": Reader(data["b"], b)}
     models = {"a": ModelFile(data["a"], a), "b": ModelFile(data["b"], b)}
-    names = [list(readers[side].entries) for side in "ab"]
+    names = [readers[side].entries for side in "ab"]
     rows = [_row(name, readers, models) for name in names[0] if name in names[1]]
     only_a, only_b = (
         [name for name in own if name not in others] for own, others in (names, names[::-1])

@@ -5,6 +5,8 @@ that a caller who doesn't know us would expect (`ValueError`, `OSError`, …).
 A message names the tensor, the offset or the option that is wrong.
 """
 
+_SHOWN = 60  # characters of a value that may be of any size
+
 
 class DeepCompressError(Exception):
     """Base of every error of ours."""
@@ -44,3 +46,12 @@ class OutputError(DeepCompressError, OSError):
 
 class BackendError(DeepCompressError, RuntimeError):
     """The requested backend or instruction set is not available here."""
+
+
+def shown(value: object) -> str:
+    """Return a value as messages show it, short whatever it is."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # more digits or depth than Python prints
+        return "something too large"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

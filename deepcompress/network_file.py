@@ -29,9 +29,8 @@ def read_definition(metadata: Mapping[str, Any]) -> tuple[Network, Preprocessing
 
 def check_names(network: Network, file: ModelFile) -> None:
     """Raise unless the file has the network's tensors, by its header alone."""
-    names = set(file)  # as `name in file` would decode the tensor
     for name, shape in network.param_shapes.items():
-        if name not in names:
+        if name not in file:
             raise ArgumentError(f"tensor {name!r} of network {network.name!r} is missing")
         if file.shape(name) != shape:
             raise ArgumentError(

@@ -3,6 +3,7 @@
 This module alone knows the order; each stage stands in a module of its own.
 """
 
+import operator
 import os
 import zlib
 from collections.abc import Iterator, Mapping
@@ -20,7 +21,7 @@ from .compressed import CompressedTensor
 from .config import Config, TensorConfig
 from .container import Coding, Record
 from .container_layout import fixed_width
-from .errors import ArgumentError, DataError
+from .errors import ArgumentError, DataError, shown
 from .modelfile import ModelFile, Tensor, open_file
 from .tensors import BoolArray
 
@@ -51,6 +52,16 @@ class CompressedModel(Mapping[str, Tensor]):
 
     def __len__(self) -> int:
         return len(self.tensors)
+
+    def __repr__(self) -> str:
+        """Name the tensors; of an array say dtype and shape, as its elements may be many."""
+        shown = ", ".join(
+            f"{name!r}: {tensor!r}"
+            if isinstance(tensor, CompressedTensor)
+            else f"{name!r}: ndarray(shape={tensor.shape}, dtype={tensor.dtype})"
+            for name, tensor in self.tensors.items()
+        )
+        return f"{type(self).__name__}({{{shown}}}, metadata={self.metadata!r})"
 
     def to_dense(self) -> dict[str, npt.NDArray[Any]]:
         """Return every tensor as a dense array."""
@@ -116,7 +127,8 @@ def compress(
     Raises
     ------
     ArgumentError
-        If a tensor can't be compressed as asked, naming it.
+        If a tensor can't be compressed as asked, naming it; ConfigError if `config` names
+        one that isn't there.
 
     Examples
     --------
@@ -127,11 +139,11 @@ def compress(
     >>> bool((model["w"].to_dense() == w).all()), len(model.to_bytes())
     (True, 63)
     """
-    config = config or Config()
+    config = checked_config(tensors, config, metadata, seed)
     compressed: dict[str, Tensor] = {}
     storage: dict[str, Coding | Choice] = {}
     for name, values in tensors.items():
-        compressed[name], how = compress_tensor(name, np.asarray(values), config, seed)
+        compressed[name], how = compress_tensor(name, as_array(name, values), config, seed)
         if how is not None:
             storage[name] = how
     return CompressedModel(compressed, dict(metadata or {}), storage)
@@ -190,6 +202,39 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise DataError(f"{os.fspath(path)}: {error.strerror or error}") from error
+
+
+def checked_config(tensors: Any, config: Config | None, metadata: Any, seed: Any) -> Config:
+    """Return the configuration, by default an empty one, having checked what `compress` takes.
+
+    The tensors themselves are looked at one by one, by `as_array` and `compress_tensor`.
+    """
+    for what, value in (("tensors", tensors), ("metadata", {} if metadata is None else metadata)):
+        if not hasattr(value, "keys"):
+            raise ArgumentError(f"{what} must be a mapping, not {type(value).__name__}")
+    for name in tensors:
+        if not isinstance(name, str):
+            raise ArgumentError(f"a tensor's name must be a string, not {shown(name)}")
+    try:
+        is_seed = operator.index(seed) >= 0
+    except TypeError:
+        is_seed = False
+    if not is_seed:
+        raise ArgumentError(f"seed must be a whole number from 0 on, not {shown(seed)}")
+    if config is None:
+        return Config()
+    if not isinstance(config, Config):
+        raise ArgumentError(f"config must be a Config, not {type(config).__name__}")
+    config.check_names(list(tensors))  # as to look one up in a mapping may be to load it
+    return config
+
+
+def as_array(name: str, values: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return a tensor that may be another library's as an array, or raise ArgumentError."""
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ArgumentError(f"tensor {name!r}: isn't an array: {error}") from error
 
 
 def compress_tensor(

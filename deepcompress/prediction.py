@@ -52,6 +52,8 @@ def predict(
     if top < 1:
         raise ArgumentError(f"top must be a whole number from 1 on, not {top}")
     network = CompressedNetwork.load(file)
+    if network.preprocessing is None:
+        raise ArgumentError(f"{file}: its metadata has no preprocessing of pictures")
     shape = network.network.output_shape
     if len(shape) != 1:
         raise ArgumentError(f"{file}: its network gives {shape}, no single row of classes")

@@ -21,12 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ArgumentError, FormatError
+from .errors import ArgumentError, FormatError, shown
 from .tensors import Float32Array, UInt8Array
 
 CHANNELS = {"RGB": 3, "BGR": 3, "L": 1}
 MAX_SIDE = 1 << 13
-_SHOWN = 60  # characters of a value that may be of any size
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Preprocessing:
         """Bring the attributes into their form, or raise."""
         if not isinstance(self.channels, str) or self.channels not in CHANNELS:
             raise ArgumentError(
-                f"channels must be one of {', '.join(CHANNELS)}, not {_shown(self.channels)}"
+                f"channels must be one of {', '.join(CHANNELS)}, not {shown(self.channels)}"
             )
         object.__setattr__(self, "size", _checked_size(self.size))
         for name in ("mean", "scale"):
@@ -117,13 +116,13 @@ class Preprocessing:
             If it isn't such an object, naming the field.
         """
         if not isinstance(value, Mapping):
-            raise FormatError(f"preprocessing must be an object, not {_shown(value)}")
+            raise FormatError(f"preprocessing must be an object, not {shown(value)}")
         for key in ("size", "channels"):
             if key not in value:
                 raise FormatError(f"preprocessing: has no {key}")
         for key in value:
             if key not in ("size", "channels", "mean", "scale"):
-                raise FormatError(f"preprocessing: unknown field {_shown(key)}")
+                raise FormatError(f"preprocessing: unknown field {shown(key)}")
         try:
             return cls(**value)
         except ArgumentError as error:
@@ -137,7 +136,7 @@ def _checked_size(size: Any) -> tuple[int, int]:
         for side in sides
     ):
         raise ArgumentError(
-            f"size must be a height and a width from 1 to {MAX_SIDE}, not {_shown(size)}"
+            f"size must be a height and a width from 1 to {MAX_SIDE}, not {shown(size)}"
         )
     return sides[0], sides[1]
 
@@ -148,7 +147,7 @@ def _checked_numbers(name: str, value: Any, count: int) -> tuple[float, ...]:
         numbers *= count
     if len(numbers) != count or not all(map(_is_number, numbers)):
         raise ArgumentError(
-            f"{name} must be a finite number or {count}, one per channel, not {_shown(value)}"
+            f"{name} must be a finite number or {count}, one per channel, not {shown(value)}"
         )
     return tuple(float(number) for number in numbers)
 
@@ -159,11 +158,3 @@ def _is_number(value: Any) -> bool:
         return False
     largest = float(np.finfo(np.float32).max)
     return -largest <= value <= largest and math.isfinite(value)
-
-
-def _shown(value: Any) -> str:
-    try:
-        text = repr(value)
-    except ValueError:  # an integer of more digits than Python prints
-        return "so large a number"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -12,12 +12,14 @@ Format notes
 """
 
 import math
+import numbers
+import sys
 from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 
-from .errors import ArgumentError
+from .errors import ArgumentError, shown
 from .selection import Floats, largest, magnitudes
 from .tensors import BoolArray
 
@@ -47,11 +49,11 @@ def threshold_mask(
         finite, or the mask has another shape.
     """
     values = _checked(weights, mask)
-    if not (math.isfinite(threshold) and threshold >= 0):
-        raise ArgumentError(f"threshold must be finite and >= 0, not {threshold!r}")
+    _check_finite("threshold", threshold)
     survivors = np.empty(values.size, np.bool_)
-    for part, magnitude in magnitudes(values, mask):
-        np.greater(magnitude, threshold, out=survivors[part])
+    with np.errstate(over="ignore"):  # one beyond the weights' dtype is above all of them
+        for part, magnitude in magnitudes(values, mask):
+            np.greater(magnitude, threshold, out=survivors[part])
     return survivors.reshape(values.shape)
 
 
@@ -82,13 +84,12 @@ def sensitivity_mask(
     ArgumentError
         As `threshold_mask`; or if the sensitivity is negative or not finite.
     """
-    if not (math.isfinite(sensitivity) and sensitivity >= 0):
-        raise ArgumentError(f"sensitivity must be finite and >= 0, not {sensitivity!r}")
+    _check_finite("sensitivity", sensitivity)
     values = _checked(weights, mask)
     if mask is not None:
         values = values[mask]
     deviation = float(np.std(values, dtype=np.float64)) if values.size else 0.0
-    return threshold_mask(weights, sensitivity * deviation, mask)
+    return threshold_mask(weights, min(sensitivity * deviation, sys.float_info.max), mask)
 
 
 def sparsity_mask(
@@ -259,6 +260,15 @@ def _checked(weights: npt.ArrayLike, mask: BoolArray | None) -> Floats:
     return values
 
 
+def _check_finite(what: str, value: float) -> None:
+    try:
+        if math.isfinite(value) and value >= 0:
+            return
+    except (OverflowError, TypeError):  # a whole number beyond all floats, or no number
+        pass
+    raise ArgumentError(f"{what} must be finite and >= 0, not {shown(value)}")
+
+
 def _check_sparsity(sparsity: float) -> None:
-    if not 0 <= sparsity <= 1:
-        raise ArgumentError(f"sparsity must be in [0, 1], not {sparsity!r}")
+    if not isinstance(sparsity, numbers.Real) or not 0 <= sparsity <= 1:
+        raise ArgumentError(f"sparsity must be in [0, 1], not {shown(sparsity)}")

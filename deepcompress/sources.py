@@ -30,7 +30,7 @@ class NpyFolder(Mapping[str, npt.NDArray[Any]]):
     Raises
     ------
     DataError
-        If there is no such folder or file, or it can't be read.
+        If there is no such folder or file, the folder has none, or it can't be read.
     FormatError
         If a file isn't a whole array of numbers.
     """
@@ -41,11 +41,17 @@ class NpyFolder(Mapping[str, npt.NDArray[Any]]):
             found = sorted(path.stem for path in self._folder.iterdir() if path.suffix == ".npy")
         except OSError as error:
             raise DataError(f"{os.fspath(folder)}: {error.strerror or error}") from error
+        if names is None and not found:
+            raise DataError(f"{os.fspath(folder)}: has no .npy files")
         self._names = found if names is None else names
         self.shapes = {name: self[name].shape for name in self._names}
 
+    def path(self, name: str) -> Path:
+        """Return the file of an array."""
+        return self._folder / f"{name}.npy"
+
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
-        path = self._folder / f"{name}.npy"
+        path = self.path(name)
         try:
             return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
         except OSError as error:

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
-import numpy as np
 import numpy.typing as npt
 from joblib import Parallel, delayed
 
@@ -24,9 +23,10 @@ from .compressed import CompressedTensor
 from .config import Config
 from .container_writer import TensorPart
 from .errors import ArgumentError, OutputError
-from .pipeline import compress_tensor
+from .pipeline import as_array, checked_config, compress_tensor
 
 COPY_BYTES = 1 << 20
+MAX_JOBS = 256  # more threads than that no machine has a use for, and not each can start
 
 
 def compress_to(
@@ -55,7 +55,7 @@ def compress_to(
     config, metadata, seed
         As for `pipeline.compress`.
     jobs : int
-        How many tensors to compress at once, each in a thread.
+        How many tensors to compress at once, each in a thread; at most `MAX_JOBS` are.
 
     Returns
     -------
@@ -66,6 +66,7 @@ def compress_to(
     ------
     ArgumentError
         If a tensor can't be compressed as asked, naming it; or if `jobs` isn't positive.
+        ConfigError if `config` names a tensor that isn't there.
     OutputError
         If the file can't be written; what was at `path` is untouched then.
 
@@ -83,7 +84,7 @@ def compress_to(
     """
     if not isinstance(jobs, int) or jobs < 1:
         raise ArgumentError(f"jobs must be a positive integer, not {jobs!r}")
-    config = config or Config()
+    config = checked_config(source, config, metadata, seed)
     text = container_writer.metadata_text(metadata)
     names = list(source)
     before = dict(zip(names, ["", *names], strict=False))
@@ -92,12 +93,12 @@ def compress_to(
 
         def compress_one(name: str) -> _Stored:
             with reading:
-                values = np.asarray(source[name])
+                values = as_array(name, source[name])
             part = _encoded(name, before[name], values, config, seed)
             return spool.add(part)
 
         largest_first = sorted(names, key=lambda name: -_size(source, name))
-        run = Parallel(n_jobs=jobs, backend="threading")
+        run = Parallel(n_jobs=min(jobs, len(names) or 1, MAX_JOBS), backend="threading")
         stored: list[_Stored] = run(delayed(compress_one)(name) for name in largest_first)
         by_name = dict(zip(largest_first, stored, strict=True))
         in_order = [by_name[name] for name in names]

@@ -242,5 +242,7 @@ def decode(coder: int, code: dict | list, stream: bytes, count: int) -> np.ndarr
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python reader.py FILE")
     for name, tensor in read(Path(sys.argv[1]).read_bytes())[0].items():
         print(name, tensor.shape, tensor.dtype)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 
 import deepcompress
-from deepcompress import native
+from deepcompress import datasets, native
 from deepcompress.formats import net
 from deepcompress.formats.layers import load_layers
 from deepcompress.preprocessing import Preprocessing
@@ -35,6 +35,13 @@ def mnist_folder() -> Path:
     if not (DATA_FOLDER / "mnist").is_dir():
         pytest.skip(f"no MNIST in {DATA_FOLDER} (set DEEPCOMPRESS_DATA)")
     return DATA_FOLDER
+
+
+@pytest.fixture(scope="session")
+def digits() -> datasets.Dataset:
+    """Give few of scikit-learn's digits, for runs that are short."""
+    data = datasets.load_digits()
+    return replace(data, train_images=data.train_images[:400], train_labels=data.train_labels[:400])
 
 
 @pytest.fixture(scope="session")

@@ -72,7 +72,7 @@ def test_the_seed_is_for_starts_that_are_drawn(tmp_path: Path) -> None:
         ("{", "config.json: Expecting property name"),
         ("[]", "config.json: expected default, by_kind and by_name, not []"),
         ('{"default": {"bits": 9}}', "config.json: bits must be a whole number from 1 to 8"),
-        ('{"by_name": {"fc.weigth": {}}}', "by_name has fc.weigth, which isn't among the 3"),
+        ('{"by_name": {"fc.weigth": {}}}', "by_name has 'fc.weigth', which isn't among the 3"),
     ],
 )
 def test_bad_configurations(tmp_path: Path, config: str, words: str) -> None:
@@ -96,6 +96,16 @@ def test_bad_files(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-9])
     assert "in.npz" in fails(1, "compress", path, "-o", out)
     assert sorted(os.listdir(tmp_path)) == ["in.npz", "weights.pth"]
+
+
+def test_no_array_of_a_folder_is_replaced(tmp_path: Path) -> None:
+    folder = save(tmp_path, "-folder")
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    out = folder / "fc.weight.npy"
+    assert f"{out}: is the very file to read" in fails(2, "compress", folder, "-o", out)
+    (tmp_path / "link.dcnn").symlink_to(out)
+    assert "is the very file" in fails(2, "compress", folder, "-o", tmp_path / "link.dcnn")
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_a_tensor_that_cant_be_compressed(tmp_path: Path) -> None:

@@ -138,6 +138,14 @@ def test_nothing_in_it_can_be_changed():
         replace(w, shape=(2, 2))
 
 
+def test_numpy_sees_the_dense_tensor():
+    w = CompressedTensor(**VALID)
+    np.testing.assert_array_equal(np.asarray(w), w.to_dense(), strict=True)
+    np.testing.assert_array_equal(np.array(w, np.float64), w.to_dense().astype(float), strict=True)
+    with pytest.raises(ValueError, match="no dense array"):
+        w.__array__(copy=False)
+
+
 def test_from_parts_wants_a_label_for_each_survivor():
     weights = SharedWeights(f32(0, 1), u8(1, 1), 1)
     with pytest.raises(ArgumentError, match="2 labels for 3 positions"):

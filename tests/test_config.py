@@ -67,6 +67,19 @@ def test_defaults_and_the_ends_of_the_ranges() -> None:
     assert (low.min_size, high.min_size) == (0, 1 << 40)
 
 
+def test_numbers_of_numpy_become_pythons() -> None:
+    config = TensorConfig(bits=np.uint8(4), gap_bits=np.int64(3), threshold=np.float32(0.5))
+    assert config == TensorConfig(bits=4, gap_bits=3, threshold=0.5)
+    assert Config.from_dict(json.loads(json.dumps(Config(config).to_dict()))) == Config(config)
+
+
+def test_a_name_that_no_tensor_has_is_misspelt() -> None:
+    config = Config(by_name={"w": {}, "v\n": {"bits": 4}})
+    config.check_names(["v\n", "u", "w"])
+    with pytest.raises(ConfigError, match=r"by_name has 'v\\n', which isn't among the 2 tensors"):
+        config.check_names(["w", "u"])
+
+
 def test_kinds_go_by_rank() -> None:
     ranks = [(), (3,), (3, 3), (3, 3, 3), (3, 3, 3, 3)]
     assert [kind_of(shape) for shape in ranks] == ["bias", "bias", "fc", "conv", "conv"]
@@ -105,10 +118,15 @@ def test_json_round_trip() -> None:
         ({"default": {"init": "forgy"}}, "init 'forgy'; the choices are linear"),
         ({"default": {"bit": 4}}, "unknown field 'bit'"),
         ({"default": {"sparsity": 0.5, "threshold": 1}}, "sparsity and threshold exclude"),
-        ({"default": {"sparsity": "high"}}, "sparsity must be a number"),
-        ({"default": {"sparsity": True}}, "sparsity must be a number >= 0, not True"),
-        ({"default": {"sensitivity": -0.5}}, "sensitivity must be a number >= 0, not -0.5"),
-        ({"default": {"threshold": np.nan}}, "threshold must be a number >= 0, not nan"),
+        ({"default": {"sparsity": "high"}}, "sparsity must be a finite number"),
+        ({"default": {"sparsity": True}}, "sparsity must be a finite number >= 0, not True"),
+        ({"default": {"sensitivity": -0.5}}, "sensitivity must be a finite number >= 0, not -0.5"),
+        ({"default": {"threshold": np.nan}}, "threshold must be a finite number >= 0, not nan"),
+        ({"default": {"threshold": np.inf}}, "threshold must be a finite number >= 0, not inf"),
+        ({"default": {"sensitivity": 10**400}}, "sensitivity must be a finite number >= 0, not 10"),
+        ({"default": {"bits": 10**5000}}, "bits must be a whole number from 1 to 8, not something"),
+        ({"default": {"sparsity": 1.01}}, r"sparsity must be in \[0, 1\], not 1.01"),
+        ({"default": {"coder": np.zeros(3)}}, "unknown coder array"),
         ({"default": 3}, "expected fields"),
         ({"by_kind": 3}, "by_kind must be a mapping, not 3"),
         ({"by_name": ["w"]}, "by_name must be a mapping"),

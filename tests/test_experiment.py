@@ -1,8 +1,6 @@
 """The whole experiment on the digits, shortened: what a run promises, read from its results."""
 
-import math
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,21 +9,9 @@ import numpy as np
 import pytest
 
 import deepcompress as dc
-from deepcompress import datasets, experiment, recipes
+from deepcompress import datasets, experiment
 from deepcompress.ledger import ledger
-from deepcompress.nn.layers import Dropout
-from deepcompress.nn.network import Network
-from deepcompress.paper import PAPER
-from deepcompress.recipes import (
-    DEMO,
-    PAPER_SPARSITY,
-    RECIPES,
-    Recipe,
-    Round,
-    Training,
-    find_recipe,
-    gradual_rounds,
-)
+from deepcompress.recipes import DEMO, Training, gradual_rounds
 
 SHORT = replace(
     DEMO,
@@ -33,12 +19,6 @@ SHORT = replace(
     rounds=tuple(replace(one, retrain=replace(one.retrain, epochs=2)) for one in DEMO.rounds),
     fine_tune=replace(DEMO.fine_tune, epochs=2),
 )
-
-
-@pytest.fixture(scope="module")
-def digits() -> datasets.Dataset:
-    data = datasets.load_digits()
-    return replace(data, train_images=data.train_images[:400], train_labels=data.train_labels[:400])
 
 
 @pytest.fixture(scope="module")
@@ -99,123 +79,6 @@ def test_survivors_never_come_back(
         *("quantize", "fine-tune-02", "quantized-error", "encode", "compressed-error"),
     ]
     assert all(z.any() for z in zeros.values())
-
-
-# No number twice, so that none can stand in for another.
-DISTINCT = replace(
-    DEMO,
-    initializer="xavier",
-    batch_size=50,
-    momentum=0.8,
-    init="random",
-    bits={"ip1.weight": 3, "ip2.weight": 4, "ip3.weight": 5},
-    dropout={"drop1": 0.3, "drop2": 0.2},
-    train=Training(7, 0.05, 0.04, 1e-4),
-    rounds=tuple(
-        replace(one, retrain=Training(6 - index, 0.03 - index / 100, 0.025, (2 + index) * 1e-4))
-        for index, one in enumerate(DEMO.rounds)
-    ),
-    fine_tune=Training(6, 1e-4, 1e-5, 5e-4),
-)
-
-
-@pytest.fixture
-def spy(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str, Callable[..., None]], None]:
-    """Replace a module's function by one that tells `look` of its arguments first."""
-
-    def install(module: Any, name: str, look: Callable[..., None]) -> None:
-        function = getattr(module, name)
-
-        def spied(*arguments: Any, **options: Any) -> Any:
-            look(*arguments, **options)
-            return function(*arguments, **options)
-
-        monkeypatch.setattr(module, name, spied)
-
-    return install
-
-
-def test_each_stretch_trains_as_the_recipe_says(
-    tmp_path: Path, digits: datasets.Dataset, spy: Callable[..., None]
-) -> None:
-    stretches, first, last, told = [], {}, [], []
-
-    def look(network, params, data, trainables, sgd, schedule, **options) -> None:
-        first.update({name: value.copy() for name, value in params.items() if not stretches})
-        rates = {one.name: one.rate for one in network.layers if isinstance(one, Dropout)}
-        kept = {name: np.mean(params[name] != 0) for name in DISTINCT.bits}
-        kinds = [type(one).__name__ for one in trainables if one.name in DISTINCT.bits]
-        epochs = range(options["start_epoch"], options["epochs"])
-        assert [one.name for one in trainables] == list(network.param_shapes)
-        assert {type(one).__name__ for one in trainables if one.name.endswith(".bias")} == {"Free"}
-        assert (options["batch_size"], sgd.momentum) == (50, 0.8)
-        assert (options["state"] is None) == (epochs.start == 0)
-        if epochs.start:  # goes on where the piece before has ended
-            for one, before in zip(trainables, last, strict=True):
-                assert (one.value == before.value).all()
-        last[:] = trainables
-        stretches.append((set(kinds), epochs, options["seed"], sgd.l2, schedule, rates, kept))
-
-    spy(experiment, "fit", look)
-    experiment.run(
-        *(DISTINCT, digits, tmp_path / "out"),
-        seed=3,
-        on_epoch=lambda phase, epoch, loss: told.append((phase, epoch)),
-    )
-    network = experiment.zoo.build(DISTINCT.network)
-    initial = network.init(np.random.default_rng([3, 0]), "xavier")
-    assert all((initial[name] == value).all() for name, value in first.items())
-    recipe, (one, two) = DISTINCT, (one.retrain for one in DISTINCT.rounds)
-    expected = [
-        ({"Free"}, range(5), (3, 1), recipe.train),
-        ({"Free"}, range(5, 7), (3, 1), recipe.train),
-        ({"Masked"}, range(5), (3, 2), one),
-        ({"Masked"}, range(5, 6), (3, 2), one),
-        ({"Masked"}, range(5), (3, 3), two),
-        ({"Shared"}, range(5), (3, 4), recipe.fine_tune),
-        ({"Shared"}, range(5, 6), (3, 4), recipe.fine_tune),
-    ]
-    assert [stretch[:3] for stretch in stretches] == [stretch[:3] for stretch in expected]
-    for (*_, l2, schedule, rates, kept), (*_, training) in zip(stretches, expected, strict=True):
-        assert l2 == training.l2
-        assert schedule(0) == pytest.approx(training.rate)
-        assert schedule(training.epochs) == pytest.approx(training.final_rate)
-        for layer, weight in DISTINCT.dropout_of.items():
-            scaled = DISTINCT.dropout[layer] * math.sqrt(kept[weight])
-            assert rates[layer] == pytest.approx(scaled)
-    phases = [("train", 7), ("retrain-1", 6), ("retrain-2", 5), ("fine-tune", 6)]
-    assert told == [(phase, epoch + 1) for phase, epochs in phases for epoch in range(epochs)]
-
-
-def test_stages_get_what_the_recipe_says(
-    tmp_path: Path, digits: datasets.Dataset, spy: Callable[..., None]
-) -> None:
-    """The rules of pruning with their masks, the sharing with its start, what is measured."""
-    pruned, shared, measured = [], [], []
-
-    def look_at_pruning(weights: np.ndarray, sensitivity: float, mask: np.ndarray) -> None:
-        pruned.append(sensitivity)
-        assert (mask == (weights != 0)).all()
-
-    def look_at_sharing(weights, mask, bits, init, *, rng, **_) -> None:
-        shared.append((bits, init, rng.bit_generator.state))
-        assert (mask == (weights != 0)).all()
-
-    def look_at_measuring(network, params, data, threads) -> None:
-        measured.append((type(params).__name__, threads))
-
-    spy(experiment.prune, "sensitivity_mask", look_at_pruning)
-    spy(experiment.quantize, "share_weights", look_at_sharing)
-    spy(experiment, "error_percent", look_at_measuring)
-    experiment.run(DISTINCT, digits, tmp_path / "out", seed=3, threads=1)
-    assert pruned == [value for one in DISTINCT.rounds for value in one.sensitivity.values()]
-    assert shared[:3] == [
-        (bits, "random", np.random.default_rng([3, index]).bit_generator.state)
-        for index, bits in enumerate((3, 4, 5))
-    ]
-    # Then `compress` finds the trained centroids, which all fit into the recipe's bits.
-    assert [bits for bits, _, _ in shared[3:]] == [3, 4, 5]
-    assert measured == [*[("dict", 1)] * 3, ("CompressedModel", 1)]
 
 
 def test_error_is_the_percentage_of_wrong_test_images(digits: datasets.Dataset) -> None:
@@ -325,62 +188,3 @@ def test_the_gradual_schedule_reaches_its_sparsity(
     for name, sparsity in target.items():
         zeros = np.count_nonzero(model[name].to_dense() == 0)
         assert zeros == round(sparsity * model[name].size)
-
-
-@pytest.mark.parametrize(
-    "recipe", [DEMO, *RECIPES.values()], ids=lambda recipe: f"{recipe.name}-{recipe.network}"
-)
-def test_recipes_fit_their_networks(recipe: Recipe) -> None:
-    network = experiment.zoo.build(recipe.network)
-    weights = [name for name in network.param_shapes if name.endswith(".weight")]
-    assert list(recipe.bits) == weights
-    assert all([*one.sensitivity, *one.sparsity] == weights for one in recipe.rounds)
-    network.with_dropout(recipe.dropout)
-    assert set(recipe.dropout) <= set(recipe.dropout_of)
-    for dropout, weight in recipe.dropout_of.items():
-        assert weight == weight_at(network, dropout)
-
-
-def weight_at(network: Network, layer: str) -> str:
-    """Return the last weight that an input has passed when it comes to a layer, or the first."""
-    names = [one.name for one in network.layers]
-    passed = names[: names.index(layer)]
-    weights = [name for name in network.param_shapes if name.endswith(".weight")]
-    return [w for w in weights if w.removesuffix(".weight") in passed or w == weights[0]][-1]
-
-
-def test_recipes_share_what_the_paper_says() -> None:
-    assert find_recipe("lenet-5") is RECIPES["paper", "lenet-5"]
-    assert set(find_recipe("lenet-300-100").bits.values()) == {6}  # 64 centroids
-    for recipe in (DEMO, *RECIPES.values()):
-        assert (recipe.init, recipe.momentum) == ("linear", 0.9)
-        last = recipe.rounds[-1].retrain
-        assert (recipe.train.final_rate, last.final_rate, recipe.fine_tune.final_rate) == (0, 0, 0)
-        assert all(last.epochs > one.retrain.epochs for one in recipe.rounds[:-1])
-    for network, sparsity in PAPER_SPARSITY.items():
-        *kept, _ = (row.kept_percent for row in PAPER[network].rows)
-        assert [round(100 * (1 - zeros)) for zeros in sparsity.values()] == kept
-        gradual, paper = RECIPES["gradual", network], RECIPES["paper", network]
-        assert gradual.rounds[-1].sparsity == sparsity
-        assert [one.retrain for one in gradual.rounds] == [
-            *[paper.rounds[0].retrain] * 3,
-            paper.rounds[-1].retrain,
-        ]
-        differing = {key for key, value in asdict(gradual).items() if value != asdict(paper)[key]}
-        assert differing == {"name", "rounds"}
-
-
-def test_rounds_pair_the_sensitivities_in_their_order() -> None:
-    first, last = Training(1, 0.1), Training(2, 0.1)
-    assert recipes._rounds({"a": (0.1, 0.2, 0.3), "b": (0.4, 0.5, 0.6)}, first, last) == (
-        Round({"a": 0.1, "b": 0.4}, first),
-        Round({"a": 0.2, "b": 0.5}, first),
-        Round({"a": 0.3, "b": 0.6}, last),
-    )
-
-
-def test_unknown_names_list_the_choices() -> None:
-    with pytest.raises(dc.ConfigError, match="'vgg'; the choices are lenet-300-100, lenet-5"):
-        find_recipe("vgg")
-    with pytest.raises(dc.ConfigError, match="'mine' for lenet-5; the choices are gradual, paper"):
-        find_recipe("lenet-5", "mine")

@@ -1,129 +1,23 @@
 """The authors' .net files: what they define is read, their bytes come back, nothing else passes."""
 
-import json
 import re
 import struct
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from command import call, fails
 from hypothesis import HealthCheck, given, settings
+from net_files import CONV, DENSE, SMALL, Contents, assert_decodes, contents, layers_of, net_bytes
 
 import deepcompress as dc
 from deepcompress import pipeline, relindex
-from deepcompress.container import CODERS
 from deepcompress.formats import net
 from deepcompress.formats.layers import WeightLayer
 from deepcompress.tensors import SharedWeights
 
 fewer = settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
-
-
-class Contents(NamedTuple):
-    """What a file holds of a layer, as plain lists."""
-
-    shape: tuple[int, ...]
-    codebook: list[float]
-    bias: list[float]
-    labels: list[int]
-    gaps: list[int]
-
-
-def layers_of(contents: list[Contents]) -> list[WeightLayer]:
-    return [WeightLayer(f"fire{i}/conv", one.shape) for i, one in enumerate(contents)]
-
-
-def nibbles(values: list[int]) -> bytes:
-    low, high = values[::2], [*values[1::2], 0]
-    return bytes(a | b << 4 for a, b in zip(low, high, strict=False))
-
-
-def net_bytes(contents: list[Contents]) -> bytes:
-    """Write a .net file, independently of the package."""
-    data = b"".join(struct.pack("<I", len(one.gaps)) for one in contents)
-    for one in contents:
-        data += struct.pack(f"<{len(one.codebook)}f", *one.codebook)
-        data += struct.pack(f"<{len(one.bias)}f", *one.bias)
-        data += bytes(one.labels) if len(one.shape) == 4 else nibbles(one.labels)
-        data += nibbles(one.gaps)
-    return data
-
-
-def decode(data: bytes, shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
-    """Read a .net file into dense weights and biases, independently of the package."""
-
-    def take(dtype: str, count: int) -> np.ndarray:
-        nonlocal data
-        size = count * np.dtype(dtype).itemsize
-        part, data = data[:size], data[size:]
-        return np.frombuffer(part, dtype)
-
-    def halves(count: int) -> np.ndarray:
-        both = take("u1", (count + 1) // 2)
-        return np.stack([both % 16, both // 16], axis=1).ravel()[:count]
-
-    dense = []
-    for shape, count in zip(shapes, take("<u4", len(shapes)).tolist(), strict=True):
-        is_conv = len(shape) == 4
-        codebook, bias = take("<f4", 256 if is_conv else 16), take("<f4", shape[0])
-        labels = take("u1", count) if is_conv else halves(count)
-        weights = np.zeros(int(np.prod(shape)), np.float32)
-        weights[np.cumsum(halves(count).astype(int) + 1) - 1] = codebook[labels]
-        dense += [weights.reshape(shape), bias.astype(np.float32)]
-    assert data == b""
-    return dense
-
-
-def assert_decodes(model: dc.CompressedModel, data: bytes, layers: list[WeightLayer]) -> None:
-    names = [layer.name + kind for layer in layers for kind in (".weight", ".bias")]
-    assert list(model) == names
-    expected = decode(data, [layer.shape for layer in layers])
-    for array, wanted in zip(model.to_dense().values(), expected, strict=True):
-        assert (array.dtype, array.shape) == (np.float32, wanted.shape)
-        assert array.tobytes() == wanted.tobytes()
-
-
-floats = st.floats(width=32, allow_nan=False, allow_infinity=False)
-
-
-@st.composite
-def contents(draw, canonical: bool):
-    """Layers of either kind; fillers where they must be, or entries of any gap and label."""
-    drawn = []
-    for _ in range(draw(st.integers(1, 3))):
-        small = st.integers(1, 5)
-        out, into, kernel = draw(small), draw(small), draw(small)
-        shape = (out, into, kernel, kernel) if draw(st.booleans()) else (out, into * 12)
-        size, most = int(np.prod(shape)), 256 if len(shape) == 4 else 16
-        rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-        some = draw(st.lists(floats, min_size=5, max_size=5))
-        codebook = [0.0, *rng.choice(np.array(some, np.float32), most - 1).tolist()]
-        bias = draw(st.lists(floats, min_size=out, max_size=out))
-        labels, gaps = [], []
-        if canonical:
-            density = draw(st.sampled_from([0, 0.02, 0.1, 1]))
-            last = -1
-            for position in np.flatnonzero(rng.random(size) < density).tolist():
-                run, last = position - last - 1, position
-                while run > 15:
-                    labels.append(0)
-                    gaps.append(15)
-                    run -= 16
-                labels.append(int(rng.integers(1, most)))
-                gaps.append(run)
-        else:
-            left = size
-            while left and len(gaps) < 40:
-                gap = min(int(rng.integers(0, draw(st.sampled_from([1, 16])))), left - 1)
-                labels.append(int(rng.integers(0, draw(st.sampled_from([1, most])))))
-                gaps.append(gap)
-                left -= gap + 1
-        drawn.append(Contents(shape, codebook, bias, labels, gaps))
-    return drawn
 
 
 @fewer
@@ -178,11 +72,6 @@ def test_a_compressed_model_can_be_written() -> None:
     }
     codebook = read_back["conv1.weight"].codebook
     assert (len(codebook), codebook[len(model["conv1.weight"].codebook) :].any()) == (256, False)
-
-
-CONV = Contents((2, 1, 3, 3), [0.0, *np.arange(1, 256) / 8], [1, -1], [9, 255, 8, 7], [0, 2, 5, 1])
-DENSE = Contents((2, 9), [0.0, -1.5, 2, *[0.0] * 13], [3, 4], [1, 0, 2], [0, 15, 0])
-SMALL = [CONV, DENSE]
 
 
 def test_every_strict_prefix_is_refused() -> None:
@@ -306,147 +195,3 @@ def test_a_tensor_without_elements_cannot_be_written() -> None:
     empty = dc.CompressedTensor.from_parts((0, 4), nothing, relindex.encode([], 0, 4))
     with pytest.raises(dc.ArgumentError, match=r"'a\.weight': the shape \(0, 4\)"):
         net.write(dc.CompressedModel({"a.weight": empty, "a.bias": ONE[:0]}))
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> tuple[Path, Path]:
-    """Give a .net file and its layers."""
-    source, layers = tmp_path / "in.net", tmp_path / "layers.json"
-    source.write_bytes(net_bytes(SMALL))
-    conv = {"type": "Convolution", "in_channels": 1, "out_channels": 2, "kernel": 3}
-    dense = {"type": "InnerProduct", "in_channels": 9, "out_channels": 2}
-    relu = {"name": "relu", "type": "ReLU"}
-    entries = [conv | {"name": "fire0/conv"}, relu, dense | {"name": "fire1/conv"}]
-    layers.write_text(json.dumps(entries))
-    return source, layers
-
-
-def test_convert_there_and_back(tmp_path: Path, files: tuple[Path, Path]) -> None:
-    source, layers = files
-    packed, back, dense = (tmp_path / name for name in ("out.dcnn", "back.NET", "out.npz"))
-    status, text, error = call("convert", source, "--layers", layers, "-o", packed)
-    assert (status, error) == (0, "")
-    sizes = [file.stat().st_size for file in (packed, source)]
-    assert text.startswith(f"{packed}: {sizes[0]:,} bytes, {source} has {sizes[1]:,} ")
-    assert text.endswith("tensors: 4\n")
-    status, text, error = call("convert", packed, "-o", back, "--json")
-    assert (status, error) == (0, "")
-    assert json.loads(text) == {
-        "file": str(packed),
-        "file_bytes": sizes[0],
-        "out": str(back),
-        "out_bytes": sizes[1],
-        "ratio": sizes[0] / sizes[1],
-        "tensors": list(net.read(net_bytes(SMALL), layers_of(SMALL))),
-    }
-    assert back.read_bytes() == source.read_bytes()
-    assert call("verify", packed)[0] == 0
-    assert call("decompress", packed, "-o", dense)[0] == 0
-    with np.load(dense, allow_pickle=False) as arrays:
-        expected = decode(net_bytes(SMALL), [one.shape for one in SMALL])
-        for array, wanted in zip(arrays.values(), expected, strict=True):
-            np.testing.assert_array_equal(array, wanted, strict=True)
-
-
-@pytest.mark.parametrize("coder", CODERS)
-def test_convert_with_another_coder(tmp_path: Path, coder: str) -> None:
-    source, layers, packed, back = (
-        tmp_path / name for name in ("in.net", "layers.json", "out.dcnn", "back.net")
-    )
-    labels = [2 if index % 20 == 0 else 1 for index in range(2000)]  # one in each place
-    one = Contents((20, 100), [0.0, *map(float, range(1, 16))], [1.0] * 20, labels, [0] * 2000)
-    source.write_bytes(net_bytes([one]))
-    layer = {"name": "fire0/conv", "type": "InnerProduct", "in_channels": 100, "out_channels": 20}
-    layers.write_text(json.dumps([layer]))
-    arguments = ("convert", source, "--layers", layers, "--coder", coder, "-o", packed)
-    assert call(*arguments)[0] == 0
-    assert {how.label_coder for how in dc.load(packed).storage.values()} == {CODERS.index(coder)}
-    assert call("convert", packed, "-o", back)[0] == 0
-    assert back.read_bytes() == source.read_bytes()
-    error = fails(2, "convert", packed, "--coder", coder, "-o", back)
-    assert error.startswith("--coder is for writing a .dcnn file")
-
-
-def test_convert_used_wrongly(tmp_path: Path, files: tuple[Path, Path]) -> None:
-    source, layers = files
-    packed, link = tmp_path / "out.dcnn", tmp_path / "link.dcnn"
-    link.symlink_to(source)
-    before = source.read_bytes()
-    with_layers = ("--layers", layers)
-    assert "--layers" in fails(2, "convert", source, "-o", packed)
-    assert "suffix" in fails(2, "convert", source, *with_layers, "-o", tmp_path / "out")
-    assert "choose another" in fails(2, "convert", source, *with_layers, "-o", link)
-    assert "choose another" in fails(2, "convert", source, *with_layers, "-o", source)
-    absent = tmp_path / "absent.json"
-    assert str(absent) in fails(2, "convert", source, "--layers", absent, "-o", packed)
-    assert str(absent) in fails(2, "convert", absent, *with_layers, "-o", packed)
-    assert not packed.exists()
-    assert call("convert", source, *with_layers, "-o", packed)[0] == 0
-    out = tmp_path / "out.net"
-    assert "--layers" in fails(2, "convert", packed, *with_layers, "-o", out)
-    assert "already" in fails(2, "convert", packed, *with_layers, "-o", tmp_path / "x.dcnn")
-    again = ("convert", packed, "--coder", "fixed", "-o", tmp_path / "x.dcnn")
-    assert "--layers is for reading a .net" in fails(2, *again, *with_layers)
-    dc.compress({"w": ONE}).save(packed)
-    assert f"{packed}: " in (error := fails(2, "convert", packed, "-o", out))
-    assert "tensor 'w'" in error
-    assert source.read_bytes() == before
-    assert sorted(tmp_path.iterdir()) == sorted([source, layers, packed, link])
-
-
-def test_convert_invalid_files(tmp_path: Path, files: tuple[Path, Path]) -> None:
-    source, layers = files
-    packed, out = tmp_path / "out.dcnn", tmp_path / "out.net"
-    call("convert", source, "--layers", layers, "-o", packed)
-    packed.write_bytes(packed.read_bytes()[:-1])
-    assert f"{packed}: " in fails(1, "convert", packed, "-o", out)
-    assert "not a .dcnn file" in fails(1, "convert", source, "-o", out)
-    source.write_bytes(source.read_bytes()[:-1])
-    before = packed.read_bytes()
-    arguments = ("convert", source, "--layers", layers, "-o", packed)
-    assert f"{source}: 1 bytes are missing" in fails(1, *arguments)
-    layers.write_text("[{}]")
-    assert f"{layers}: entry 0" in fails(1, *arguments)
-    assert packed.read_bytes() == before
-    assert not out.exists()
-
-
-def test_the_authors_squeezenet(tmp_path: Path, squeezenet_folder: Path) -> None:
-    source, listed = (
-        squeezenet_folder / name for name in ("compressed_SqueezeNet.net", "layers.json")
-    )
-    data = source.read_bytes()
-    layers = [
-        WeightLayer(
-            one["name"], (one["out_channels"], one["in_channels"], one["kernel"], one["kernel"])
-        )
-        for one in json.loads(listed.read_bytes())
-        if one["type"] == "Convolution"
-    ]
-    model = net.read(source, layers)
-    weights = [tensor for tensor in model.values() if isinstance(tensor, dc.CompressedTensor)]
-    assert len(weights) == 26
-    assert sum(one.size for one in weights) == 1_244_448
-    assert sum(one.count for one in weights) == 422_083
-    assert_decodes(model, data, layers)
-    again = pipeline.from_bytes(model.to_bytes())
-    assert_decodes(again, data, layers)
-    assert net.write(model) == net.write(again) == data
-    for one in weights:  # so it comes back even if only the survivors' positions were kept
-        gaps = relindex.encode(one.positions()[one.labels() != 0], one.size, 4)
-        assert gaps.gaps.tobytes() == one.gaps().tobytes()
-    packed, back = tmp_path / "out.dcnn", tmp_path / "back.net"
-    assert call("convert", source, "--layers", listed, "-o", packed)[0] == 0
-    mean = [104, 117, 123]
-    metadata = {
-        "network": "squeezenet",
-        "preprocessing": {"size": [227, 227], "channels": "BGR", "mean": mean, "scale": 1.0},
-    }
-    assert packed.read_bytes() == replace(model, metadata=metadata).to_bytes()
-    assert packed.stat().st_size <= 559_000
-    assert call("convert", packed, "-o", back)[0] == 0
-    assert back.read_bytes() == data
-    arguments = ("convert", source, "--layers", listed, "--coder", "rans", "-o", packed)
-    assert call(*arguments)[0] == 0
-    assert packed.stat().st_size <= 544_000
-    assert dc.load(packed).metadata == metadata

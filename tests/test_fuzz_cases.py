@@ -11,6 +11,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 from fuzz.limits import outcome
+from fuzz.make_seeds import SEEDS
 
 from deepcompress.compressed import CompressedTensor
 from deepcompress.errors import ArgumentError, DeepCompressError, FormatError
@@ -50,6 +51,15 @@ def test_seeds_are_read(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for path in (FOLDER / "corpus" / name).glob("[!.]*"):
         TARGETS[name].test_one_input(path.read_bytes())
     assert "" in refusals
+
+
+@pytest.mark.parametrize("name", SEEDS)
+def test_seeds_are_there_as_they_are_made(name: str) -> None:
+    """All of them; but for NumPy's draws and zlib's bytes, which another version may change."""
+    made = SEEDS[name]()
+    there = {path.name for path in (FOLDER / "corpus" / name).glob("[!.]*")}
+    assert set(made) <= there
+    assert len(set(made.values())) == len(made)  # none is another's copy
 
 
 def test_mending_leaves_whole_files_alone_and_makes_others_whole() -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -180,7 +181,6 @@ def test_drawn_starts_dont_depend_on_the_other_tensors() -> None:
         (np.full((20, 20), np.nan, np.float32), {}, "tensor 'w': weights must be finite"),
         (np.full((20, 20), 1e300), {}, "tensor 'w'.*finite"),
         (np.full((20, 20), 1e6), {"method": "float16"}, "tensor 'w': .*float16"),
-        (np.full((20, 20), 1.0), {"sparsity": 2}, "tensor 'w': sparsity"),
     ],
 )
 def test_tensors_that_cant_be_compressed_are_named(
@@ -217,3 +217,40 @@ def test_a_coding_that_no_reader_takes_is_not_written() -> None:
     model = dc.compress({"w": np.ones((40, 40))})
     data = replace(model, storage={"w": Coding(DENSE, RANS)}).to_bytes()
     assert from_bytes(data).storage["w"] == Coding(DENSE, HUFFMAN)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "words"),
+    [
+        (([np.ones(3)],), {}, "tensors must be a mapping, not list"),
+        ((None,), {}, "tensors must be a mapping, not NoneType"),
+        (({5: np.ones(3)},), {}, "a tensor's name must be a string, not 5"),
+        (({"w": [[1, 2], [3]]},), {}, "tensor 'w': isn't an array: setting an array element"),
+        (({}, {"default": {}}), {}, "config must be a Config, not dict"),
+        (({}, dc.TensorConfig()), {}, "config must be a Config, not TensorConfig"),
+        (({"w": 1}, dc.Config(by_name={"W": {}})), {}, "by_name has 'W', which isn't among the 1"),
+        (({},), {"metadata": []}, "metadata must be a mapping, not list"),
+        (({},), {"metadata": "x"}, "metadata must be a mapping, not str"),
+        (({},), {"seed": -1}, "seed must be a whole number from 0 on, not -1"),
+        (({},), {"seed": 1.5}, "seed must be a whole number from 0 on, not 1.5"),
+        (({},), {"seed": None}, "seed must be a whole number from 0 on, not None"),
+    ],
+)
+def test_what_isnt_what_compress_takes_is_said(
+    tmp_path: Path, arguments: tuple[Any, ...], options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(dc.ArgumentError, match=words):
+        dc.compress(*arguments, **options)
+    tensors, *config = arguments
+    with pytest.raises(dc.ArgumentError, match=words):
+        dc.compress_to(tensors, tmp_path / "model.dcnn", *config, **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_says_what_is_in_it_in_few_words() -> None:
+    tensors = {"w": np.zeros((100, 100)), "b": np.zeros(1000)}
+    shown = repr(dc.compress(tensors, metadata={"x": 1}))
+    assert shown == (
+        "CompressedModel({'w': CompressedTensor(shape=(100, 100), label_bits=1, gap_bits=1, "
+        "count=0), 'b': ndarray(shape=(1000,), dtype=float64)}, metadata={'x': 1})"
+    )

@@ -1,6 +1,7 @@
 """The command ``predict``: what it prints of pictures, and what it refuses."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,9 @@ def test_labels_that_do_not_fit(file: Path, pictures: list[Path], tmp_path: Path
 def test_networks_that_do_not_fit(pictures: list[Path], tmp_path: Path) -> None:
     path = save(tmp_path, network="lenet-300-100")
     assert "ip1.weight" in fails(2, "predict", path, pictures[1])
+    replace(deepcompress.load(path), metadata={"network": "lenet-5"}).save(path)
+    lacking = fails(2, "predict", path, pictures[1])
+    assert lacking == f"{path}: its metadata has no preprocessing of pictures"
     path = save(tmp_path, preprocessing=5)
     assert "preprocessing must be an object" in fails(1, "predict", path, pictures[1])
     path = save(tmp_path, factor=1e20)

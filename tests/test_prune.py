@@ -1,5 +1,6 @@
 """Stage 1: which weights survive."""
 
+import sys
 from unittest import mock
 
 import numpy as np
@@ -101,6 +102,14 @@ def test_what_is_pruned_stays_pruned(mask: np.ndarray, data: st.DataObject) -> N
     assert not (prune.global_masks({"w": w}, sparsity=level, masks={"w": mask})["w"] & ~mask).any()
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_threshold_above_the_largest_float_prunes_all(dtype: type) -> None:
+    w = np.array([1, -np.finfo(dtype).max], dtype)
+    assert not prune.threshold_mask(w, sys.float_info.max).any()
+    assert not prune.sensitivity_mask(np.array([1, -9], dtype), 1e308).any()
+
+
 def test_one_global_threshold_prunes_the_small_layer_more() -> None:
     tensors = {"a": np.array([[0.1, 0.2], [0.3, 5.0]]), "b": np.array([1.0, 2.0, 3.0, 4.0])}
     masks = prune.global_masks(tensors, sparsity=0.5)
@@ -134,6 +143,12 @@ def test_dropout_scales_with_the_root_of_the_connections() -> None:
         (lambda: prune.threshold_mask(np.ones(3), -1), "threshold must be finite and >= 0"),
         (lambda: prune.threshold_mask(np.ones(3), np.nan), "threshold"),
         (lambda: prune.threshold_mask(np.ones(3), np.inf), "threshold"),
+        (lambda: prune.threshold_mask(np.ones(3), 10**400), "threshold must be finite"),
+        (lambda: prune.threshold_mask(np.ones(3), "1"), "threshold must be finite .* not '1'"),
+        (lambda: prune.threshold_mask(np.ones(3), None), "threshold must be finite .* not None"),
+        (lambda: prune.sparsity_mask(np.ones(3), "1"), r"sparsity must be in \[0, 1\], not '1'"),
+        (lambda: prune.cubic_sparsity(1, 2, None), r"sparsity must be in \[0, 1\], not None"),
+        (lambda: prune.sensitivity_mask(np.ones(3), 10**400), "sensitivity must be finite"),
         (lambda: prune.threshold_mask(np.ones(3), 1, np.ones(2, bool)), r"shape \(3,\)"),
         (lambda: prune.threshold_mask(np.ones(3), 1, np.ones(3)), "mask must be bool"),
         (

@@ -4,14 +4,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-import agreement
 import numpy as np
 import pytest
 import strategies
-from agreement import Parts, bits_of, compare, packed, reader, small_enough, varint
+from agreement import bits_of, compare
+from file_parts import Parts, damaged, small_enough, take_apart, varint
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from random_files import foreign, packed
+from reference_reader import READER, reader
 from spec import spec_example
 
 import deepcompress as dc
@@ -33,7 +35,7 @@ def test_golden_files(path: Path) -> None:
     model = dc.load(path)
     assert bits_of(tensors) == bits_of(model.to_dense())
     assert metadata == model.metadata
-    assert agreement.take_apart(data).to_bytes() == data
+    assert take_apart(data).to_bytes() == data
 
 
 def test_the_worked_example() -> None:
@@ -46,7 +48,7 @@ def test_the_worked_example() -> None:
 
 
 def test_it_lists_what_is_in_a_file() -> None:
-    command = [sys.executable, agreement.READER, GOLDENS[0].with_stem("v1-huffman")]
+    command = [sys.executable, READER, GOLDENS[0].with_stem("v1-huffman")]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert out.splitlines()[:2] == [
         "conv1.weight (20, 1, 5, 5) float32",
@@ -94,7 +96,7 @@ def test_models_stored_in_any_way(model: dc.CompressedModel) -> None:
         assert too_many_symbols_to_a_byte(data)
         return
     assert bits_of(reader.read(data)[0]) == bits_of(model.to_dense())
-    assert agreement.take_apart(data).to_bytes() == data
+    assert take_apart(data).to_bytes() == data
 
 
 @given(
@@ -116,7 +118,7 @@ seeds = st.integers(0, 2**32 - 1)
 def test_damaged_files(model: dc.CompressedModel, seed: int) -> None:
     data = model.to_bytes()
     if compare(data):
-        worse = agreement.damaged(data, np.random.default_rng(seed))
+        worse = damaged(data, np.random.default_rng(seed))
         if small_enough(worse):
             compare(worse)
 
@@ -124,12 +126,12 @@ def test_damaged_files(model: dc.CompressedModel, seed: int) -> None:
 @given(seeds)
 def test_what_only_other_writers_do(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    data = agreement.foreign(rng)
+    data = foreign(rng)
     if not compare(data):
         assert too_many_symbols_to_a_byte(data)
         return
-    assert agreement.take_apart(data).to_bytes() == data
-    worse = agreement.damaged(data, rng)
+    assert take_apart(data).to_bytes() == data
+    worse = damaged(data, rng)
     if small_enough(worse):
         compare(worse)
 

@@ -129,6 +129,14 @@ def test_a_folder_of_arrays(tmp_path: Path) -> None:
     assert list(NpyFolder(tmp_path, ["uint8", "bool"])) == ["uint8", "bool"]
 
 
+def test_a_folder_without_arrays_must_be_the_wrong_one(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    np.save(tmp_path / "below" / "w.npy", np.ones(3))
+    with pytest.raises(DataError, match=r"has no \.npy files"):
+        NpyFolder(tmp_path)
+    assert list(NpyFolder(tmp_path, [])) == []
+
+
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"text", None])
 def test_a_damaged_array(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "w.npy"

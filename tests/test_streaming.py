@@ -160,6 +160,14 @@ def test_arguments_are_checked_before_anything_is_read(tmp_path: Path) -> None:
     assert source.asked == []
 
 
+def test_more_jobs_than_can_be_take_no_more_threads(tmp_path: Path) -> None:
+    dc.compress_to(TENSORS, tmp_path / "model.dcnn", jobs=10**9)
+    assert (tmp_path / "model.dcnn").read_bytes() == dc.compress(TENSORS).to_bytes()
+    many = {str(index): np.zeros(1) for index in range(2 * streaming.MAX_JOBS)}
+    dc.compress_to(many, tmp_path / "model.dcnn", jobs=10**9)
+    assert list(dc.load(tmp_path / "model.dcnn")) == list(many)
+
+
 def test_a_full_disk_is_an_error_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Full:
         def __enter__(self) -> "Full":

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import ArgumentError, FormatError
+from ..errors import ArgumentError, FormatError, shown
 from ..nn import zoo
 from ..nn.conv import Conv2D
 from ..nn.definition import find_in_zoo, to_definition
@@ -28,7 +28,7 @@ from ..nn.network import Network
 from ..nn.norm import LocalResponseNorm
 from ..nn.pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
 from ..nn.wiring import INPUT
-from .layers import parse_entries, shown, whole
+from .layers import parse_entries, whole
 
 _NAME = "converted"  # a list has no name for the network
 _DATA = "data"  # Caffe's name for the input

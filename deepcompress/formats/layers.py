@@ -17,12 +17,11 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import ArgumentError, FormatError
+from ..errors import ArgumentError, FormatError, shown
 from ..pipeline import read_file
 
 _RANKS = {"Convolution": 4, "InnerProduct": 2}
 _MAX_NAME_BYTES = 1024  # far below what a tensor's name may have in a .dcnn file
-_SHOWN = 40  # characters of a value that may be of any size
 
 
 @dataclass(frozen=True)
@@ -167,15 +166,6 @@ def whole(what: str, value: Any, least: int = 1) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 2**63:
         raise ArgumentError(f"{what} must be a whole number from {least} on, not {shown(value)}")
     return value
-
-
-def shown(value: Any) -> str:
-    """Return a value as messages show it, short whatever it is."""
-    try:
-        text = repr(value)
-    except ValueError:  # an integer of more digits than Python prints
-        return "so large a number"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _utf8_size(name: str) -> int:

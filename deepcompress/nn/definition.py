@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
 from typing import Any
 
-from ..errors import ArgumentError, ConfigError, FormatError
+from ..errors import ArgumentError, ConfigError, FormatError, shown
 from . import zoo
 from .conv import Conv2D
 from .layers import Concat, Dropout, Flatten, Layer, Linear, ReLU
@@ -37,7 +37,6 @@ _KEYS = ("name", "input_shape", "layers")
 _MAX_NAME_BYTES = 1024  # far below what a tensor's name may have in a .dcnn file
 _MAX_ENTRIES = 10_000  # of layers, and of what one of them takes
 _MAX_WHOLE = 2**31 - 1
-_SHOWN = 60  # characters of a value that may be of any size
 
 
 def to_definition(network: Network) -> dict[str, Any]:
@@ -139,17 +138,17 @@ def from_metadata(value: Any) -> Network:
     if not isinstance(value, str):
         return from_definition(value)
     if value not in zoo.ZOO:
-        raise ConfigError(f"network {_shown(value)}: choose from {', '.join(sorted(zoo.ZOO))}")
+        raise ConfigError(f"network {shown(value)}: choose from {', '.join(sorted(zoo.ZOO))}")
     return zoo.build(value)
 
 
 def _read_layer(entry: Any) -> tuple[type[Layer], dict[str, Any], list[str] | None]:
     """Return a layer's class, fields and sources, if there are any."""
     if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
-        raise ArgumentError(f"must be an object with a type, not {_shown(entry)}")
+        raise ArgumentError(f"must be an object with a type, not {shown(entry)}")
     kind = TYPES.get(entry["type"])
     if kind is None:
-        raise ArgumentError(f"unknown type {_shown(entry['type'])}, expected one of {list(TYPES)}")
+        raise ArgumentError(f"unknown type {shown(entry['type'])}, expected one of {list(TYPES)}")
     known = {field.name: field for field in fields(kind)}
     needed = [field.name for field in known.values() if field.default is MISSING]
     _require_keys(entry, ["type", *needed], ["type", "sources", *known])
@@ -173,21 +172,19 @@ def _check_paddings(network: Network) -> None:
 
 def _require_keys(value: Any, needed: Any, known: Any) -> None:
     if not isinstance(value, Mapping):
-        raise ArgumentError(f"must be an object, not {_shown(value)}")
+        raise ArgumentError(f"must be an object, not {shown(value)}")
     for key in needed:
         if key not in value:
             raise ArgumentError(f"has no {key}")
     for key in value:
         if key not in known:
-            raise ArgumentError(f"unknown field {_shown(key)}, expected one of {list(known)}")
+            raise ArgumentError(f"unknown field {shown(key)}, expected one of {list(known)}")
 
 
 def _list(what: str, value: Any) -> list[Any]:
     if isinstance(value, list) and 0 < len(value) <= _MAX_ENTRIES:
         return value
-    raise ArgumentError(
-        f"{what} must be a list of 1 to {_MAX_ENTRIES} entries, not {_shown(value)}"
-    )
+    raise ArgumentError(f"{what} must be a list of 1 to {_MAX_ENTRIES} entries, not {shown(value)}")
 
 
 def _name(what: str, value: Any) -> str:
@@ -197,7 +194,7 @@ def _name(what: str, value: Any) -> str:
     except UnicodeEncodeError:  # JSON can spell half a character
         pass
     raise ArgumentError(
-        f"{what} must be text of 1 to {_MAX_NAME_BYTES} bytes in UTF-8, not {_shown(value)}"
+        f"{what} must be text of 1 to {_MAX_NAME_BYTES} bytes in UTF-8, not {shown(value)}"
     )
 
 
@@ -205,7 +202,7 @@ def _whole(what: str, value: Any, least: int = 0) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and least <= value <= _MAX_WHOLE:
         return value
     raise ArgumentError(
-        f"{what} must be a whole number, {least} … {_MAX_WHOLE}, not {_shown(value)}"
+        f"{what} must be a whole number, {least} … {_MAX_WHOLE}, not {shown(value)}"
     )
 
 
@@ -213,13 +210,13 @@ def _number(what: str, value: Any) -> float:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if is_number and abs(value) <= _MAX_WHOLE:  # not so of NaN
         return float(value)
-    raise ArgumentError(f"{what} must be a number, not {_shown(value)}")
+    raise ArgumentError(f"{what} must be a number, not {shown(value)}")
 
 
 def _flag(what: str, value: Any) -> bool:
     if isinstance(value, bool):
         return value
-    raise ArgumentError(f"{what} must be true or false, not {_shown(value)}")
+    raise ArgumentError(f"{what} must be true or false, not {shown(value)}")
 
 
 _READERS: dict[Any, Any] = {str: _name, int: _whole, float: _number, bool: _flag}
@@ -227,12 +224,4 @@ _READERS: dict[Any, Any] = {str: _name, int: _whole, float: _number, bool: _flag
 
 def _label(entry: Any, index: int) -> str:
     name = entry.get("name") if isinstance(entry, dict) else None
-    return f"{index}" if name is None else f"{index}, {_shown(name)}"
-
-
-def _shown(value: Any) -> str:
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # more digits or depth than Python prints
-        return "something too large"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return f"{index}" if name is None else f"{index}, {shown(name)}"

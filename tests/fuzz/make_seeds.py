@@ -1,7 +1,7 @@
-"""Write the seeds of the readers in Python, a few KB: ``python tests/fuzz/make_seeds.py``.
+"""Write the seeds of all targets, a few KB each: ``python tests/fuzz/make_seeds.py``.
 
-Small files of every kind, so that a fuzzer begins behind the checks of the beginning. Those of
-the C kernels are what a fuzzer kept of its own (``-merge=1``), as their input is no file.
+Small files of every kind, so that a fuzzer begins behind the checks of the beginning; those of
+the C kernels, whose input is no file, are `kernel_seeds`.
 """
 
 import gzip
@@ -15,6 +15,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from fuzz import kernel_seeds
 from fuzz.net import CONVOLUTION, PRODUCTS
 
 import deepcompress as dc
@@ -128,16 +129,18 @@ def record_files() -> dict[str, bytes]:
     return {"config": b'{"seed": 1, "a": [1.5, null, {"b": true}]}\n', "list": b"[]"}
 
 
+SEEDS = {
+    "container": containers,
+    "net": nets,
+    "layers": lists_of_layers,
+    "definition": definitions,
+    "idx": idx_files,
+    "npz": npz_files,
+    "records": record_files,
+} | kernel_seeds.SEEDS
+
 if __name__ == "__main__":
-    for target, files in {
-        "container": containers(),
-        "net": nets(),
-        "layers": lists_of_layers(),
-        "definition": definitions(),
-        "idx": idx_files(),
-        "npz": npz_files(),
-        "records": record_files(),
-    }.items():
+    for target, make in SEEDS.items():
         (CORPUS / target).mkdir(parents=True, exist_ok=True)
-        for name, data in files.items():
+        for name, data in make().items():
             (CORPUS / target / name).write_bytes(data)

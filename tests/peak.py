@@ -1,0 +1,34 @@
+"""The memory that a call takes, and models to decode."""
+
+import tracemalloc
+from collections.abc import Callable
+
+import numpy as np
+
+import deepcompress as dc
+from deepcompress import coding
+from deepcompress.container import Coding
+
+
+def peak_of(call: Callable[[], object]) -> int:
+    """Return the most bytes that a call had allocated at once, its result included."""
+    tracemalloc.start()
+    try:
+        result = call()
+        peak = tracemalloc.get_traced_memory()[1]
+        del result
+    finally:
+        tracemalloc.stop()
+    return peak
+
+
+def model(size: int, density: float, k: int, how: Coding, seed: int = 0) -> dc.CompressedModel:
+    """Return a matrix of ten columns, or as many elements in one row."""
+    rng = np.random.default_rng(seed)
+    positions = np.flatnonzero(rng.random(size) < density)
+    uneven = rng.integers(0, k, positions.size) * rng.random(positions.size)
+    labels = (1 + uneven.astype(np.int64)).astype(np.uint8)
+    shape = (size // 10, 10) if size % 10 == 0 else (1, size)
+    codebook = np.arange(k + 1, dtype=np.float32)
+    tensor = coding.from_survivors(shape, codebook, positions, labels, how.gap_bits or 4)
+    return dc.CompressedModel({"w": tensor}, {}, {"w": how})
