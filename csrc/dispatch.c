@@ -41,6 +41,9 @@ int dc_isa_available(enum dc_isa isa)
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                __builtin_cpu_supports("bmi");
     case DC_AVX512:
+#ifdef DC_EMULATE_AVX512
+        return dc_isa_available(DC_AVX2);
+#endif
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") &&
                __builtin_cpu_supports("avx512vbmi2");

@@ -4,16 +4,9 @@
  * its column above, its label in the low byte. They are then gone through tile by tile, so
  * that the rows of X that belong to a tile stay in the cache while each row of W takes what
  * it needs of them. An entry costs a broadcast of its weight and one product per 16 columns. */
-#include "layout.h"
-#include "spmv.h"
+#include "avx512.h"
 
 #if DC_X86
-#include <immintrin.h>
-
-#define TARGET "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,popcnt"
-#define AVX512 __attribute__((target(TARGET)))
-#define AVX512_INLINE static inline __attribute__((always_inline, target(TARGET)))
-
 #define ROWS 128          /* of W that are unpacked at once */
 #define TILE_FLOATS 16384 /* of X that belong to a tile: 64 KiB, a multiple of 64 columns */
 #define PANEL 64          /* columns of X at once */
@@ -73,37 +66,11 @@ AVX512_INLINE void transpose(__m512i r[16])
     }
 }
 
-/* Where the four values of each lane begin in a block, for one width of values. */
-struct spread {
-    __m512i bytes, shift;
-};
-
-AVX512_INLINE struct spread spread_of(unsigned bits)
-{
-    uint8_t bytes[64];
-    uint32_t shift[DC_LANES];
-    for (unsigned l = 0; l < DC_LANES; l++) {
-        unsigned at = l * DC_STEPS * bits;
-        for (unsigned k = 0; k < 4; k++)
-            bytes[4 * l + k] = (uint8_t)(at / 8 + k);
-        shift[l] = at % 8;
-    }
-    return (struct spread){_mm512_loadu_si512(bytes), _mm512_loadu_si512(shift)};
-}
-
-AVX512_INLINE __m512i load_lanes(const uint8_t *packed, const struct spread *s)
-{
-    return _mm512_srlv_epi32(_mm512_permutexvar_epi8(s->bytes, _mm512_loadu_si512(packed)),
-                             s->shift);
-}
-
 /* The rows of one group of lanes; those after the last row of W are unpacked, too. */
 AVX512 static void unpack_lanes(const struct dc_layout *w, size_t group, uint32_t *entries,
                                 size_t stride)
 {
     const struct spread of_gaps = spread_of(w->gap_bits), of_labels = spread_of(w->label_bits);
-    const __m512i gap_mask = _mm512_set1_epi32((1 << w->gap_bits) - 1);
-    const __m512i label_mask = _mm512_set1_epi32((1 << w->label_bits) - 1);
     const size_t block_bytes = dc_block_bytes(w->gap_bits, w->label_bits);
     const uint8_t *p = w->data + w->starts[group], *end = w->data + w->starts[group + 1];
     __m512i col = _mm512_setzero_si512();
@@ -119,9 +86,9 @@ AVX512 static void unpack_lanes(const struct dc_layout *w, size_t group, uint32_
             __m512i gaps = load_lanes(p, &of_gaps);
             __m512i labels = load_lanes(p + 8 * (size_t)w->gap_bits, &of_labels);
             for (unsigned step = 0; step < DC_STEPS; step++) {
-                col = _mm512_add_epi32(col, _mm512_and_si512(gaps, gap_mask));
+                col = _mm512_add_epi32(col, _mm512_and_si512(gaps, of_gaps.mask));
                 v[i + step] = _mm512_or_si512(_mm512_slli_epi32(col, 8),
-                                              _mm512_and_si512(labels, label_mask));
+                                              _mm512_and_si512(labels, of_labels.mask));
                 gaps = _mm512_srl_epi32(gaps, _mm_cvtsi32_si128(w->gap_bits));
                 labels = _mm512_srl_epi32(labels, _mm_cvtsi32_si128(w->label_bits));
             }
