@@ -3,6 +3,7 @@
 #define DC_UNPACK_AVX2_H
 
 #include "layout.h"
+#include "spmm_tiles.h"
 #include "spmv.h"
 
 #if DC_X86
@@ -10,8 +11,6 @@
 
 #define AVX2 __attribute__((target("avx2,fma")))
 #define AVX2_INLINE static inline __attribute__((always_inline, target("avx2,fma")))
-
-#define DC_END UINT32_MAX /* after a row's last entry; above every entry */
 
 /* How to spread values of one width over eight lanes. */
 struct spread {

@@ -176,6 +176,14 @@ EMULATED(__mmask16) dc_test_epi32_mask(__m512i a, __m512i b)
     return (__mmask16)k;
 }
 
+EMULATED(__mmask64) dc_test_epi8_mask(__m512i a, __m512i b)
+{
+    uint64_t k = 0;
+    for (unsigned i = 0; i < 64; i++)
+        k |= (uint64_t)((INTEGERS(a).b[i] & INTEGERS(b).b[i]) != 0) << i;
+    return (__mmask64)k;
+}
+
 EMULATED(__m512) dc_mask_blend_ps(__mmask16 k, __m512 a, __m512 b)
 {
     EACH(16, f[i]) = k >> i & 1 ? FLOATS(b).f[i] : FLOATS(a).f[i];
@@ -292,6 +300,7 @@ EMULATED(__m512i) dc_shuffle_i32x4(__m512i a, __m512i b, unsigned which)
 #define _mm512_storeu_ps dc_storeu_ps
 #define _mm512_storeu_si512 dc_storeu_si512
 #define _mm512_test_epi32_mask dc_test_epi32_mask
+#define _mm512_test_epi8_mask dc_test_epi8_mask
 #define _mm512_unpackhi_epi32 dc_unpackhi_epi32
 #define _mm512_unpackhi_epi64 dc_unpackhi_epi64
 #define _mm512_unpacklo_epi32 dc_unpacklo_epi32
