@@ -5,7 +5,18 @@
 
 #if DC_X86
 #define VECTOR 16
-#define PANEL 8 /* vectors of columns at once, whose sums are in registers */
+#define PANEL 8 /* two sums each, in 32 registers */
+#define PAIRED PANEL
+#define KERNEL AVX512
+#define KERNEL_INLINE AVX512_INLINE
+typedef __m512 vec;
+#define VEC_ZERO() _mm512_setzero_ps()
+#define VEC_LOAD(from) _mm512_load_ps(from)
+#define VEC_STORE(to, a) _mm512_store_ps(to, a)
+#define VEC_ALL(a) _mm512_set1_ps(a)
+#define VEC_ADD(a, b) _mm512_add_ps(a, b)
+#define VEC_FMA(a, b, sum) _mm512_fmadd_ps(a, b, sum)
+#include "spmm_kernel.h"
 
 /* Sixteen registers of sixteen lanes each, turned so that a lane becomes a register. */
 AVX512_INLINE void transpose(__m512i r[16])
@@ -35,8 +46,7 @@ AVX512_INLINE void transpose(__m512i r[16])
     }
 }
 
-/* The rows of one group of lanes; those after the last row of W are unpacked, too.
- * Two ends, as entries are read by twos. */
+/* The rows of one group of lanes; those after the last row of W are unpacked, too. */
 AVX512 static void unpack_lanes(const struct dc_layout *w, size_t group, uint32_t *entries,
                                 size_t stride)
 {
@@ -107,78 +117,6 @@ AVX512 static void unpack_masks(const struct dc_layout *w, size_t row, uint32_t 
         label += count;
     }
     entries[0] = entries[1] = DC_END;
-}
-
-/* The row of X of an entry, addressed by one register: with two, a product with an element in
- * memory is two operations for Intel's processors where they begin and end. */
-AVX512_INLINE const float *row_of_tile(uintptr_t tile, uint32_t entry, size_t stride)
-{
-    const float *row = (const float *)(tile + (entry >> 8) * stride * sizeof(float));
-    __asm__("" : "+r"(row));
-    return row;
-}
-
-/* `vectors` is a constant wherever this ends up. Two entries at a time, each with sums of its own:
- * with 64 columns, four sums of products that take four cycles would keep half of the processor
- * waiting. Per entry and 64 columns that is 13.5 instructions and 3.0 cycles, in place of 15 and
- * 6.0 for one entry at a time, as llvm-mca counts them for Sapphire Rapids (for registers of 256
- * bits, as it takes those of 512 to be added in one place instead of two). */
-AVX512_INLINE void tile_product(const float *codebook, const struct dc_rows *rows, uint32_t first,
-                                uint32_t end, const unsigned vectors)
-{
-    const size_t stride = VECTOR * (size_t)vectors;
-    const uintptr_t tile = (uintptr_t)rows->tile - first * stride * sizeof(float);
-    /* In place of the second entry where there is none, the weight 0 of label 0: unlike a branch,
-     * it needn't be predicted. So that it doesn't become one, what it is remains unknown. */
-    uint32_t none = first << 8;
-    __asm__("" : "+r"(none));
-    float *sums = rows->sums;
-    for (size_t i = 0; i < rows->count; i++, sums += stride) {
-        const uint32_t *begin = rows->entries + i * rows->stride;
-        const uint32_t *entry = begin + rows->next[i], *beyond = entry;
-        /* No row's entries follow those of the one before it. The last ones are of no row, or of
-         * no use. */
-        _mm_prefetch((const char *)(begin + DC_AHEAD * rows->stride + rows->next[i + DC_AHEAD]),
-                     _MM_HINT_T0);
-        __m512 sum[2][PANEL];
-#pragma GCC unroll 8
-        for (unsigned k = 0; k < vectors; k++) {
-            sum[0][k] = first ? _mm512_load_ps(sums + VECTOR * k) : _mm512_setzero_ps();
-            sum[1][k] = _mm512_setzero_ps();
-        }
-        for (; *entry < end; entry += 2) {
-            beyond = entry + 1;
-            const uint32_t pair[2] = {*entry, *beyond < end ? *beyond : none};
-#pragma GCC unroll 2
-            for (unsigned e = 0; e < 2; e++) {
-                const float *from = row_of_tile(tile, pair[e], stride);
-                const __m512 weight = _mm512_set1_ps(codebook[pair[e] & 255]);
-#pragma GCC unroll 8
-                for (unsigned k = 0; k < vectors; k++)
-                    sum[e][k] =
-                        _mm512_fmadd_ps(weight, _mm512_load_ps(from + VECTOR * k), sum[e][k]);
-            }
-        }
-#pragma GCC unroll 8
-        for (unsigned k = 0; k < vectors; k++)
-            _mm512_store_ps(sums + VECTOR * k, _mm512_add_ps(sum[0][k], sum[1][k]));
-        rows->next[i] = (uint32_t)(beyond - begin) + (*beyond < end);
-    }
-}
-
-AVX512 static void any_tile_product(const float *codebook, const struct dc_rows *rows,
-                                    uint32_t first, uint32_t end, unsigned vectors)
-{
-    switch (vectors) {
-        DC_FOR_VECTORS(1)
-        DC_FOR_VECTORS(2)
-        DC_FOR_VECTORS(3)
-        DC_FOR_VECTORS(4)
-        DC_FOR_VECTORS(5)
-        DC_FOR_VECTORS(6)
-        DC_FOR_VECTORS(7)
-        DC_FOR_VECTORS(8)
-    }
 }
 
 static const struct dc_tiling lanes = {VECTOR, PANEL, unpack_lanes, any_tile_product};

@@ -20,7 +20,8 @@ struct dc_rows {
 };
 
 /* Unpacks the rows of a part, 16 in lanes or one under masks, row i of them from i * stride on,
- * with DC_END behind; up to 15 entries more may be written. */
+ * with DC_END behind, twice as entries may be read by twos; up to 15 entries may be written
+ * from the first DC_END on. */
 typedef void dc_unpack_kernel(const struct dc_layout *w, size_t part, uint32_t *entries,
                               size_t stride);
 
@@ -32,7 +33,7 @@ typedef void dc_tile_kernel(const float *codebook, const struct dc_rows *rows, u
 
 struct dc_tiling {
     size_t vector; /* columns, at most 16 */
-    size_t panel;  /* vectors whose sums are in registers at most; 16 of 8 columns, or 8 of 16 */
+    size_t panel;  /* vectors whose sums are in registers, at most 16 */
     dc_unpack_kernel *unpack;
     dc_tile_kernel *product;
 };
@@ -41,9 +42,5 @@ size_t dc_tiles_scratch(const struct dc_tiling *t, const struct dc_layout *w);
 void dc_tiles_product(const struct dc_tiling *t, const struct dc_layout *w, const float *x,
                       size_t ldx, float *y, size_t ldy, size_t n, size_t first, size_t last,
                       void *scratch);
-
-/* A kernel's cases for its numbers of vectors. */
-#define DC_FOR_VECTORS(n)                                                                         \
-    case n: tile_product(codebook, rows, first, end, n); break;
 
 #endif
