@@ -1,4 +1,4 @@
-/* Y = W X from lanes, up to 96 columns of X at a time, in tiles; spmm_tiles.c has their frame. */
+/* Y = W X from a layout, up to 96 columns of X at a time, in tiles; spmm_tiles.c has their frame. */
 #include "spmm_tiles.h"
 #include "spmv.h"
 #include "unpack_avx2.h"
@@ -18,17 +18,8 @@ typedef __m256 vec;
 #define VEC_FMA(a, b, sum) _mm256_fmadd_ps(a, b, sum)
 #include "spmm_kernel.h"
 
-static const struct dc_tiling tiling = {VECTOR, PANEL, dc_unpack_avx2, any_tile_product};
-
-size_t dc_spmm_scratch_avx2(const struct dc_layout *w)
-{
-    return dc_tiles_scratch(&tiling, w);
-}
-
-void dc_spmm_lanes_avx2(const struct dc_layout *w, const float *x, size_t ldx, float *y, size_t ldy,
-                        size_t n, size_t first, size_t last, void *scratch)
-{
-    dc_tiles_product(&tiling, w, x, ldx, y, ldy, n, first, last, scratch);
-}
+const struct dc_tiling dc_lanes_avx2 = {VECTOR, PANEL, dc_unpack_avx2, any_tile_product};
+/* Without an instruction to spread bytes by a mask. */
+const struct dc_tiling dc_masks_avx2 = {VECTOR, PANEL, dc_unpack_masks, any_tile_product};
 
 #endif

@@ -119,24 +119,7 @@ AVX512 static void unpack_masks(const struct dc_layout *w, size_t row, uint32_t 
     entries[0] = entries[1] = DC_END;
 }
 
-static const struct dc_tiling lanes = {VECTOR, PANEL, unpack_lanes, any_tile_product};
-static const struct dc_tiling masks = {VECTOR, PANEL, unpack_masks, any_tile_product};
-
-size_t dc_spmm_scratch_avx512(const struct dc_layout *w)
-{
-    return dc_tiles_scratch(&lanes, w); /* as much for masks */
-}
-
-void dc_spmm_lanes_avx512(const struct dc_layout *w, const float *x, size_t ldx, float *y,
-                          size_t ldy, size_t n, size_t first, size_t last, void *scratch)
-{
-    dc_tiles_product(&lanes, w, x, ldx, y, ldy, n, first, last, scratch);
-}
-
-void dc_spmm_masks_avx512(const struct dc_layout *w, const float *x, size_t ldx, float *y,
-                          size_t ldy, size_t n, size_t first, size_t last, void *scratch)
-{
-    dc_tiles_product(&masks, w, x, ldx, y, ldy, n, first, last, scratch);
-}
+const struct dc_tiling dc_lanes_avx512 = {VECTOR, PANEL, unpack_lanes, any_tile_product};
+const struct dc_tiling dc_masks_avx512 = {VECTOR, PANEL, unpack_masks, any_tile_product};
 
 #endif

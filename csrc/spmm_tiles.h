@@ -2,7 +2,7 @@
 #ifndef DC_SPMM_TILES_H
 #define DC_SPMM_TILES_H
 
-#include "deepcompress.h"
+#include "spmv.h"
 
 #define DC_END UINT32_MAX /* after a row's last entry; above every entry */
 #define DC_AHEAD 8        /* rows whose entries are fetched before their turn */
@@ -38,9 +38,18 @@ struct dc_tiling {
     dc_tile_kernel *product;
 };
 
+/* Those of dc_spmm_scratch and dc_spmm. */
 size_t dc_tiles_scratch(const struct dc_tiling *t, const struct dc_layout *w);
 void dc_tiles_product(const struct dc_tiling *t, const struct dc_layout *w, const float *x,
                       size_t ldx, float *y, size_t ldy, size_t n, size_t first, size_t last,
                       void *scratch);
+
+dc_unpack_kernel dc_unpack_lanes, dc_unpack_masks;
+#if DC_X86
+extern const struct dc_tiling dc_lanes_avx2, dc_masks_avx2, dc_lanes_avx512, dc_masks_avx512;
+#endif
+#if DC_ARM
+extern const struct dc_tiling dc_lanes_neon, dc_masks_neon;
+#endif
 
 #endif
