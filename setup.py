@@ -16,6 +16,9 @@ With sanitizers, apart from the checkout, and the tests on it::
 Without ``allocator_may_return_null`` the sanitizer takes a request for more than memory
 can hold for a fault, where NumPy raises MemoryError and tests ask for that.
 
+``DEEPCOMPRESS_EMULATE_AVX512=1`` builds with AVX-512 emulated on AVX2, with or without sanitizers;
+it is then the best instruction set there is, and ``DEEPCOMPRESS_ISA`` may choose another.
+
 A finding ends the run with a report (which pytest would swallow but for ``--capture=sys``)
 and exit code 1.
 """

@@ -178,6 +178,7 @@ int dc_has_needed_fillers_only(const struct dc_tensor *w);
  * choice. */
 enum dc_isa {
     DC_SCALAR = 0,
+    DC_NEON,
     DC_AVX2,   /* with FMA and BMI */
     DC_AVX512, /* F, BW, VL, VBMI and VBMI2 */
     DC_ISA_COUNT

@@ -1,10 +1,11 @@
 /* Which instruction sets there are, and the kernels that go with each. */
+#include "spmm_tiles.h"
 #include "spmv.h"
 
 struct kernels {
     const char *name;
     dc_spmv_kernel *spmv_lanes, *spmv_masks;
-    dc_spmm_kernel *spmm_lanes, *spmm_masks;
+    const struct dc_tiling *spmm_lanes, *spmm_masks; /* none: the portable kernels without tiles */
 };
 
 #if DC_X86
@@ -12,15 +13,21 @@ struct kernels {
 #else
 #define ON_X86(kernel) 0
 #endif
+#if DC_ARM
+#define ON_ARM(kernel) kernel
+#else
+#define ON_ARM(kernel) 0
+#endif
 
+/* Without an instruction to spread bytes by a mask, the scalar way is as good for a vector. */
 static const struct kernels sets[] = {
-    [DC_SCALAR] = {"scalar", dc_spmv_lanes_scalar, dc_spmv_masks_scalar, dc_spmm_lanes_scalar,
-                   dc_spmm_masks_scalar},
-    /* Without an instruction to spread bytes by a mask, the scalar way is as good. */
+    [DC_SCALAR] = {"scalar", dc_spmv_lanes_scalar, dc_spmv_masks_scalar, 0, 0},
+    [DC_NEON] = {"neon", dc_spmv_lanes_scalar, dc_spmv_masks_scalar, ON_ARM(&dc_lanes_neon),
+                 ON_ARM(&dc_masks_neon)},
     [DC_AVX2] = {"avx2", ON_X86(dc_spmv_lanes_avx2), dc_spmv_masks_scalar,
-                 ON_X86(dc_spmm_lanes_avx2), dc_spmm_masks_scalar},
+                 ON_X86(&dc_lanes_avx2), ON_X86(&dc_masks_avx2)},
     [DC_AVX512] = {"avx512", ON_X86(dc_spmv_lanes_avx512), ON_X86(dc_spmv_masks_avx512),
-                   ON_X86(dc_spmm_lanes_avx512), ON_X86(dc_spmm_masks_avx512)},
+                   ON_X86(&dc_lanes_avx512), ON_X86(&dc_masks_avx512)},
 };
 
 _Static_assert(sizeof sets / sizeof sets[0] == DC_ISA_COUNT, "every set has kernels");
@@ -34,6 +41,7 @@ int dc_isa_available(enum dc_isa isa)
 {
     switch (isa) {
     case DC_SCALAR: return 1;
+    case DC_NEON: return DC_ARM;
 #if DC_X86
     /* True only if the operating system saves the registers as well: the runtimes of gcc
      * (since 6) and clang read XCR0 for it. */
@@ -41,6 +49,9 @@ int dc_isa_available(enum dc_isa isa)
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                __builtin_cpu_supports("bmi");
     case DC_AVX512:
+#ifdef DC_EMULATE_AVX512
+        return dc_isa_available(DC_AVX2);
+#endif
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") &&
                __builtin_cpu_supports("avx512vbmi2");
@@ -62,24 +73,18 @@ enum dc_status dc_spmv(enum dc_isa isa, const struct dc_layout *w, const float *
     return DC_OK;
 }
 
-/* Unpacked entries have 24 bits for a column. */
-static int unpacks_rows(enum dc_isa isa, const struct dc_layout *w)
+/* How a product goes through tiles, or NULL. Unpacked entries have 24 bits for a column. */
+static const struct dc_tiling *tiling_of(enum dc_isa isa, const struct dc_layout *w)
 {
-    return isa != DC_SCALAR && w->cols < 1 << 24;
+    if (w->cols >= 1 << 24)
+        return 0;
+    return w->gap_bits ? sets[isa].spmm_lanes : sets[isa].spmm_masks;
 }
 
 size_t dc_spmm_scratch(enum dc_isa isa, const struct dc_layout *w)
 {
-#if DC_X86
-    if (!unpacks_rows(isa, w))
-        return 0;
-    if (isa == DC_AVX512)
-        return dc_spmm_scratch_avx512(w);
-    return w->gap_bits ? dc_spmm_scratch_avx2(w) : 0;
-#else
-    (void)isa, (void)w;
-    return 0;
-#endif
+    const struct dc_tiling *tiling = tiling_of(isa, w);
+    return tiling ? dc_tiles_scratch(tiling, w) : 0;
 }
 
 enum dc_status dc_spmm(enum dc_isa isa, const struct dc_layout *w, const float *x, size_t ldx,
@@ -87,7 +92,12 @@ enum dc_status dc_spmm(enum dc_isa isa, const struct dc_layout *w, const float *
 {
     if (!dc_isa_available(isa))
         return DC_NO_ISA;
-    const struct kernels *set = unpacks_rows(isa, w) ? &sets[isa] : &sets[DC_SCALAR];
-    (w->gap_bits ? set->spmm_lanes : set->spmm_masks)(w, x, ldx, y, ldy, n, first, last, scratch);
+    const struct dc_tiling *tiling = tiling_of(isa, w);
+    if (tiling)
+        dc_tiles_product(tiling, w, x, ldx, y, ldy, n, first, last, scratch);
+    else if (w->gap_bits)
+        dc_spmm_lanes_scalar(w, x, ldx, y, ldy, n, first, last);
+    else
+        dc_spmm_masks_scalar(w, x, ldx, y, ldy, n, first, last);
     return DC_OK;
 }

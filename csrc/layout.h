@@ -2,6 +2,7 @@
 #ifndef DC_LAYOUT_H
 #define DC_LAYOUT_H
 
+#include "bitreader.h"
 #include "deepcompress.h"
 
 #define DC_LANES 16     /* rows side by side */
@@ -19,6 +20,13 @@ static inline size_t dc_mask_blocks(int64_t cols)
     return ((size_t)cols + DC_MASK_COLS - 1) / DC_MASK_COLS;
 }
 
+/* The four values of a lane, the first one lowest; there may be anything above them. */
+static inline uint64_t dc_load_lane(const uint8_t *packed, size_t lane, unsigned bits)
+{
+    size_t at = lane * DC_STEPS * bits;
+    return dc_load8(packed + at / 8) >> at % 8;
+}
+
 /* The columns of a mask go round its bits in four turns of 16, so that byte k of dword l,
  * where labels are spread out by the mask, belongs to column 16 * k + l: what is left of
  * the dwords after k shifts meets 16 consecutive elements of x. */
@@ -30,6 +38,19 @@ static inline unsigned dc_bit_of_column(unsigned col)
 static inline unsigned dc_column_of_bit(unsigned bit)
 {
     return bit % 4 * 16 + bit / 4;
+}
+
+/* Which is the lowest 1 of a mask that has one. */
+static inline unsigned dc_lowest_bit(uint64_t mask)
+{
+#if defined(__GNUC__) || defined(__clang__)
+    return (unsigned)__builtin_ctzll(mask);
+#else
+    unsigned bit = 0;
+    for (; !(mask & 1); mask >>= 1)
+        bit++;
+    return bit;
+#endif
 }
 
 #endif

@@ -1,51 +1,8 @@
 /* y = W x from a layout, sixteen lanes or columns to a register. */
-#include "layout.h"
-#include "spmv.h"
+#include "avx512.h"
 
 #if DC_X86
-#include <immintrin.h>
-
-#define TARGET "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,popcnt"
-#define AVX512 __attribute__((target(TARGET)))
-#define AVX512_INLINE static inline __attribute__((always_inline, target(TARGET)))
-
 #define PREFETCH 1536 /* bytes ahead */
-
-/* How to spread values of one width over the lanes. */
-struct spread {
-    __m512i bytes;   /* where the values of a lane begin */
-    __m512i shift;   /* and at which bit of the byte */
-    __m512i bits[4]; /* what to shift by for each step */
-    __m512i mask;
-};
-
-AVX512_INLINE struct spread spread_of(unsigned bits)
-{
-    uint8_t bytes[64];
-    uint32_t shift[DC_LANES];
-    for (unsigned l = 0; l < DC_LANES; l++) {
-        unsigned at = l * DC_STEPS * bits;
-        for (unsigned k = 0; k < 4; k++)
-            bytes[4 * l + k] = (uint8_t)(at / 8 + k); /* 60 + 3 at most */
-        shift[l] = at % 8;
-    }
-    struct spread s = {
-        .bytes = _mm512_loadu_si512(bytes),
-        .shift = _mm512_loadu_si512(shift),
-        .mask = _mm512_set1_epi32((1 << bits) - 1),
-    };
-    for (unsigned step = 0; step < DC_STEPS; step++)
-        s.bits[step] = _mm512_set1_epi32((int)(step * bits));
-    return s;
-}
-
-/* Four values of each lane. The load takes 64 bytes, whatever the width: what it takes too
- * much is read over, or is the end of the data that is there for that. */
-AVX512_INLINE __m512i load_lanes(const uint8_t *packed, const struct spread *s)
-{
-    return _mm512_srlv_epi32(_mm512_permutexvar_epi8(s->bytes, _mm512_loadu_si512(packed)),
-                             s->shift);
-}
 
 /* A codebook in registers, padded with zeros, or for more than 64 centroids in memory. */
 struct codebook {
@@ -88,6 +45,11 @@ AVX512_INLINE void lanes_product(const struct dc_layout *w, const float *x, floa
     const size_t label_offset = 8 * (size_t)w->gap_bits;
     const size_t block_bytes = dc_block_bytes(w->gap_bits, w->label_bits);
     const struct spread of_gaps = spread_of(w->gap_bits), of_labels = spread_of(w->label_bits);
+    __m512i gap_shifts[DC_STEPS], label_shifts[DC_STEPS];
+    for (unsigned step = 0; step < DC_STEPS; step++) {
+        gap_shifts[step] = _mm512_set1_epi32((int)(step * w->gap_bits));
+        label_shifts[step] = _mm512_set1_epi32((int)(step * w->label_bits));
+    }
     const struct codebook codebook = load_codebook(w);
     for (size_t g = first; g < last; g++) {
         __m512i col = _mm512_setzero_si512();
@@ -101,9 +63,9 @@ AVX512_INLINE void lanes_product(const struct dc_layout *w, const float *x, floa
             const __m512i labels = load_lanes(p + label_offset, &of_labels);
 #pragma GCC unroll 4
             for (unsigned step = 0; step < DC_STEPS; step++) {
-                __m512i gap = _mm512_srlv_epi32(gaps, of_gaps.bits[step]);
+                __m512i gap = _mm512_srlv_epi32(gaps, gap_shifts[step]);
                 col = _mm512_add_epi32(col, _mm512_and_si512(gap, of_gaps.mask));
-                __m512i label = _mm512_srlv_epi32(labels, of_labels.bits[step]);
+                __m512i label = _mm512_srlv_epi32(labels, label_shifts[step]);
                 __m512 weight = centroids(&codebook, label, of_labels.mask, kind);
                 sum = _mm512_fmadd_ps(weight, _mm512_i32gather_ps(col, x, 4), sum);
             }

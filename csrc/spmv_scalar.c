@@ -25,13 +25,6 @@ int dc_all_finite(const float *x, size_t count)
     return !found;
 }
 
-/* The four values of a lane, the first one lowest; there may be anything above them. */
-ALWAYS_INLINE uint64_t load_lane(const uint8_t *packed, size_t lane, unsigned bits)
-{
-    size_t at = lane * DC_STEPS * bits;
-    return dc_load8(packed + at / 8) >> at % 8;
-}
-
 static inline size_t lanes_in_use(const struct dc_layout *w, size_t group)
 {
     size_t rows = (size_t)w->rows - group * DC_LANES;
@@ -135,9 +128,8 @@ static void add_products(struct taken *taken, float *restrict to, size_t n)
 }
 
 void dc_spmm_lanes_scalar(const struct dc_layout *w, const float *x, size_t ldx, float *y,
-                          size_t ldy, size_t n, size_t first, size_t last, void *scratch)
+                          size_t ldy, size_t n, size_t first, size_t last)
 {
-    (void)scratch;
     const unsigned gap_bits = w->gap_bits, label_bits = w->label_bits;
     const unsigned gap_mask = (1u << gap_bits) - 1, label_mask = (1u << label_bits) - 1;
     struct taken taken = {.count = 0};
@@ -149,8 +141,8 @@ void dc_spmm_lanes_scalar(const struct dc_layout *w, const float *x, size_t ldx,
             size_t col = 0;
             for (const uint8_t *gaps = w->data + w->starts[g]; gaps < end;) {
                 const uint8_t *labels = gaps + 8 * gap_bits;
-                uint64_t gap = load_lane(gaps, l, gap_bits);
-                uint64_t label = load_lane(labels, l, label_bits);
+                uint64_t gap = dc_load_lane(gaps, l, gap_bits);
+                uint64_t label = dc_load_lane(labels, l, label_bits);
                 for (unsigned step = 0; step < DC_STEPS; step++) {
                     col += gap & gap_mask;
                     taken.from[taken.count] = x + col * ldx;
@@ -168,18 +160,6 @@ void dc_spmm_lanes_scalar(const struct dc_layout *w, const float *x, size_t ldx,
     }
 }
 
-static unsigned lowest_bit(uint64_t mask)
-{
-#if defined(__GNUC__) || defined(__clang__)
-    return (unsigned)__builtin_ctzll(mask);
-#else
-    unsigned bit = 0;
-    for (; !(mask & 1); mask >>= 1)
-        bit++;
-    return bit;
-#endif
-}
-
 void dc_spmv_masks_scalar(const struct dc_layout *w, const float *x, float *y, size_t first,
                           size_t last)
 {
@@ -189,7 +169,7 @@ void dc_spmv_masks_scalar(const struct dc_layout *w, const float *x, float *y, s
         float sums[4] = {0.0f}; /* by turns of the mask */
         for (size_t i = 0; i < blocks; i++)
             for (uint64_t mask = dc_load8(w->data + (r * blocks + i) * 8); mask; mask &= mask - 1) {
-                unsigned bit = lowest_bit(mask);
+                unsigned bit = dc_lowest_bit(mask);
                 sums[bit % 4] +=
                     w->codebook[*label++] * x[i * DC_MASK_COLS + dc_column_of_bit(bit)];
             }
@@ -198,9 +178,8 @@ void dc_spmv_masks_scalar(const struct dc_layout *w, const float *x, float *y, s
 }
 
 void dc_spmm_masks_scalar(const struct dc_layout *w, const float *x, size_t ldx, float *y,
-                          size_t ldy, size_t n, size_t first, size_t last, void *scratch)
+                          size_t ldy, size_t n, size_t first, size_t last)
 {
-    (void)scratch;
     const size_t blocks = dc_mask_blocks(w->cols);
     struct taken taken = {.count = 0};
     for (size_t r = first; r < last; r++) {
@@ -209,7 +188,7 @@ void dc_spmm_masks_scalar(const struct dc_layout *w, const float *x, size_t ldx,
         memset(to, 0, n * sizeof *to);
         for (size_t i = 0; i < blocks; i++) {
             for (uint64_t mask = dc_load8(w->data + (r * blocks + i) * 8); mask; mask &= mask - 1) {
-                size_t col = i * DC_MASK_COLS + dc_column_of_bit(lowest_bit(mask));
+                size_t col = i * DC_MASK_COLS + dc_column_of_bit(dc_lowest_bit(mask));
                 taken.from[taken.count] = x + col * ldx;
                 taken.weight[taken.count++] = w->codebook[*label++];
             }

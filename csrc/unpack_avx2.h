@@ -3,6 +3,7 @@
 #define DC_UNPACK_AVX2_H
 
 #include "layout.h"
+#include "spmm_tiles.h"
 #include "spmv.h"
 
 #if DC_X86
@@ -10,8 +11,6 @@
 
 #define AVX2 __attribute__((target("avx2,fma")))
 #define AVX2_INLINE static inline __attribute__((always_inline, target("avx2,fma")))
-
-#define DC_END UINT32_MAX /* after a row's last entry; above every entry */
 
 /* How to spread values of one width over eight lanes. */
 struct spread {
@@ -67,7 +66,7 @@ AVX2_INLINE void transpose(__m256i r[8])
 }
 
 /* The rows of one group of lanes, row i of them from i * stride on, where there is room for a
- * multiple of eight entries and an end more; those after the last row of W are unpacked, too. */
+ * multiple of eight entries and two ends more; those after the last row of W are unpacked, too. */
 AVX2 static void dc_unpack_avx2(const struct dc_layout *w, size_t group, uint32_t *entries,
                                 size_t stride)
 {
@@ -104,7 +103,7 @@ AVX2 static void dc_unpack_avx2(const struct dc_layout *w, size_t group, uint32_
                 _mm256_storeu_si256((__m256i *)(entries + l * stride + at), v[l]);
         }
         for (size_t l = 0; l < 8; l++)
-            entries[l * stride + at] = DC_END;
+            entries[l * stride + at] = entries[l * stride + at + 1] = DC_END;
     }
 }
 

@@ -6,6 +6,8 @@ Setuptools runs this file as a script at build time; nothing imports it.
 UndefinedBehaviorSanitizer; the top of ``setup.py`` says how to run such a build.
 ``DEEPCOMPRESS_OPENMP=0`` builds without OpenMP, as happens where the compiler hasn't got it:
 products then take one thread.
+``DEEPCOMPRESS_EMULATE_AVX512=1`` builds with emulated AVX-512, far slower than AVX2, so that its
+kernels can be tested without a processor that has it.
 """
 
 import os
@@ -50,6 +52,10 @@ if os.environ.get("DEEPCOMPRESS_SANITIZE") == "1":
     sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
     compile_args += [*sanitizers, "-g", "-fno-omit-frame-pointer"]
     link_args += sanitizers
+
+if os.environ.get("DEEPCOMPRESS_EMULATE_AVX512") == "1":
+    # Registers of 512 bits are passed in memory without AVX-512, of which gcc warns.
+    compile_args += ["-DDC_EMULATE_AVX512", "-Itests/emulation", "-Wno-psabi"]
 
 ffibuilder = FFI()
 ffibuilder.cdef(declarations)

@@ -35,8 +35,12 @@ def kernels(isa: str | None) -> dict[str, str]:
     """
     if isa is None:
         return dict.fromkeys(("spmv", "spmm", "conv"), "numpy")
-    # Convolutions have none of their own for AVX-512 yet.
-    return {"spmv": isa, "spmm": isa, "conv": "avx2" if isa == "avx512" else isa}
+    # Convolutions have none of their own for AVX-512 and NEON yet, nor have vectors for NEON.
+    return {
+        "spmv": {"neon": "scalar"}.get(isa, isa),
+        "spmm": isa,
+        "conv": {"neon": "scalar", "avx512": "avx2"}.get(isa, isa),
+    }
 
 
 def validate(w: "CompressedTensor") -> None:
