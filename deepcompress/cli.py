@@ -175,7 +175,10 @@ def _parser() -> argparse.ArgumentParser:
     compress.add_argument("file", metavar="IN", help=arrays)
     compress.add_argument("-o", dest="out", metavar="OUT.dcnn", required=True)
     how = compress.add_mutually_exclusive_group()
-    configuration = "what to do with each tensor, as Config.to_dict has it; see config.py"
+    configuration = (
+        'what to do with each tensor, such as {"by_kind": {"fc": {"sparsity": 0.9, "bits": 5}}}; '
+        "deepcompress.Config lists the rest"
+    )
     how.add_argument("--config", metavar="FILE.json", help=configuration)
     widths = "the paper's widths: 8-bit labels and gaps for conv, 5-bit for fc"
     how.add_argument("--paper", action="store_true", help=widths)
