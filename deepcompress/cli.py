@@ -157,7 +157,8 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument("--codes", action="store_true", help="list the codes, symbol by symbol")
     other = "list what every encoding, gap width and coder would have cost; JSON always does"
     inspect.add_argument("--alternatives", action="store_true", help=other)
-    against = "a .dcnn or an npz file: also say how far the tensors are from those in it"
+    kinds = "a .dcnn file, or what compress takes"
+    against = f"{kinds}: also say how far the tensors are from those in it"
     verify.add_argument("--against", metavar="ORIGINAL", help=against)
     evaluate.add_argument("--data", metavar="DIR", help=f"{data}; not used for the demo's network")
     predict.add_argument("images", metavar="IMAGE", nargs="+", help="a picture: JPEG, PNG, …")
@@ -174,7 +175,10 @@ def _parser() -> argparse.ArgumentParser:
     compress.add_argument("file", metavar="IN", help=arrays)
     compress.add_argument("-o", dest="out", metavar="OUT.dcnn", required=True)
     how = compress.add_mutually_exclusive_group()
-    configuration = "what to do with each tensor, as Config.to_dict has it; see config.py"
+    configuration = (
+        'what to do with each tensor, such as {"by_kind": {"fc": {"sparsity": 0.9, "bits": 5}}}; '
+        "deepcompress.Config lists the rest"
+    )
     how.add_argument("--config", metavar="FILE.json", help=configuration)
     widths = "the paper's widths: 8-bit labels and gaps for conv, 5-bit for fc"
     how.add_argument("--paper", action="store_true", help=widths)
@@ -203,7 +207,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     one = "whose labels, gaps and codebook to draw, may be repeated; default: the four largest"
     plot.add_argument("--layer", action="append", metavar="NAME", help=one)
-    under = "a .dcnn or an npz file: draw its weights under the codebooks"
+    under = f"{kinds}: draw its weights under the codebooks"
     plot.add_argument("--against", metavar="ORIGINAL", help=under)
     plot.add_argument("--format", choices=plots.FORMATS, default="png", help="default: png")
 

@@ -10,7 +10,7 @@ from .container import CODERS, ENCODINGS, RAW
 from .container_reader import Reader
 from .modelfile import ModelFile
 from .pipeline import read_file
-from .report import align, printable
+from .report import align, printable, shape_text
 
 SAME_BYTES, SAME_TENSORS, DIFFER = "same bytes", "same tensors, stored otherwise", "differ"
 STORED = ("shape", "dtype", "encoding", "gap_bits", "coders", "K", "bytes")
@@ -139,7 +139,7 @@ def _change(key: str, a: Any, b: Any) -> str:
     texts = [
         "-"
         if one is None
-        else "x".join(map(str, one))
+        else shape_text(one)
         if key == "shape"
         else f"{one:,}"
         if key == "bytes"

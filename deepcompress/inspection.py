@@ -10,7 +10,7 @@ from .container_reader import Reader
 from .ledger import FP32_BYTES, PARTS, LayerRow, account, ledger
 from .modelfile import ModelFile
 from .reasons import why
-from .report import align, printable
+from .report import align, printable, shape_text
 
 TENSOR_COLUMNS = (
     ("name", "tensor", "{}"),
@@ -103,7 +103,7 @@ def format_description(description: dict[str, Any]) -> str:
     size, reference = description["file_bytes"], description["reference_bytes"]
     tensors = [[header for _, header, _ in TENSOR_COLUMNS]]
     for row in description["tensors"]:
-        row = row | {"name": printable(row["name"]), "shape": "x".join(map(str, row["shape"]))}
+        row = row | {"name": printable(row["name"]), "shape": shape_text(row["shape"])}
         tensors.append(
             ["-" if row[key] is None else form.format(row[key]) for key, _, form in TENSOR_COLUMNS]
         )
@@ -116,7 +116,7 @@ def format_description(description: dict[str, Any]) -> str:
         stages.append([stage, f"{stage_bytes:,}", f"{reference / stage_bytes:.1f}x"])
     head = (
         f"format version {description['format_version']}, {size:,} bytes, "
-        f"{description['ratio']:.1f}x smaller than dense fp32\n"
+        f"{_against_dense(description['ratio'])}\n"
         f"metadata: {json.dumps(description['metadata'])}"
     )
     blocks = [head, *map(align, (tensors, parts, stages))]
@@ -139,6 +139,13 @@ def format_description(description: dict[str, Any]) -> str:
         if cells:
             blocks.append(f"{title}\n{align([header, *cells])}")
     return "\n\n".join(blocks)
+
+
+def _against_dense(ratio: float) -> str:
+    if ratio == 0:
+        return "no elements"
+    size, word = (ratio, "smaller") if ratio >= 1 else (1 / ratio, "larger")
+    return f"{size:.1f}x {word} than dense fp32"
 
 
 def _tensor(row: LayerRow, record: Record) -> dict[str, Any]:

@@ -123,17 +123,19 @@ def layer_series(data: bytes, what: str = "file", max_rows: int = MAX_ROWS) -> L
                 sizes[section.tensor][part] += section.size_bytes
     by_bytes = sorted(rows, key=lambda row: sum(sizes[row.layer].values()), reverse=True)
     others = by_bytes[max_rows - 1 :] if len(rows) > max_rows else []
-    shown = [[row] for row in rows if row not in others] + ([others] if others else [])
+    summed = {row.layer for row in others}
+    shown = [[row] for row in rows if row.layer not in summed] + ([others] if others else [])
 
     def mean(group: list[Any], key: str) -> float:
         """Average over the survivors."""
         weight = [max(row.weights * row.kept_percent, 1e-9) for row in group]
         return float(np.average([getattr(row, key) for row in group], weights=weight))
 
-    kept = [sum(r.weights * r.kept_percent for r in g) / sum(r.weights for r in g) for g in shown]
+    elements = [max(sum(row.weights for row in group), 1) for group in shown]
+    survivors = [sum(row.weights * row.kept_percent for row in group) for group in shown]
     return LayerSeries(
         [group[0].layer if group is not others else f"{len(others)} others" for group in shown],
-        kept,
+        [kept / size for kept, size in zip(survivors, elements, strict=True)],
         [mean(group, "weight_bits_PQH") for group in shown],
         [mean(group, "gap_bits_PQH") for group in shown],
         {part: [sum(sizes[r.layer][part] for r in g) for g in shown] for part in PARTS},

@@ -36,7 +36,7 @@ def plot(
     layer : list of str, optional
         Whose counts and codebooks to draw; by default the four with the most bytes.
     against : str, optional
-        A ``.dcnn`` or an npz file: its weights are drawn under the codebooks.
+        As for `verification.verify`: its weights are drawn under the codebooks.
     format : {"png", "svg"}
 
     Raises

@@ -92,6 +92,17 @@ def printable(name: str) -> str:
     return name if name.isprintable() else name.encode("unicode_escape").decode()
 
 
+def shape_text(shape: Sequence[int]) -> str:
+    """Return a shape as tables show it.
+
+    Examples
+    --------
+    >>> shape_text((20, 1, 5, 5)), shape_text(())
+    ('20x1x5x5', '()')
+    """
+    return "x".join(map(str, shape)) or "()"
+
+
 def _summary(report: Mapping[str, Any]) -> str:
     stages = ("reference", "pruned", "quantized", "compressed")
     cells = [["network", *(f"{stage} error" for stage in stages), *SIZES]]

@@ -1,5 +1,6 @@
 """The command ``verify``: whether a file is as it should be, and how far it is from an original."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -12,7 +13,8 @@ from .errors import ArgumentError, DataError, FormatError
 from .modelfile import ModelFile, Tensor, open_file
 from .npz import open_npz
 from .pipeline import from_bytes, read_file
-from .report import align, printable
+from .report import align, printable, shape_text
+from .sources import open_source
 
 CHECKS = (
     "structure, sizes and checksums",
@@ -38,8 +40,9 @@ def verify(file: str, against: str | None = None) -> Answer:
     ----------
     file : str
     against : str, optional
-        Another ``.dcnn`` file, or an npz file, with what the tensors should be. That they
-        differ is only told; that one is missing, is too many or has another shape fails.
+        Another ``.dcnn`` file, or what `sources.open_source` opens, with what the tensors
+        should be. That they differ is only told; that one is missing, is too many or has
+        another shape fails.
 
     Raises
     ------
@@ -105,7 +108,15 @@ def _compare(model: ModelFile, file: str, against: str) -> dict[str, Any]:
 
 @contextmanager
 def open_original(path: str) -> Iterator[tuple[dict[str, tuple[int, ...]], Mapping[str, Tensor]]]:
-    """Open a file of either kind: the shapes of its tensors, and the tensors one by one."""
+    """Open what has tensors: their shapes, and the tensors one by one.
+
+    A ``.dcnn`` file and an npz file are told by how they begin, all else as
+    `sources.open_source` does.
+    """
+    if os.path.isdir(path):
+        with open_source(path) as arrays:
+            yield arrays.shapes, arrays
+        return
     try:
         with open(path, "rb") as stream:
             start = stream.read(len(MAGIC))
@@ -117,8 +128,13 @@ def open_original(path: str) -> Iterator[tuple[dict[str, tuple[int, ...]], Mappi
     elif start == MAGIC:
         with open_file(path) as model:
             yield {name: model.shape(name) for name in model}, model
+    elif os.path.splitext(path)[1].lower() == ".safetensors":
+        with open_source(path) as arrays:
+            yield arrays.shapes, arrays
     else:
-        raise FormatError(f"{path}: neither a .dcnn nor an npz file")
+        raise FormatError(
+            f"{path}: neither a .dcnn, an npz nor a .safetensors file, nor a folder of .npy files"
+        )
 
 
 def _format_comparison(compared: dict[str, Any], against: str) -> list[str]:
@@ -127,7 +143,7 @@ def _format_comparison(compared: dict[str, Any], against: str) -> list[str]:
         if compared[key]:
             lines.append(f"- {what}: {', '.join(map(printable, compared[key]))}")
     for row in compared["other_shapes"]:
-        shapes = (("x".join(map(str, row[key])) or "()") for key in ("shape", "original"))
+        shapes = (shape_text(row[key]) for key in ("shape", "original"))
         lines.append(f"- {printable(row['name'])} has shape {' and the original '.join(shapes)}")
     cells = [[header for _, header, _ in COLUMNS]]
     for row in compared["differences"]:

@@ -1,5 +1,6 @@
-"""The memory that a call takes, and models to decode."""
+"""The memory and the work that a call takes, and models to decode."""
 
+import sys
 import tracemalloc
 from collections.abc import Callable
 
@@ -20,6 +21,23 @@ def peak_of(call: Callable[[], object]) -> int:
     finally:
         tracemalloc.stop()
     return peak
+
+
+def calls_of(call: Callable[[], object]) -> int:
+    """Return how many functions a call enters and leaves, those in C included."""
+    count = 0
+
+    def note(*_: object) -> None:
+        nonlocal count
+        count += 1
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        call()
+    finally:
+        sys.setprofile(before)
+    return count
 
 
 def model(size: int, density: float, k: int, how: Coding, seed: int = 0) -> dc.CompressedModel:

@@ -49,6 +49,13 @@ def test_each_kind_of_source(tmp_path: Path, kind: str) -> None:
     assert out.read_bytes() == expected
     assert (values["out_bytes"], values["tensors"]) == (len(expected), list(TENSORS))
     assert values["ratio"] == 16_368 / len(expected)
+    status, text, _ = call("verify", out, "--against", path, "--json")
+    differences = {row["name"]: row["differing"] for row in json.loads(text)["differences"]}
+    assert status == 0
+    assert differences["fc.bias"] == 0
+    assert differences["fc.weight"] == np.count_nonzero(
+        dc.load(out)["fc.weight"].to_dense() != TENSORS["fc.weight"]
+    )
 
 
 def test_without_a_configuration_and_with_the_papers(tmp_path: Path) -> None:

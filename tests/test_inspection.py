@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from deepcompress.container import CODERS, DENSE, ENCODINGS, Coding
 from deepcompress.container_reader import parse
 from deepcompress.container_writer import raw_size
 from deepcompress.decoding import decode_symbols
+from deepcompress.inspection import describe, format_description
 
 
 @pytest.mark.parametrize("coder", CODERS)
@@ -155,3 +157,25 @@ def test_alternatives_as_text(tmp_path: Path) -> None:
     ]
     assert ["b", "raw", "-", f"{values['tensors'][1]['bytes']}*", "-", "-"] in lines
     assert "strongest coder" not in call("inspect", tmp_path / "f")[1]
+
+
+@pytest.mark.parametrize(
+    ("tensors", "words"),
+    [
+        ({"w": np.zeros((20, 100))}, "210.5x smaller than dense fp32"),
+        ({"b": np.ones(3)}, "4.7x larger than dense fp32"),
+        ({"s": np.array(1.5)}, "9.8x larger than dense fp32"),
+        ({}, "no elements"),
+        ({"e": np.zeros((0, 3))}, "no elements"),
+    ],
+)
+def test_the_head_says_how_large_a_file_is(tensors: dict[str, Any], words: str) -> None:
+    data = model_of(tensors).to_bytes()
+    head = format_description(describe(data)).splitlines()[0]
+    assert head == f"format version 1, {len(data)} bytes, {words}"
+
+
+def test_a_tensor_of_rank_0_has_a_shape() -> None:
+    text = format_description(describe(model_of({"s": np.array(1.5)}).to_bytes()))
+    (line,) = [line for line in text.splitlines() if line.startswith("s ")]
+    assert line.split()[1] == "()"

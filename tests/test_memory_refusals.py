@@ -1,11 +1,10 @@
 """Files that say they hold more than they can: refused before anything is allocated."""
 
-import time
 import zlib
 
 import numpy as np
 import pytest
-from peak import model, peak_of
+from peak import calls_of, model, peak_of
 
 import deepcompress as dc
 from deepcompress import coding
@@ -113,12 +112,8 @@ def test_what_a_file_cant_hold_is_refused_at_once(
             from_bytes(data)
         assert not isinstance(caught.value, dc.ChecksumError)
 
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        refused()
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.01
+    refused()  # what is imported or cached at first use is not its own
+    assert calls_of(refused) < 2000  # nothing is done for each element or block
     assert peak_of(refused) < 10_000_000
 
 

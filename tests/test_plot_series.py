@@ -119,3 +119,12 @@ def test_an_original_that_does_not_fit(tensor: CompressedTensor) -> None:
             codebook_series("w", tensor, {"w": other})
     with pytest.raises(ArgumentError, match="the original has no tensor 'w'"):
         codebook_series("w", tensor, {})
+
+
+def test_a_tensor_without_elements_has_a_row_of_nothing() -> None:
+    none = SharedWeights(np.zeros(1, np.float32), np.zeros(0, np.uint8), 1)
+    empty = deepcompress.CompressedTensor.from_parts((0, 4), none, relindex.encode([], 0, 4))
+    model = deepcompress.CompressedModel({"empty": empty})
+    series = layer_series(model.to_bytes())
+    assert (series.names, series.density_percent, series.label_bits) == (["empty"], [0], [0])
+    assert count_series(empty).gaps.sum() == 0
