@@ -4,20 +4,33 @@
 #include "program.h"
 #include "spconv.h"
 
+#define STRIP 16 /* columns whose sums a compiler keeps in registers */
+
+static inline void strip_product(const float *w, size_t depth, const float *tile, size_t stride,
+                                 float *sums, size_t width, int first)
+{
+    float sum[STRIP] = {0.0f};
+    if (!first)
+        memcpy(sum, sums, width * sizeof *sum);
+    for (size_t i = 0; i < depth; i++, tile += stride) {
+        const float weight = w[i];
+        for (size_t j = 0; j < width; j++)
+            sum[j] += weight * tile[j];
+    }
+    memcpy(sums, sum, width * sizeof *sum);
+}
+
 void dc_dense_product_scalar(const float *w, size_t stride, size_t rows, size_t depth,
                              const float *tile, float *sums, unsigned vectors, int first)
 {
     const size_t width = (size_t)vectors * DC_VECTOR;
-    for (; rows > 0; rows--, w += stride, sums += width)
-        for (size_t begin = 0; begin < width; begin += DC_VECTOR) {
-            float sum[DC_VECTOR] = {0.0f}; /* which a compiler keeps in registers */
-            if (!first)
-                memcpy(sum, sums + begin, sizeof sum);
-            for (size_t i = 0; i < depth; i++)
-                for (size_t j = 0; j < DC_VECTOR; j++)
-                    sum[j] += w[i] * tile[i * width + begin + j];
-            memcpy(sums + begin, sum, sizeof sum);
-        }
+    for (; rows > 0; rows--, w += stride, sums += width) {
+        size_t j = 0;
+        for (; j + STRIP <= width; j += STRIP)
+            strip_product(w, depth, tile + j, width, sums + j, STRIP, first);
+        if (j < width)
+            strip_product(w, depth, tile + j, width, sums + j, DC_VECTOR, first);
+    }
 }
 
 void dc_rows_scalar(const float *w, size_t cols, size_t rows, const float *x, float *y)

@@ -67,7 +67,7 @@ class Operation:
     given: Name
     images: Mapping[str, int]
     outputs: int = 0
-    weight: CompressedTensor | Float32Array | None = None
+    weight: Any = None
     bias: Float32Array | None = None
     relu: bool = False
     norm: LocalResponseNorm | None = None
@@ -164,7 +164,7 @@ def compiled(
             first = 0
             for place, part in enumerate(sources):
                 size = math.prod(shapes[part]) * batch
-                given = part
+                given: Name = part
                 if part in inside or part == source:
                     given = (name, place)
                     images = _images((1, 1, size), (1, 1, 1), 1)
