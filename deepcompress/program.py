@@ -28,7 +28,7 @@ from .nn.norm import LocalResponseNorm
 from .nn.pool import GlobalAvgPool2D, MaxPool2D
 from .tensors import Float32Array
 
-KEPT_SHAPES = 4  # of inputs, whose programs are kept: some pieces and a batch, whole and the rest
+KEPT_SHAPES = 8  # of inputs, whose programs are kept: pieces and a batch, whole and the rest
 ALIGNMENT = 16  # elements
 DENSE_TILE = 768  # vectors of x that a tile of a dense weight's has, see csrc/spconv.c
 
@@ -126,7 +126,7 @@ class Programs:
         x = np.require(x, np.float32, ["C", "A"])
         if not native_products.all_finite(x):
             return None
-        key = stages[0].name, len(stages), x.shape
+        key = stages[0].step.layer.name, stages[0].name, stages[-1].name, x.shape
         with self._lock:
             if key not in self._made:
                 self._made[key] = compiled(stages, self._params, x.shape, source), []
@@ -284,7 +284,7 @@ def _product(
     elif kind == "convolve":
         work = float(weight.blocks().entries * columns)
     else:
-        work = max(ENTRY_WORK, columns) * len(weight.survivors()[1])
+        work = max(ENTRY_WORK, columns) * weight.layout().data.nbytes  # nearly one an entry
     return Operation(
         kind,
         "",

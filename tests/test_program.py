@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from deepcompress import CompressedNetwork, native, native_program, program
 from deepcompress.nn.conv import Conv2D
-from deepcompress.nn.inference import evaluate
+from deepcompress.nn.inference import Stage, evaluate
 from deepcompress.nn.layers import Concat, Dropout, Flatten, Linear, ReLU
 from deepcompress.nn.network import Network
 from deepcompress.nn.norm import LocalResponseNorm, Scale
@@ -191,6 +191,16 @@ def test_what_c_has_not_got_is_left_to_numpy(layer):
     assert run(network, params, network.columns(x)) is None
     expected = np.moveaxis(evaluate(network.stages, params, network.columns(x)), -1, 0)
     np.testing.assert_array_equal(CompressedNetwork(network, params).predict(x), expected)
+
+
+def test_programs_of_one_network_are_told_apart():
+    params, x = random_params(NETWORK, 0.5, 1)[0], images(400, 1)
+    programs = program.Programs(params)
+    fc1 = next(stage for stage in NETWORK.stages if stage.name == "relu_fc1")
+    relu = next(step for step in NETWORK.steps if step.layer.name == "relu_fc1")
+    rectified = programs.run([Stage(relu, False, "relu_fc1")], x, "flatten")
+    np.testing.assert_array_equal(rectified, np.maximum(x, 0))
+    assert programs.run([fc1], x, "flatten").shape == (20, 1)
 
 
 def test_no_layer_that_computes_is_no_program():
