@@ -93,13 +93,21 @@ COSTS = {
     None: Costs(call=50000.0, entry=40.0, row=3000.0, many_entry=40.0, many_column=1.0),
 }
 REGISTER = 8  # columns
+OWN_BYTES = 1 << 19  # of dense weights, that stay in a cache while other layers run
 PARALLEL_ENTRIES = 1 << 18  # times vectors, that are worth a thread; see `native_products`
 PARALLEL_PIXELS = 1 << 20  # entries times output pixels, likewise
 PARALLEL_DENSE = 1 << 19  # multiplications that OpenBLAS gives a second thread
 
 
 def runs_dense(
-    rows: int, cols: int, entries: int, columns: int, isa: str | None, threads: int
+    rows: int,
+    cols: int,
+    entries: int,
+    columns: int,
+    isa: str | None,
+    threads: int,
+    *,
+    among_others: bool = False,
 ) -> bool:
     """Tell whether ``W x`` is faster with a dense W than with a packed one.
 
@@ -115,13 +123,15 @@ def runs_dense(
         The instruction set in use, as from `native.info`; None for the reference backend.
     threads : int
         That both may take, at least 1, as from `native.threads`.
+    among_others : bool
+        Whether other products, as of a network's other layers, have the cache in between.
 
     Returns
     -------
     bool
         False where the model sees no difference: packed weights take less memory.
     """
-    dense = dense_ns(rows, cols, columns, isa, threads)
+    dense = dense_ns(rows, cols, columns, isa, threads, among_others=among_others)
     return dense < packed_ns(rows, cols, entries, columns, isa, threads)
 
 
@@ -182,12 +192,20 @@ def packed_ns(
     return costs.call + work / _threads(entries * vectors / PARALLEL_ENTRIES, threads)
 
 
-def dense_ns(rows: int, cols: int, columns: int, isa: str | None, threads: int) -> float:
+def dense_ns(
+    rows: int,
+    cols: int,
+    columns: int,
+    isa: str | None,
+    threads: int,
+    *,
+    among_others: bool = False,
+) -> float:
     """Estimate the nanoseconds of a dense product; parameters as for `runs_dense`."""
     costs, size = _costs(isa), rows * cols
     shared = _threads(size * columns / PARALLEL_DENSE, threads)
     if columns == 1:
-        cached = min(size, costs.cache_bytes // 4)
+        cached = min(size, (OWN_BYTES if among_others else costs.cache_bytes) // 4)
         # Two threads already take all that memory gives.
         return costs.dense_cached * cached / shared + costs.dense_memory * (size - cached) / min(
             shared, 2

@@ -194,13 +194,11 @@ def test_what_c_has_not_got_is_left_to_numpy(layer):
 
 
 def test_programs_of_one_network_are_told_apart():
-    params, x = random_params(NETWORK, 0.5, 1)[0], images(400, 1)
-    programs = program.Programs(params)
-    fc1 = next(stage for stage in NETWORK.stages if stage.name == "relu_fc1")
-    relu = next(step for step in NETWORK.steps if step.layer.name == "relu_fc1")
-    rectified = programs.run([Stage(relu, False, "relu_fc1")], x, "flatten")
-    np.testing.assert_array_equal(rectified, np.maximum(x, 0))
-    assert programs.run([fc1], x, "flatten").shape == (20, 1)
+    network = Network("two", (Linear("fc", 9, 9), ReLU("relu")), (9,))
+    programs, x = program.Programs(random_params(network, 0.5, 1)[0]), images(9, 1)
+    alone = Stage(network.steps[1], False, "relu")
+    np.testing.assert_array_equal(programs.run([alone], x, "fc"), np.maximum(x, 0))
+    assert not np.array_equal(programs.run(network.stages, x, INPUT), np.maximum(x, 0))
 
 
 def test_no_layer_that_computes_is_no_program():
