@@ -7,8 +7,10 @@ LeNet-5, AlexNet and VGG-16 with the paper's densities, and the authors' Squeeze
 `network_files`). Contestants: the file as `CompressedNetwork.load` runs it ("ours"), with all
 weights as dense arrays ("dense"), PyTorch with its oneDNN in its usual memory format and with
 the channels last; `ratio_torch` is the faster of the two over ours. First all must give the same
-logits. Then they take turns; a turn warms up once. Medians. On a machine that has other work,
-``--clock process`` counts the time that the processor spent on a contestant, of one thread.
+logits. Then they take turns; a turn warms up once. Medians. `layers` are each by itself, again
+and again; `inside` are the fully connected ones after all before them have run. On a machine that
+has other work, ``--clock process`` counts the time that the processor spent on a contestant, of
+one thread.
 
 Peak memory is that of a whole process which loads the network and predicts, by
 itself, `runtime_bytes` what it takes before that, with its libraries imported.
@@ -49,7 +51,7 @@ def measure(path: Path, batch: int, threads: int, rounds: int, clock: str) -> di
     """Return the row of a case."""
     row = child("times", path, batch, threads, rounds, clock)
     params, activations = row.pop("params"), row.pop("activation_elements")
-    layers = row.pop("layers")
+    layers, inside = row.pop("layers"), row.pop("inside")
     weight_bytes = sum(one["bytes"] for one in params)
     dense_bytes = 4 * sum(one["elements"] for one in params)
     torch = min(row["torch_seconds"], row["torch_channels_last_seconds"])
@@ -78,7 +80,7 @@ def measure(path: Path, batch: int, threads: int, rounds: int, clock: str) -> di
         weight = by_name.get(layer["layer"])
         layer["form"] = "" if weight is None else "packed" if weight["is_packed"] else "dense"
         layer["density"] = None if weight is None else weight["density"]
-    return row | {"layers": layers}
+    return row | {"inside": inside, "layers": layers}
 
 
 def show(row: dict[str, Any]) -> None:
@@ -100,6 +102,11 @@ def show(row: dict[str, Any]) -> None:
                 f"{1e3 * layer['ours_seconds']:8.3f} ms  dense "
                 f"{1e3 * layer['dense_seconds']:8.3f}  torch {1e3 * layer['torch_seconds']:8.3f}"
             )
+    for layer in row["inside"]:
+        print(
+            f"    {layer['layer']:22} in its place  {1e3 * layer['ours_seconds']:8.3f} ms  "
+            f"torch {1e3 * layer['torch_seconds']:8.3f}  ratio {layer['ratio']:.1f}"
+        )
     sys.stdout.flush()
 
 

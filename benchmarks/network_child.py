@@ -19,7 +19,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from deepcompress import CompressedNetwork
-from deepcompress.nn.wiring import INPUT
+from deepcompress.nn.inference import Stage
+from deepcompress.nn.layers import Concat, Dropout, Flatten, Linear
+from deepcompress.nn.wiring import INPUT, Step
 
 from .network_files import read_dense
 
@@ -105,6 +107,7 @@ def times(path: Path, batch: int, threads: int, rounds: int) -> dict[str, Any]:
         **{f"{name}_seconds": statistics.median(turns) for name, turns in seconds.items()},
         "relative_differences": differences,
         "layers": layers(packed, dense, model, x, threads, max(3, rounds // 2)),
+        "inside": inside(packed, model, x, threads, rounds),
         "params": [
             {"name": one.name, "is_packed": one.is_packed, "density": one.density}
             | {"bytes": one.nbytes, "elements": int(np.prod(one.shape))}
@@ -131,8 +134,18 @@ def layers(
     threads: int,
     rounds: int,
 ) -> list[dict[str, Any]]:
-    """Time each layer by itself, on the same inputs: packed, dense here, and in PyTorch."""
+    """Time each layer by itself, on the same inputs: packed, dense here, and in PyTorch.
+
+    A whole network wakes its threads once, computes a ReLU with the layer before it, and has no
+    concatenation to do, so that it is faster than the sum of its layers.
+    """
     import torch
+
+    def alone(network: CompressedNetwork, step: Step, taken: Any) -> Any:
+        if isinstance(step.layer, (Concat, Dropout, Flatten)):  # nothing to do for a program
+            return step.layer.infer(network._params, taken)
+        stage = Stage(step, False, step.layer.name)
+        return network._inference.evaluate((stage,), network._params, taken, step.sources[0])
 
     values = {INPUT: packed.network.columns(x)}
     rows = []
@@ -141,8 +154,8 @@ def layers(
         first = [values[name] for name in step.sources]
         as_torch = [torch.from_numpy(np.array(np.moveaxis(v, -1, 0), order="C")) for v in first]
         calls: dict[str, Callable[[], Any]] = {
-            "ours": lambda step=step, taken=taken: step.layer.infer(packed._params, taken),
-            "dense": lambda step=step, taken=taken: step.layer.infer(dense._params, taken),
+            "ours": lambda step=step, taken=taken: alone(packed, step, taken),
+            "dense": lambda step=step, taken=taken: alone(dense, step, taken),
             "torch": lambda module=module, given=as_torch: module(*given),
         }
         seconds: dict[str, list[float]] = {name: [] for name in calls}
@@ -157,6 +170,62 @@ def layers(
             | {f"{name}_seconds": statistics.median(turns) for name, turns in seconds.items()}
         )
     return rows
+
+
+def inside(
+    packed: CompressedNetwork, model: Any, x: np.ndarray, threads: int, rounds: int
+) -> list[dict[str, Any]]:
+    """Time each fully connected layer where it is: after all layers before it have run.
+
+    Its weights then aren't in a near cache any more. The ReLU of ours is included.
+    """
+    import torch
+
+    inference = packed._inference
+    split = inference._split
+    head, tail = inference._stages[:split], inference._stages[split:]
+    seconds: dict[str, list[tuple[float, float]]] = {}
+    started: dict[str, float] = {}
+    ours: dict[str, float] = {}
+    theirs: dict[str, float] = {}
+    hooks = []
+    for step, module in zip(packed.network.steps, model.modules_in_order, strict=True):
+        if isinstance(step.layer, Linear):
+            name = step.layer.name
+            hooks += [
+                module.register_forward_pre_hook(
+                    lambda *_, name=name: started.update({name: clock()})
+                ),
+                module.register_forward_hook(
+                    lambda *_, name=name: theirs.update({name: clock() - started[name]})
+                ),
+            ]
+    x_torch = torch.from_numpy(x)
+    for _ in range(rounds + 1):
+        time.sleep(0.05 if threads > 1 else 0)
+        parts = [packed.network.columns(x[i : i + 1]) for i in range(len(x) if head else 0)]
+        outputs = [inference.evaluate(head, packed._params, one) for one in parts]
+        y = np.concatenate(outputs, axis=-1) if head else packed.network.columns(x)
+        source = head[-1].name if head else INPUT
+        for stage in tail:
+            before = clock()
+            y = inference.evaluate((stage,), packed._params, y, source)
+            ours[stage.step.layer.name] = clock() - before
+            source = stage.name
+        time.sleep(0.05 if threads > 1 else 0)
+        model(x_torch)
+        for name, taken in theirs.items():
+            seconds.setdefault(name, []).append((ours[name], taken))
+    for hook in hooks:
+        hook.remove()
+    medians = {
+        name: [statistics.median(turn) for turn in zip(*turns[1:], strict=True)]
+        for name, turns in seconds.items()
+    }
+    return [
+        {"layer": name, "ours_seconds": mine, "torch_seconds": torch_s, "ratio": torch_s / mine}
+        for name, (mine, torch_s) in medians.items()
+    ]
 
 
 def main() -> None:

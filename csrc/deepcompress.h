@@ -281,6 +281,7 @@ struct dc_blocks {
     const uint16_t *data;
     const uint64_t *starts; /* where each 16 rows of each block begin, and the last ones end */
     uint32_t block_cols;    /* 64, 128 or 256 */
+    const float *dense;     /* or all weights, and nothing in the place of the pointers above */
 };
 
 /* spconv: how many survivors each row has in each block, added to counts[block * rows + row];
@@ -309,6 +310,47 @@ enum dc_status dc_convolve(enum dc_isa isa, const struct dc_blocks *w, const str
 
 /* spconv: bytes of scratch memory for a share. */
 size_t dc_convolve_scratch(const struct dc_blocks *w);
+
+/* What an operation of a program does. */
+enum dc_kind {
+    DC_CONVOLVE = 0, /* `blocks` */
+    DC_MULTIPLY,     /* `layout`, or `dense` for one column */
+    DC_MAX_POOL,
+    DC_AVERAGE,      /* of each channel */
+    DC_NORMALIZE,    /* by neighbouring channels, to the power of 3/4 */
+    DC_RECTIFY,
+    DC_COPY,
+    DC_KIND_COUNT
+};
+
+/* From x to y, which don't overlap. program.py says which layer becomes which operation; what
+ * they compute is what nn.inference.evaluate does. */
+struct dc_operation {
+    enum dc_kind kind;
+    int relu;                       /* after a convolution or a product: negative results are 0 */
+    const float *x, *bias;          /* one for each output */
+    float *y;
+    struct dc_images images;        /* x: (channels, height, width, batch); a product's is
+                                     * (channels, 1, 1, batch) */
+    const struct dc_blocks *blocks;
+    const struct dc_layout *layout;
+    const float *dense;             /* (outputs, channels) */
+    int64_t outputs;
+    int64_t size;                   /* of a normalization: how many channels, an odd number */
+    float alpha, k;                 /* (k + alpha * sum of squares)**-0.75 */
+    double work;                    /* about how many products, or so much time */
+};
+
+/* program: does one operation after the other, on `shares` >= 1 threads if OpenMP gives as many;
+ * the results are the same for any number, bit by bit. `progress` are 2 * count zeros, `scratch`
+ * has room for `shares` times dc_run_scratch. What no operation computes is finite. *is_finite
+ * tells whether all that they computed is; if not, it ends early, and no y is a result.
+ * DC_NO_ISA: nothing is written. */
+enum dc_status dc_run(enum dc_isa isa, const struct dc_operation *ops, size_t count,
+                      size_t shares, uint32_t *progress, void *scratch, int *is_finite);
+
+/* program: bytes of scratch memory for a share. */
+size_t dc_run_scratch(enum dc_isa isa, const struct dc_operation *ops, size_t count);
 
 /* cdef ends */
 

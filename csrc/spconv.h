@@ -15,6 +15,10 @@ typedef const uint16_t *dc_block_kernel(const uint16_t *data, size_t rows, const
                                         const float *tile, float *sums, unsigned vectors,
                                         int first);
 
+/* The same with `depth` columns of a dense W, whose rows begin `stride` elements apart. */
+typedef void dc_dense_kernel(const float *w, size_t stride, size_t rows, size_t depth,
+                             const float *tile, float *sums, unsigned vectors, int first);
+
 /* Consecutive columns of a panel that lie in one row of the output; with a stride, and several
  * images side by side, in one pixel. */
 struct dc_stretch {
@@ -49,5 +53,28 @@ void dc_gather(const struct dc_images *g, const float *x, const struct dc_panel 
 
 dc_block_kernel dc_block_product_scalar;
 dc_block_kernel dc_block_product_avx2;
+dc_dense_kernel dc_dense_product_scalar;
+dc_dense_kernel dc_dense_product_avx2;
+
+/* A convolution to be computed in pieces, each by whatever thread. */
+struct dc_convolution {
+    dc_block_kernel *kernel;
+    dc_dense_kernel *dense_kernel;
+    const struct dc_blocks *w;
+    struct dc_images images;
+    const float *x, *bias;
+    int relu;
+    float *y;
+    size_t panels; /* of columns, about as wide as each other */
+};
+
+struct dc_convolution dc_convolution_of(enum dc_isa isa, const struct dc_blocks *w,
+                                        const struct dc_images *g, const float *x,
+                                        const float *bias, int relu, float *y);
+
+/* Panels [begin, end) of a share of the rows, of `shares` with about as many products each. Returns
+ * 1 if all that it writes is finite, else 0. `scratch` has dc_convolve_scratch bytes. */
+int dc_convolve_piece(const struct dc_convolution *c, size_t begin, size_t end, size_t share,
+                      size_t shares, void *scratch);
 
 #endif

@@ -75,6 +75,20 @@ static inline void copy(float *restrict to, const float *restrict from, size_t c
     }
 }
 
+/* Every `step`-th element; a step that is a constant lets compilers make vectors of it. */
+static inline void pick(float *restrict to, const float *restrict from, size_t count, size_t step)
+{
+    if (step == 2)
+        for (size_t k = 0; k < count; k++)
+            to[k] = from[2 * k];
+    else if (step == 4)
+        for (size_t k = 0; k < count; k++)
+            to[k] = from[4 * k];
+    else
+        for (size_t k = 0; k < count; k++)
+            to[k] = from[step * k];
+}
+
 void dc_gather(const struct dc_images *g, const float *x, const struct dc_panel *panel,
                size_t first, size_t last, float *tile)
 {
@@ -97,8 +111,7 @@ void dc_gather(const struct dc_images *g, const float *x, const struct dc_panel 
                 if (step == 1)
                     copy(to + run->to, from + run->from, run->count);
                 else
-                    for (size_t k = 0; k < run->count; k++)
-                        to[run->to + k] = from[run->from + (ptrdiff_t)(k * step)];
+                    pick(to + run->to, from + run->from, run->count, step);
             from += channel;
             to += places * stride;
         }

@@ -24,6 +24,7 @@ from .nn.network import Network
 from .pictures import load_picture
 from .pipeline import CompressedModel
 from .preprocessing import Preprocessing
+from .program import Programs
 from .tensors import Float32Array
 
 BATCH_SIZE = 32
@@ -94,8 +95,8 @@ class CompressedNetwork:
         check_preprocessing(network, preprocessing)
         self.network = network
         self.preprocessing = preprocessing
-        self._inference = Inference(network, native.threads)
         self._params = {name: checked(name, params[name]) for name in network.param_shapes}
+        self._inference = Inference(network, native.threads, Programs(self._params).run)
 
     @classmethod
     def load(

@@ -45,8 +45,8 @@ class Costs:
         A weight of the dense product with several columns, to copy it.
     dense_column : float
         A weight and column.
-    convolution_column : float
-        A survivor and output pixel of a packed convolution.
+    convolution_column, convolution_dense : float
+        A survivor and output pixel of a packed convolution; a weight and pixel of a dense one.
     gather, unfold : float
         An element of what a kernel meets at a pixel, as a packed convolution brings it together
         and as NumPy copies it for a dense one.
@@ -65,6 +65,7 @@ class Costs:
     dense_weight: float = 0.11
     dense_column: float = 0.0245
     convolution_column: float = 0.034
+    convolution_dense: float = 0.027
     gather: float = 0.7
     unfold: float = 2.0
     cache_bytes: int = 1 << 24
@@ -73,7 +74,13 @@ class Costs:
 COSTS = {
     "avx2": Costs(),
     # The dense product has the vectors of the processor, whatever ours may use.
-    "scalar": Costs(entry=0.62, many_entry=3.0, many_column=0.25, convolution_column=0.22),
+    "scalar": Costs(
+        entry=0.62,
+        many_entry=3.0,
+        many_column=0.25,
+        convolution_column=0.09,
+        convolution_dense=0.075,
+    ),
     "avx512": Costs(
         entry=0.22,
         many_entry=1.2,
@@ -86,13 +93,21 @@ COSTS = {
     None: Costs(call=50000.0, entry=40.0, row=3000.0, many_entry=40.0, many_column=1.0),
 }
 REGISTER = 8  # columns
+OWN_BYTES = 1 << 19  # of dense weights, that stay in a cache while other layers run
 PARALLEL_ENTRIES = 1 << 18  # times vectors, that are worth a thread; see `native_products`
 PARALLEL_PIXELS = 1 << 20  # entries times output pixels, likewise
 PARALLEL_DENSE = 1 << 19  # multiplications that OpenBLAS gives a second thread
 
 
 def runs_dense(
-    rows: int, cols: int, entries: int, columns: int, isa: str | None, threads: int
+    rows: int,
+    cols: int,
+    entries: int,
+    columns: int,
+    isa: str | None,
+    threads: int,
+    *,
+    among_others: bool = False,
 ) -> bool:
     """Tell whether ``W x`` is faster with a dense W than with a packed one.
 
@@ -108,13 +123,15 @@ def runs_dense(
         The instruction set in use, as from `native.info`; None for the reference backend.
     threads : int
         That both may take, at least 1, as from `native.threads`.
+    among_others : bool
+        Whether other products, as of a network's other layers, have the cache in between.
 
     Returns
     -------
     bool
         False where the model sees no difference: packed weights take less memory.
     """
-    dense = dense_ns(rows, cols, columns, isa, threads)
+    dense = dense_ns(rows, cols, columns, isa, threads, among_others=among_others)
     return dense < packed_ns(rows, cols, entries, columns, isa, threads)
 
 
@@ -128,7 +145,9 @@ def convolution_runs_dense(
     *,
     unfolds: bool = True,
 ) -> bool:
-    """Tell whether a convolution is faster as a dense product with its unfolded input.
+    """Tell whether a convolution is faster with dense filters than with packed ones.
+
+    In C the two differ by their products alone; in NumPy, a dense one unfolds its input.
 
     Parameters
     ----------
@@ -141,7 +160,7 @@ def convolution_runs_dense(
     isa, threads
         As for `runs_dense`.
     unfolds : bool
-        False where the dense product takes the input as it is: for kernels of 1 × 1 and stride 1.
+        False where NumPy takes the input as it is: for kernels of 1 × 1 and stride 1.
 
     Returns
     -------
@@ -150,6 +169,8 @@ def convolution_runs_dense(
     costs = _costs(isa)
     pixels = _in_registers(columns)
     work = (costs.many_entry + costs.convolution_column * pixels) * entries
+    if isa is not None:  # all else is the same for both
+        return costs.convolution_dense * rows * cols * pixels < work
     work += costs.gather * cols * pixels
     packed = costs.call + work / _threads(entries * columns / PARALLEL_PIXELS, threads)
     unfolding = costs.unfold * cols * columns if unfolds else 0.0  # by one thread
@@ -171,12 +192,20 @@ def packed_ns(
     return costs.call + work / _threads(entries * vectors / PARALLEL_ENTRIES, threads)
 
 
-def dense_ns(rows: int, cols: int, columns: int, isa: str | None, threads: int) -> float:
+def dense_ns(
+    rows: int,
+    cols: int,
+    columns: int,
+    isa: str | None,
+    threads: int,
+    *,
+    among_others: bool = False,
+) -> float:
     """Estimate the nanoseconds of a dense product; parameters as for `runs_dense`."""
     costs, size = _costs(isa), rows * cols
     shared = _threads(size * columns / PARALLEL_DENSE, threads)
     if columns == 1:
-        cached = min(size, costs.cache_bytes // 4)
+        cached = min(size, (OWN_BYTES if among_others else costs.cache_bytes) // 4)
         # Two threads already take all that memory gives.
         return costs.dense_cached * cached / shared + costs.dense_memory * (size - cached) / min(
             shared, 2

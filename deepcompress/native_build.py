@@ -46,6 +46,7 @@ def openmp_args() -> list[str]:
 
 
 compile_args = [] if sys.platform == "win32" else ["-std=c11", "-O3", "-Wall", "-Wextra"]
+compile_args += [] if sys.platform == "win32" else ["-fno-math-errno"]  # vectors of square roots
 link_args = openmp_args()
 compile_args += link_args
 if os.environ.get("DEEPCOMPRESS_SANITIZE") == "1":

@@ -90,4 +90,5 @@ def _runs_dense(network: Network, name: str, tensor: CompressedTensor) -> bool:
         group = tensor.rows // layer.groups, tensor.cols, survivors // layer.groups
         unfolds = not (layer.kernel == layer.stride == 1 and layer.padding == 0)
         return crossover.convolution_runs_dense(*group, pixels, *here, unfolds=unfolds)
-    return crossover.runs_dense(tensor.rows, tensor.cols, survivors, 1, *here)
+    sizes = tensor.rows, tensor.cols, survivors
+    return crossover.runs_dense(*sizes, 1, *here, among_others=True)

@@ -35,6 +35,7 @@ STAGES = {
     "native_products": {"errors", "tensors", "native"},
     "native_spconv": {"tensors", "native", "native_products"},
     "native_quantize": {"tensors", "native"},
+    "native_program": {"tensors", "native", "native_products", "native_spconv"},
     "tensors": {"errors"},
     "errors": set(),
     "crossover": set(),

@@ -36,10 +36,18 @@ def test_table_8_runs_packed_and_dense_weights_dense(isa, threads):
 
 
 def test_kernels_of_one_pixel_need_no_copy_of_the_input():
-    filters = 64, 512, 64 * 512, 169, "avx2", 1
+    filters = 64, 512, 10000, 1000, None, 1
     assert crossover.convolution_runs_dense(*filters, unfolds=False)
     assert not crossover.convolution_runs_dense(*filters)
-    assert not crossover.convolution_runs_dense(64, 512, 6400, 169, "avx2", 1, unfolds=False)
+    assert not crossover.convolution_runs_dense(64, 512, 3000, 1000, None, 1, unfolds=False)
+
+
+def test_dense_weights_that_other_layers_drive_from_the_cache_take_longer():
+    last = 1000, 4096, 1000 * 4096 // 4, 1, "avx2"
+    for threads in (1, 2):
+        assert crossover.runs_dense(*last, 1)
+        assert not crossover.runs_dense(*last, threads, among_others=True)
+        assert crossover.runs_dense(10, 500, 950, 1, "avx2", threads, among_others=True)
 
 
 def test_the_density_is_where_the_decision_turns():

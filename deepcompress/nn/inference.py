@@ -48,10 +48,19 @@ class Inference:
     network : Network
     threads : callable
         Gives the number of threads that a run may take; it doesn't change the outputs.
+    program : callable, optional
+        Given stages, the input and the name of whose output it is, computes what `evaluate`
+        does, up to rounding, or returns None.
     """
 
-    def __init__(self, network: "Network", threads: Callable[[], int] = lambda: 1) -> None:
+    def __init__(
+        self,
+        network: "Network",
+        threads: Callable[[], int] = lambda: 1,
+        program: Callable[[Sequence["Stage"], Array, str], Array | None] = lambda *_: None,
+    ) -> None:
         self._network, self._threads, self._crew = network, threads, Crew()
+        self._program = program
         self._stages = network.stages
         self._split = _split(self._stages)
         widest = max(map(math.prod, network.shapes.values()))
@@ -60,17 +69,25 @@ class Inference:
     def run(self, params: Params, x: Array) -> Array:
         """Return the outputs (B, ...) of inputs (B, ...); see `Network.infer`."""
         head, tail = self._stages[: self._split], self._stages[self._split :]
-        run = self._crew.of(self._threads())
-        # What overflows is infinite, and shows in the outputs.
-        with single_threaded_blas(), np.errstate(over="ignore", invalid="ignore"):
-            y = self._in_pieces(head, params, x, run) if head else self._network.columns(x)
-            if tail:
-                y = evaluate(tail, params, y, run, head[-1].name if head else INPUT)
+        y = self._in_pieces(head, params, x) if head else self._network.columns(x)
+        if tail:
+            y = self.evaluate(tail, params, y, head[-1].name if head else INPUT)
         return np.ascontiguousarray(np.moveaxis(y, -1, 0))
 
-    def _in_pieces(self, stages: Sequence[Stage], params: Params, x: Array, run: Run) -> Array:
+    def evaluate(
+        self, stages: Sequence["Stage"], params: Params, x: Array, source: str = INPUT
+    ) -> Array:
+        """Return the output (..., B) of stages that all depend on `x`, the output of `source`."""
+        y = self._program(stages, x, source)
+        if y is not None:
+            return y
+        # What overflows is infinite, and shows in the outputs.
+        with single_threaded_blas(), np.errstate(over="ignore", invalid="ignore"):
+            return evaluate(stages, params, x, self._crew.of(self._threads()), source)
+
+    def _in_pieces(self, stages: Sequence["Stage"], params: Params, x: Array) -> Array:
         pieces = [x[start : start + self._piece] for start in range(0, len(x), self._piece)]
-        outputs = [evaluate(stages, params, self._network.columns(piece), run) for piece in pieces]
+        outputs = [self.evaluate(stages, params, self._network.columns(one)) for one in pieces]
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=-1)
 
 

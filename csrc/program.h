@@ -1,0 +1,23 @@
+/* What the operations of a program share. */
+#ifndef DC_PROGRAM_H
+#define DC_PROGRAM_H
+
+#include "deepcompress.h"
+
+/* An operation is done in `tasks` tasks, whose number depends on it and on the number of
+ * threads; no result depends on it. Each returns 1 if all that it writes is finite, else 0. */
+int dc_max_pool(const struct dc_operation *op, size_t task, size_t tasks, float *scratch);
+int dc_average(const struct dc_operation *op, size_t task, size_t tasks);
+int dc_normalize(const struct dc_operation *op, size_t task, size_t tasks);
+
+/* Sums of the products of rows of a dense matrix with x, in eight parts each. */
+typedef void dc_rows_kernel(const float *w, size_t cols, size_t rows, const float *x, float *y);
+dc_rows_kernel dc_rows_scalar, dc_rows_avx2;
+
+/* Where a task begins in n items. */
+static inline size_t dc_begin(size_t n, size_t task, size_t tasks)
+{
+    return n / tasks * task + n % tasks * task / tasks;
+}
+
+#endif
