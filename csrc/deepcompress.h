@@ -45,6 +45,21 @@ const char *dc_strerror(enum dc_status status);
 /* The compiler that built this, with its version; static. */
 const char *dc_compiler(void);
 
+/* Instruction sets that may be used, in ascending order; the caller holds the choice. */
+enum dc_isa {
+    DC_SCALAR = 0,
+    DC_NEON,
+    DC_AVX2,   /* with FMA, BMI, BMI2 and LZCNT */
+    DC_AVX512, /* F, BW, VL, VBMI and VBMI2 */
+    DC_ISA_COUNT
+};
+
+/* The name of an instruction set in lower case; static. */
+const char *dc_isa_name(enum dc_isa isa);
+
+/* 1 if this build has the instruction set and this processor and system run it, else 0. */
+int dc_isa_available(enum dc_isa isa);
+
 /* bitpack: `count` values, each below 2**bits, 1 <= bits <= 8, into
  * ceil(count * bits / 8) bytes, and back. */
 void dc_pack(const uint8_t *values, size_t count, unsigned bits, uint8_t *packed);
@@ -102,8 +117,8 @@ struct dc_huffman_stream {
  * DC_TRUNCATED, DC_BAD_CODE: `at` is the symbol that couldn't be read, those before it are
  * written, and those after it may be. DC_TRAILING, DC_BAD_PADDING: `at` is the byte at which
  * the fault begins, and all symbols are written. A code that no stream has isn't looked at. */
-void dc_huffman_decode(const struct dc_huffman_code *codes, struct dc_huffman_stream *streams,
-                       size_t count);
+void dc_huffman_decode(enum dc_isa isa, const struct dc_huffman_code *codes,
+                       struct dc_huffman_stream *streams, size_t count);
 
 /* rans: a range asymmetric numeral system. `frequencies` of `alphabet` (at most 256)
  * symbols; their sum must be 2**14. There is at least one symbol.
@@ -173,22 +188,6 @@ enum dc_status dc_validate(const struct dc_tensor *w, size_t *at);
 
 /* validate: 1 if the stream has fillers only where gaps need them, as relindex puts them. */
 int dc_has_needed_fillers_only(const struct dc_tensor *w);
-
-/* Instruction sets that a product may use, in ascending order; the caller holds the
- * choice. */
-enum dc_isa {
-    DC_SCALAR = 0,
-    DC_NEON,
-    DC_AVX2,   /* with FMA and BMI */
-    DC_AVX512, /* F, BW, VL, VBMI and VBMI2 */
-    DC_ISA_COUNT
-};
-
-/* The name of an instruction set in lower case; static. */
-const char *dc_isa_name(enum dc_isa isa);
-
-/* 1 if this build has the instruction set and this processor and system run it, else 0. */
-int dc_isa_available(enum dc_isa isa);
 
 /* A tensor as products want it, without its fillers; layout.py defines the bytes. A part
  * is the least that a product computes on its own: 16 rows of similar length in lanes, or

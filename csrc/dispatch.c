@@ -44,10 +44,11 @@ int dc_isa_available(enum dc_isa isa)
     case DC_NEON: return DC_ARM;
 #if DC_X86
     /* True only if the operating system saves the registers as well: the runtimes of gcc
-     * (since 6) and clang read XCR0 for it. */
+     * (since 6) and clang read XCR0 for it. LZCNT came with AVX2, if not before; gcc can be
+     * asked for it since 11. */
     case DC_AVX2:
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-               __builtin_cpu_supports("bmi");
+               __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
     case DC_AVX512:
 #ifdef DC_EMULATE_AVX512
         return dc_isa_available(DC_AVX2);

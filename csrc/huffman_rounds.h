@@ -8,16 +8,18 @@
 #include "spmv.h"
 
 #define TABLE_SIZE (1u << DC_MAX_CODE_BITS)
-#define LANES 6 /* more than that, and what they need to know isn't in registers */
-#define STEPS 4 /* of a round: 7 bits of a byte are read already, + 4 * 12 < 64 */
-#define MOST_SYMBOLS (3 * STEPS)
-#define MOST_BYTES ((7 + STEPS * DC_MAX_CODE_BITS) / 8)
+#define LANES 8
+#define STEPS 4 /* for a load: 7 bits of a byte are read already, + 4 * 12 < 64 */
+#define LOAD_BYTES ((7 + STEPS * DC_MAX_CODE_BITS) / 8) /* that are read of a load, at most */
+#define MOST_JOINED (3 * STEPS)                         /* symbols of a load */
 
-/* An entry of the table: bits 0-23 its symbols, the first one lowest; bits 24-29 how many bits
- * they take, 0 where no code begins like this; bits 30-31 how many symbols. Of a narrow table:
- * bits 0-7 how many bits the one symbol takes, which is bits 8-15. */
-#define FIRST(entry) ((uint8_t)(entry))
-#define BITS(entry) ((entry) >> 24 & 63)
+/* An entry of a table: bits 0-5 how many bits its symbols take, 0 where no code begins like
+ * this; bits 6-7 how many symbols; then these, the first one lowest. A narrow one has just one,
+ * and two bytes. */
+#define BITS(entry) ((entry) & 63)
+#define COUNT(entry) ((entry) >> 6 & 3)
+#define FIRST(entry) ((uint8_t)((entry) >> 8))
+#define ONE_SYMBOL (1u << 6)
 
 struct dc_huffman_stream;
 
@@ -32,140 +34,43 @@ struct lane {
     struct dc_huffman_stream *stream;
 };
 
-/* Only as part of a function that knows `n`, the tables and the path are their arrays registers:
- * clang has to be told, and gcc's loop of joined symbols is a fifth faster for it. */
-#if defined(__GNUC__)
-#define ROUNDS_INLINE static inline __attribute__((always_inline))
-#else
-#define ROUNDS_INLINE static inline
-#endif
+/* What is the same in all rounds of some lanes. */
+struct rounds {
+    size_t count;
+    const uint16_t *narrow;      /* the table of single symbols of all lanes, or null */
+    int one_table;               /* all lanes have the same one */
+    const struct places *places; /* of joined symbols, for AVX2 */
+};
 
-#define MARK ((uint64_t)1 << 63) /* above all bits of a round; where it is says how many are read */
+/* What rounds of a kind take. */
+struct pace {
+    size_t loads, symbols; /* of a lane in a round, at most */
+    size_t beyond;         /* bytes that are stored after the last symbol, at most */
+};
 
-ROUNDS_INLINE unsigned bits_above_mark(uint64_t word)
-{
-#if defined(__GNUC__)
-    return (unsigned)__builtin_clzll(word);
-#else
-    unsigned n = 0;
-    for (; !(word & MARK); word <<= 1)
-        n++;
-    return n;
-#endif
-}
+#define MARK ((uint64_t)1 << 63) /* above all bits of a load; where it is says how many are read */
 
-ROUNDS_INLINE void take_joined(struct lane *lanes, const size_t n, size_t rounds)
-{
-    const uint32_t *table[LANES];
-    const uint8_t *next[LANES];
-    uint8_t *out[LANES];
-    uint64_t bits[LANES]; /* between rounds, how many of the next byte are read */
-    for (size_t k = 0; k < n; k++) {
-        table[k] = lanes[k].table;
-        next[k] = lanes[k].next;
-        out[k] = lanes[k].out;
-        bits[k] = lanes[k].used;
-    }
-    for (; rounds > 0; rounds--) {
-        for (size_t k = 0; k < n; k++)
-            bits[k] = (dc_load8(next[k]) | MARK) >> bits[k];
-        for (unsigned step = 0; step < STEPS; step++)
-            for (size_t k = 0; k < n; k++) {
-                uint32_t entry = table[k][bits[k] & (TABLE_SIZE - 1)];
-                dc_store4(out[k], entry);
-                entry >>= 24; /* first, or gcc keeps both */
-                bits[k] >>= entry & 63;
-                out[k] += entry >> 6;
-            }
-        for (size_t k = 0; k < n; k++) {
-            unsigned read = bits_above_mark(bits[k]);
-            next[k] += read / 8;
-            bits[k] = read % 8;
-        }
-    }
-    for (size_t k = 0; k < n; k++) {
-        lanes[k].next = next[k];
-        lanes[k].out = out[k];
-        lanes[k].used = bits[k];
-    }
-}
+/* The portable way, and with AVX2; n lanes, at most LANES, or LANES_SCALAR: more than that, and
+ * what they need to know isn't in registers. */
+#define LANES_SCALAR 6
+#define JOINED_SCALAR ((struct pace){1, MOST_JOINED, 1})
+#define SINGLES_SCALAR ((struct pace){1, STEPS, 0})
 
-ROUNDS_INLINE void take_singles(struct lane *lanes, const size_t n, size_t rounds,
-                                const uint16_t *narrow)
-{
-    const uint8_t *next[LANES];
-    uint8_t *out[LANES];
-    uint64_t bits[LANES]; /* between rounds, how many of the next byte are read */
-    for (size_t k = 0; k < n; k++) {
-        next[k] = lanes[k].next;
-        out[k] = lanes[k].out;
-        bits[k] = lanes[k].used;
-    }
-    for (; rounds > 0; rounds--) {
-        for (size_t k = 0; k < n; k++)
-            bits[k] = (dc_load8(next[k]) | MARK) >> bits[k];
-        for (unsigned step = 0; step < STEPS; step++)
-            for (size_t k = 0; k < n; k++) {
-                uint32_t entry = narrow[bits[k] & (TABLE_SIZE - 1)];
-                bits[k] >>= entry & 63;
-                out[k][step] = (uint8_t)(entry >> 8);
-            }
-        for (size_t k = 0; k < n; k++) {
-            unsigned read = bits_above_mark(bits[k]);
-            next[k] += read / 8;
-            bits[k] = read % 8;
-            out[k] += STEPS;
-        }
-    }
-    for (size_t k = 0; k < n; k++) {
-        lanes[k].next = next[k];
-        lanes[k].out = out[k];
-        lanes[k].used = bits[k];
-    }
-}
-
-ROUNDS_INLINE void take_rounds(struct lane *lanes, const size_t n, size_t rounds,
-                               const uint16_t *narrow)
-{
-    if (narrow)
-        take_singles(lanes, n, rounds, narrow);
-    else
-        take_joined(lanes, n, rounds);
-}
-
-ROUNDS_INLINE void take_rounds_of(struct lane *lanes, size_t n, size_t rounds,
-                                  const uint16_t *narrow)
-{
-    switch (n) {
-    case 1: take_rounds(lanes, 1, rounds, narrow); break;
-    case 2: take_rounds(lanes, 2, rounds, narrow); break;
-    case 3: take_rounds(lanes, 3, rounds, narrow); break;
-    case 4: take_rounds(lanes, 4, rounds, narrow); break;
-    case 5: take_rounds(lanes, 5, rounds, narrow); break;
-    case LANES: take_rounds(lanes, LANES, rounds, narrow); break;
-    }
-}
+void dc_huffman_rounds_scalar(struct lane *lanes, size_t n, const struct rounds *rounds);
 
 #if DC_X86
-/* The same, where an instruction shifts by what is in any register. */
-__attribute__((target("bmi2"))) static void take_rounds_bmi2(struct lane *lanes, size_t n,
-                                                             size_t rounds, const uint16_t *narrow)
-{
-    take_rounds_of(lanes, n, rounds, narrow);
-}
-#endif
+#define JOINED_AVX2 ((struct pace){1, MOST_JOINED, 16 - MOST_JOINED})
+#define SINGLES_AVX2 ((struct pace){2, 2 * STEPS, 0})
 
-/* Decided here, as singles gain from it and the others don't. */
-ROUNDS_INLINE void take_best_rounds(struct lane *lanes, size_t n, size_t rounds,
-                                    const uint16_t *narrow)
-{
-#if DC_X86
-    if (narrow && __builtin_cpu_supports("bmi2")) {
-        take_rounds_bmi2(lanes, n, rounds, narrow);
-        return;
-    }
+/* Where the symbols of four joined entries are, by the counts of these: bit i of an index is bit
+ * 0 of the count of entry i, bit 4 + i its bit 1. */
+struct places {
+    uint8_t from[256][16];
+    uint8_t symbols[256];
+};
+
+void dc_huffman_find_places(struct places *places);
+void dc_huffman_rounds_avx2(struct lane *lanes, size_t n, const struct rounds *rounds);
 #endif
-    take_rounds_of(lanes, n, rounds, narrow);
-}
 
 #endif

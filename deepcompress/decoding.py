@@ -22,7 +22,7 @@ from .errors import FormatError
 from .tensors import HUFFMAN, Int64Array, UInt8Array
 
 # Whose streams are decoded side by side: of either code as many as the decoder takes at once.
-BLOCKS_AT_ONCE = 6
+BLOCKS_AT_ONCE = 8
 
 
 def read_codes(record: SharedRecord) -> tuple[Code, Code]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import FormatError
-from .native import _bytes, _check, _ffi, _lib
+from .native import _bytes, _check, _choice, _ffi, _lib
 from .tensors import Int64Array, UInt8Array
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def huffman_decode(
     for one, (payload, code, count), symbols in zip(of_streams, streams, results, strict=True):
         one.payload, one.size, one.code = _bytes(payload), len(payload), code
         one.symbols, one.count = _bytes(symbols), count
-    _lib().dc_huffman_decode(of_codes, of_streams, len(streams))
+    _lib().dc_huffman_decode(_choice().isa, of_codes, of_streams, len(streams))
     return [
         _outcome(one.status, one.at) or symbols
         for one, symbols in zip(of_streams, results, strict=True)

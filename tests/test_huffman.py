@@ -1,5 +1,7 @@
 """Symbols as Huffman-coded bits: layout, both directions, malformed payloads."""
 
+from contextlib import nullcontext
+
 import hypothesis.strategies as st
 import numpy as np
 import pytest
@@ -7,12 +9,21 @@ from contract import check_coder
 from hypothesis import given
 from strategies import packed, symbols
 
-from deepcompress import huffman
+from deepcompress import huffman, native
 from deepcompress.errors import ArgumentError, FormatError, TruncatedError
 
 
 def u8(*values):
     return np.array(values, np.uint8)
+
+
+def decode_streams(isa, codes, streams):
+    """Decode with an instruction set, or None for whoever computes in this run."""
+    with native.use("native", isa) if isa else nullcontext():
+        return huffman.decode_streams(codes, streams)
+
+
+EACH_ISA = pytest.mark.parametrize("isa", [None, *native._isas()])
 
 
 def lengths_for(symbols):
@@ -24,6 +35,7 @@ def test_decode_undoes_encode(symbols):
     check_coder(huffman.encode, huffman.decode, symbols, lengths_for(symbols))
 
 
+@EACH_ISA
 @given(
     st.lists(
         st.tuples(st.integers(0, 1), st.integers(0, 400), st.integers(-3, 3), st.integers(0, 1)),
@@ -31,7 +43,7 @@ def test_decode_undoes_encode(symbols):
     ),
     st.integers(0, 99),
 )
-def test_streams_side_by_side_end_as_each_alone(drawn, seed):
+def test_streams_side_by_side_end_as_each_alone(isa, drawn, seed):
     """With symbols wanted beyond the end or too few, and bits that are wrong."""
     rng = np.random.default_rng(seed)
     samples = [rng.geometric(share, 400).clip(0, 40).astype(np.uint8) for share in (0.9, 0.1)]
@@ -41,7 +53,7 @@ def test_streams_side_by_side_end_as_each_alone(drawn, seed):
         payload = np.frombuffer(huffman.encode(samples[code][:count], codes[code]), np.uint8).copy()
         payload[-1:] ^= np.uint8(damage * 128)
         streams.append((payload, code, max(0, count + more)))
-    outcomes = huffman.decode_streams(codes, streams)
+    outcomes = decode_streams(isa, codes, streams)
     assert len(outcomes) == len(streams)
     for outcome, (payload, code, count) in zip(outcomes, streams, strict=True):
         (alone,) = huffman.decode_streams([codes[code]], [(payload, 0, count)])
@@ -51,35 +63,52 @@ def test_streams_side_by_side_end_as_each_alone(drawn, seed):
             np.testing.assert_array_equal(outcome, alone)
 
 
-@pytest.mark.parametrize("count", [5, 8])
+@EACH_ISA
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 8, 11])
 @pytest.mark.parametrize("symbol_bits", [1, 3, 6, 8])
-def test_long_streams_of_different_lengths(count, symbol_bits):
+def test_long_streams_of_different_lengths(isa, count, symbol_bits):
     """Long enough for several symbols to a look-up, and lanes that end one by one."""
     rng = np.random.default_rng(count)
     parts = [
-        rng.geometric(2.0**-symbol_bits, 3000 * i + 7 * i * i).clip(0, 255).astype(np.uint8)
+        rng.geometric(2.0**-symbol_bits, 3000 * i + 7 * i * i + 1000).clip(0, 255).astype(np.uint8)
         for i in range(count)
     ]
     lengths = lengths_for(np.concatenate(parts))
     streams = [(huffman.encode(part, lengths), 0, len(part)) for part in parts]
-    for outcome, part in zip(huffman.decode_streams([lengths], streams), parts, strict=True):
+    for outcome, part in zip(decode_streams(isa, [lengths], streams), parts, strict=True):
         np.testing.assert_array_equal(outcome, part)
 
 
-@pytest.mark.parametrize("symbol_bits", [(6, 3), (3, 6), (6, 6)])
-def test_long_streams_of_two_codes(symbol_bits):
+@EACH_ISA
+@pytest.mark.parametrize("count", [4, 14])
+@pytest.mark.parametrize("symbol_bits", [(6, 3), (3, 6), (6, 6), (3, 3)])
+def test_long_streams_of_two_codes(isa, count, symbol_bits):
     """Codes with several symbols to a look-up and with one, whose streams are in turns."""
     rng = np.random.default_rng(0)
     parts = [
-        rng.geometric(2.0 ** -symbol_bits[i % 2], 3000 + 500 * i).clip(0, 255).astype(np.uint8)
-        for i in range(14)
+        rng.geometric(2.0 ** -symbol_bits[i % 2], 5000 + 500 * i).clip(0, 255).astype(np.uint8)
+        for i in range(count)
     ]
     codes = [lengths_for(np.concatenate(parts[code::2])) for code in (0, 1)]
     streams = [
         (huffman.encode(part, codes[i % 2]), i % 2, len(part)) for i, part in enumerate(parts)
     ]
-    for outcome, part in zip(huffman.decode_streams(codes, streams), parts, strict=True):
+    for outcome, part in zip(decode_streams(isa, codes, streams), parts, strict=True):
         np.testing.assert_array_equal(outcome, part)
+
+
+@EACH_ISA
+@pytest.mark.parametrize("count", [1, 8])
+def test_long_streams_that_end_too_early(isa, count):
+    rng = np.random.default_rng(count)
+    symbols = rng.geometric(1 / 8, 9000).clip(0, 255).astype(np.uint8)
+    lengths = lengths_for(symbols)
+    payload, ends = huffman.encode(symbols, lengths), np.cumsum(lengths[symbols], dtype=int)
+    streams = [(payload[: 3000 + 100 * i], 0, 9000) for i in range(count)]
+    for outcome, (cut, _, _) in zip(decode_streams(isa, [lengths], streams), streams, strict=True):
+        assert isinstance(outcome, TruncatedError)
+        missing = np.searchsorted(ends, 8 * len(cut), side="right")
+        assert str(outcome).endswith(f"(symbol {missing})")
 
 
 @pytest.mark.parametrize("symbol", [0, 1])

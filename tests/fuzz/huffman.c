@@ -33,6 +33,13 @@ static size_t make_lengths(struct input *in, uint8_t *lengths, size_t alphabet)
     return leaves;
 }
 
+/* An instruction set that runs here, by the input. */
+static enum dc_isa take_isa(struct input *in)
+{
+    enum dc_isa isa = (enum dc_isa)(take(in) % DC_ISA_COUNT);
+    return dc_isa_available(isa) ? isa : DC_SCALAR;
+}
+
 /* `_decode` of huffman.py. */
 static enum dc_status decode_by_bits(const uint8_t *payload, size_t size, const uint8_t *lengths,
                                      size_t alphabet, uint8_t *symbols, size_t count, size_t *at)
@@ -80,12 +87,13 @@ static enum dc_status decode_by_bits(const uint8_t *payload, size_t size, const 
     return DC_OK;
 }
 
-static enum dc_status decode_alone(const uint8_t *payload, size_t size, const uint8_t *lengths,
-                                   size_t alphabet, uint8_t *symbols, size_t count, size_t *at)
+static enum dc_status decode_alone(enum dc_isa isa, const uint8_t *payload, size_t size,
+                                   const uint8_t *lengths, size_t alphabet, uint8_t *symbols,
+                                   size_t count, size_t *at)
 {
     struct dc_huffman_code codes[2] = {{lengths, alphabet}};
     struct dc_huffman_stream stream = {payload, size, symbols, count, 0, DC_STATUS_COUNT, SIZE_MAX};
-    dc_huffman_decode(codes, &stream, 1);
+    dc_huffman_decode(isa, codes, &stream, 1);
     *at = stream.at;
     return stream.status;
 }
@@ -93,6 +101,7 @@ static enum dc_status decode_alone(const uint8_t *payload, size_t size, const ui
 /* Symbols of the input, all of which have codes -> bytes -> the same symbols. */
 static void there_and_back(struct input *in, const uint8_t *lengths, size_t alphabet)
 {
+    enum dc_isa isa = take_isa(in);
     size_t count = in->left, bits = 0, at = SIZE_MAX;
     uint8_t *symbols = take_exact(in, count);
     for (size_t i = 0; i < count; i++) {
@@ -104,7 +113,7 @@ static void there_and_back(struct input *in, const uint8_t *lengths, size_t alph
     size_t bytes = (bits + 7) / 8;
     uint8_t *payload = exact(bytes), *decoded = exact(count);
     dc_huffman_encode(symbols, count, lengths, alphabet, payload, bytes);
-    require(decode_alone(payload, bytes, lengths, alphabet, decoded, count, &at) == DC_OK);
+    require(decode_alone(isa, payload, bytes, lengths, alphabet, decoded, count, &at) == DC_OK);
     require(memcmp(symbols, decoded, count) == 0);
     release(symbols, count);
     release(payload, bytes);
@@ -119,9 +128,11 @@ static size_t written(enum dc_status status, size_t at, size_t count)
 
 static void back_and_there(struct input *in, const uint8_t *lengths, size_t alphabet, size_t count)
 {
+    enum dc_isa isa = take_isa(in);
     size_t size = in->left, at = SIZE_MAX, expected_at = SIZE_MAX;
     uint8_t *payload = take_exact(in, size), *symbols = exact(count), *expected = exact(count);
-    enum dc_status status = decode_alone(payload, size, lengths, alphabet, symbols, count, &at);
+    enum dc_status status =
+        decode_alone(isa, payload, size, lengths, alphabet, symbols, count, &at);
     require(status == decode_by_bits(payload, size, lengths, alphabet, expected, count,
                                      &expected_at));
     require(memcmp(symbols, expected, written(status, at, count)) == 0);
@@ -138,7 +149,7 @@ static void back_and_there(struct input *in, const uint8_t *lengths, size_t alph
     release(expected, count);
 }
 
-#define MAX_STREAMS 9 /* more than take turns at once */
+#define MAX_STREAMS 19 /* more than take turns at once */
 
 /* The input dealt out to several streams, of this code and of one that is its mirror image; the
  * contents of each again and again, so that some are long. */
@@ -149,6 +160,7 @@ static void side_by_side(struct input *in, const uint8_t *lengths, size_t alphab
         mirrored[s] = lengths[alphabet - 1 - s];
     struct dc_huffman_code codes[2] = {{lengths, alphabet}, {mirrored, alphabet}};
     struct dc_huffman_stream streams[MAX_STREAMS];
+    enum dc_isa isa = take_isa(in);
     size_t n = take(in) % (MAX_STREAMS + 1);
     /* With some symbols in the least, tables have several to an entry. */
     size_t times = take(in) % 2 ? 1 : 70;
@@ -162,7 +174,7 @@ static void side_by_side(struct input *in, const uint8_t *lengths, size_t alphab
         streams[i] = (struct dc_huffman_stream){payload, size, exact(symbols), symbols, i % 2,
                                                 DC_STATUS_COUNT, SIZE_MAX};
     }
-    dc_huffman_decode(codes, streams, n);
+    dc_huffman_decode(isa, codes, streams, n);
     for (size_t i = 0; i < n; i++) {
         struct dc_huffman_stream *s = &streams[i];
         size_t at = SIZE_MAX;
