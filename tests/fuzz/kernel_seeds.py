@@ -34,7 +34,7 @@ def gaps_seeds() -> dict[str, bytes]:
 
 
 def huffman_seeds() -> dict[str, bytes]:
-    """Alphabet, direction, count, leaves, their place, how they are split; then the payload."""
+    """Alphabet, direction, count, leaves, their place, how they are split, ISA; the payload."""
     files = {}
     for alphabet, leaves in ((1, 1), (2, 2), (3, 0), (9, 5), (40, 12), (224, 32), (256, 255)):
         for direction, name in enumerate(("encode", "streams", "decode")):
@@ -42,12 +42,13 @@ def huffman_seeds() -> dict[str, bytes]:
                 rng = drawn(alphabet, direction, mode)
                 count = 255 if name == "streams" else int(rng.choice([0, 3, 20, 255]))
                 head = [alphabet - 1, direction, count, leaves, int(rng.integers(256)), mode]
-                dealt = [9 - alphabet % 3, mode % 2] if name == "streams" else []
+                head.append((alphabet + mode) % 3)
+                dealt = [(6, 9, 19)[alphabet % 3], mode % 2] if name == "streams" else []
                 data = bytes([*head, *dealt])
                 files[f"{name}-{alphabet}-{mode}"] = data + rng.bytes(96 - len(data))
-    lone = bytes([0, 2, 7, 1, 0, 1])  # a symbol of one bit, seven times
+    lone = bytes([0, 2, 7, 1, 0, 1, 0])  # a symbol of one bit, seven times
     return files | {
-        "none": bytes([8, 0, 0, 5, 0, 1]),
+        "none": bytes([8, 0, 0, 5, 0, 1, 0]),
         "lone": lone + b"\0",
         "lone-padding": lone + b"\x80",
         "lone-bad": lone + b"\1",
