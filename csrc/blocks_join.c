@@ -3,6 +3,8 @@
  * A file's blocks mostly have fillers just where the stream needs them, too, as both have gaps of
  * one width. Then all entries after a block's first survivor are taken as they are, many at
  * once. */
+#include <string.h>
+
 #include "bitreader.h"
 #include "deepcompress.h"
 
@@ -14,7 +16,7 @@ struct packer {
 };
 
 /* Up to 32 bits, of several values or of one. */
-static inline void put_bits(struct packer *p, uint64_t bits, unsigned width)
+static inline void put(struct packer *p, uint64_t bits, unsigned width)
 {
     p->bits |= bits << p->have;
     p->have += width;
@@ -24,11 +26,6 @@ static inline void put_bits(struct packer *p, uint64_t bits, unsigned width)
         p->bits >>= 32;
         p->have -= 32;
     }
-}
-
-static inline void put(struct packer *p, unsigned value)
-{
-    put_bits(p, value, p->width);
 }
 
 /* Eight bytes below 2**width, moved together. */
@@ -45,11 +42,11 @@ static void put_all(struct packer *to, const uint8_t *values, size_t count)
     size_t i = 0;
     for (; count - i >= 8; i += 8) {
         uint64_t eight = squeeze(dc_load8(values + i), p.width);
-        put_bits(&p, eight & (((uint64_t)1 << 4 * p.width) - 1), 4 * p.width);
-        put_bits(&p, eight >> 4 * p.width, 4 * p.width);
+        put(&p, eight & (((uint64_t)1 << 4 * p.width) - 1), 4 * p.width);
+        put(&p, eight >> 4 * p.width, 4 * p.width);
     }
     for (; i < count; i++)
-        put(&p, values[i]);
+        put(&p, values[i], p.width);
     *to = p;
 }
 
@@ -116,37 +113,70 @@ int64_t dc_count_fillers(const struct dc_block *blocks, size_t count, unsigned g
     return (int64_t)fillers;
 }
 
+#define MOST_STEPS 1024
+#define MOST_FILLERS 256 /* at once */
+
+/* Steps to be packed, of which each is a filler until it is something else. */
+struct steps {
+    uint8_t gaps[MOST_STEPS], labels[MOST_STEPS];
+    struct packer to_gaps, to_labels;
+};
+
+static void make_fillers(struct steps *s)
+{
+    memset(s->gaps, (1 << s->to_gaps.width) - 1, sizeof s->gaps);
+    memset(s->labels, 0, sizeof s->labels);
+}
+
+static void pack_steps(struct steps *s, size_t count)
+{
+    put_all(&s->to_gaps, s->gaps, count);
+    put_all(&s->to_labels, s->labels, count);
+    make_fillers(s);
+}
+
 void dc_join(const struct dc_block *blocks, size_t count, unsigned label_bits, unsigned gap_bits,
              uint8_t *labels, uint8_t *gaps)
 {
-    const uint64_t largest = (1u << gap_bits) - 1;
-    struct packer to_labels = {labels, 0, 0, label_bits}, to_gaps = {gaps, 0, 0, gap_bits};
+    const unsigned largest = (1u << gap_bits) - 1;
+    struct steps s = {.to_gaps = {gaps, 0, 0, gap_bits}, .to_labels = {labels, 0, 0, label_bits}};
+    size_t made = 0;
     uint64_t zeros = 0;
+    make_fillers(&s);
     for (size_t b = 0; b < count; b++) {
         const struct dc_block *block = &blocks[b];
         struct sums sums;
-        const int plain = is_plain(block, (unsigned)largest, &sums);
+        const int plain = is_plain(block, largest, &sums);
         for (size_t i = 0; i < block->count; i++) {
             zeros += block->gaps[i];
             if (!block->labels[i]) {
                 zeros++;
                 continue;
             }
-            for (; zeros > largest; zeros -= largest + 1) {
-                put(&to_gaps, (unsigned)largest);
-                put(&to_labels, 0);
+            for (; zeros >> gap_bits >= MOST_FILLERS; zeros -= largest + 1)
+                if (++made == MOST_STEPS) {
+                    pack_steps(&s, made);
+                    made = 0;
+                }
+            if (made >= MOST_STEPS - MOST_FILLERS) {
+                pack_steps(&s, made);
+                made = 0;
             }
-            put(&to_gaps, (unsigned)zeros);
-            put(&to_labels, block->labels[i]);
+            made += zeros >> gap_bits; /* fillers, which are there already */
+            s.gaps[made] = (uint8_t)(zeros & largest);
+            s.labels[made++] = block->labels[i];
             zeros = 0;
             if (plain) { /* the others don't depend on what was before this one */
-                put_all(&to_gaps, block->gaps + i + 1, block->count - i - 1);
-                put_all(&to_labels, block->labels + i + 1, block->count - i - 1);
+                pack_steps(&s, made);
+                made = 0;
+                put_all(&s.to_gaps, block->gaps + i + 1, block->count - i - 1);
+                put_all(&s.to_labels, block->labels + i + 1, block->count - i - 1);
                 break;
             }
         }
         zeros += (uint64_t)block->elements - sums.gaps - block->count;
     }
-    flush(&to_labels);
-    flush(&to_gaps);
+    pack_steps(&s, made);
+    flush(&s.to_gaps);
+    flush(&s.to_labels);
 }
