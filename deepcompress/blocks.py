@@ -112,16 +112,24 @@ def survey(blocks: Sequence[Entries]) -> Survey:
     return Survey(len(positions), (0, *fillers))
 
 
+def count_fillers(blocks: Sequence[Entries], gap_bits: int) -> tuple[int, int]:
+    """Return the survivors, and the fillers that gaps of one width need; faster than `survey`."""
+    if native.active():
+        return native_blocks.count_fillers(blocks, gap_bits)
+    positions, _ = _survivors(blocks)
+    return len(positions), relindex.filler_count(positions, gap_bits)
+
+
 def join(
-    blocks: Sequence[Entries], counted: Survey, label_bits: int, gap_bits: int
+    blocks: Sequence[Entries], count: int, label_bits: int, gap_bits: int
 ) -> tuple[UInt8Array, UInt8Array]:
     """Return the survivors of consecutive blocks as one stream, packed labels and gaps.
 
     Parameters
     ----------
     blocks : sequence of Entries
-    counted : Survey
-        From `survey` of the same blocks.
+    count : int
+        Their survivors and the fillers that gaps of that width need.
     label_bits, gap_bits : int
         Widths, 1 to 8; every label fits.
 
@@ -130,7 +138,6 @@ def join(
     ArgumentError
         If the memory can't be had.
     """
-    count = counted.survivors + counted.fillers[gap_bits]
     try:
         labels, gaps = (
             np.empty(bitpack.packed_size(bits, count), np.uint8) for bits in (label_bits, gap_bits)

@@ -76,6 +76,7 @@ class CompressedTensor:
     _blocks: Blocks | None = field(init=False, repr=False, default=None)
     _building: threading.Lock = field(init=False, repr=False, default_factory=threading.Lock)
     _is_laid_out: bool = field(init=False, repr=False, default=False)
+    _joined: bool = field(init=False, repr=False, default=False)
 
     __array_ufunc__ = None  # so that `ndarray @ w` is a TypeError, not a puzzle
 
@@ -151,11 +152,12 @@ class CompressedTensor:
         count: int,
         labels: tuple[UInt8Array, int],
         gaps: tuple[UInt8Array, int],
+        joined: bool = False,
     ) -> "CompressedTensor":
         """Take packed labels and gaps, each given with its width, without a look at them.
 
         They are known to pass the checks of the class, are not copied, and nobody writes to
-        them any more.
+        them any more. If `joined`, there are fillers only where `relindex` puts them.
         """
         tensor = cls.__new__(cls)
         (labels_packed, label_bits), (gaps_packed, gap_bits) = labels, gaps
@@ -169,6 +171,7 @@ class CompressedTensor:
         for one in fields(cls)[len(given) :]:  # as __init__ does
             made = one.default if one.default_factory is MISSING else one.default_factory()
             object.__setattr__(tensor, one.name, made)
+        object.__setattr__(tensor, "_joined", joined)
         return tensor
 
     @property
@@ -340,6 +343,8 @@ class CompressedTensor:
                 object.__delattr__(self, stream)  # from here on, __getattr__ makes them
 
     def _has_needed_fillers_only(self) -> bool:
+        if self._joined:
+            return True
         if native.active():
             return native_products.has_needed_fillers_only(self)
         return parts.has_needed_fillers_only(self.labels(), self.gaps(), self.gap_bits)

@@ -155,19 +155,21 @@ def decode(record: SharedRecord) -> CompressedTensor:
     """
     label_bits, gap_bits = fixed_width(len(record.codebook) - 1), record.coding.gap_bits
     entries = list(decode_entries(record))
-    if record.coding.encoding == RELATIVE and len(entries) == 1:
+    joined = record.coding.encoding != RELATIVE or len(entries) != 1
+    if not joined:
         count = len(entries[0].labels)
         labels = bitpack.pack(entries[0].labels, label_bits)
         gaps = bitpack.pack(entries[0].gaps, gap_bits)
     else:
-        counted = blocks.survey(entries)
-        stored = sum(block.count for block in record.blocks)
-        if not gap_bits or counted.fillers[gap_bits] > stored:
+        survivors, fillers = blocks.count_fillers(entries, gap_bits) if gap_bits else (0, 0)
+        if not gap_bits or fillers > sum(block.count for block in record.blocks):
+            counted = blocks.survey(entries)
             gap_bits = cheapest_gap_bits(counted.survivors, counted.fillers, label_bits)
-        count = counted.survivors + counted.fillers[gap_bits]
-        labels, gaps = blocks.join(entries, counted, label_bits, gap_bits)
+            survivors, fillers = counted.survivors, counted.fillers[gap_bits]
+        count = survivors + fillers
+        labels, gaps = blocks.join(entries, count, label_bits, gap_bits)
     return CompressedTensor.from_checked(
-        record.shape, record.codebook, count, (labels, label_bits), (gaps, gap_bits)
+        record.shape, record.codebook, count, (labels, label_bits), (gaps, gap_bits), joined
     )
 
 

@@ -90,6 +90,13 @@ def survey(blocks: "Sequence[Entries]") -> tuple[int, tuple[int, ...]]:
     return int(survivors), tuple(fillers)
 
 
+def count_fillers(blocks: "Sequence[Entries]", gap_bits: int) -> tuple[int, int]:
+    """Call dc_count_fillers; return the survivors and the fillers."""
+    survivors = _ffi().new("int64_t *")
+    fillers = _lib().dc_count_fillers(_blocks(blocks), len(blocks), gap_bits, survivors)
+    return int(survivors[0]), int(fillers)
+
+
 def join(
     blocks: "Sequence[Entries]", widths: tuple[int, int], labels: UInt8Array, gaps: UInt8Array
 ) -> None:

@@ -53,11 +53,36 @@ def some_blocks(draw):
     return made
 
 
+@st.composite
+def blocks_of_a_file(draw):
+    """Blocks with fillers where gaps of a width need them, each as `relindex` makes it."""
+    rng, gap_bits = np.random.default_rng(draw(st.integers(0, 99))), draw(widths)
+    made = []
+    for _ in range(draw(st.integers(1, 4))):
+        dense = rng.random(draw(st.integers(0, 3000))) < draw(st.sampled_from([0, 0.01, 0.1, 0.6]))
+        stream = relindex.encode(np.flatnonzero(dense), len(dense), gap_bits)
+        labels = rng.integers(1, 4, len(stream.gaps)).astype(np.uint8)
+        made.append(Entries(labels * ~stream.fillers, stream.gaps, len(dense)))
+    return made, gap_bits
+
+
+@given(blocks_of_a_file(), st.sampled_from([0, 0, -1, 1]), widths.filter(lambda bits: bits > 1))
+def test_blocks_of_a_file_join_as_any_others(drawn, more_bits, label_bits):
+    made, gap_bits = drawn
+    check_joined(made, min(max(gap_bits + more_bits, 1), 8), label_bits)
+
+
 @given(some_blocks(), widths, widths.filter(lambda bits: bits > 1))
 def test_joined_blocks_have_the_survivors(made, gap_bits, label_bits):
+    check_joined(made, gap_bits, label_bits)
+
+
+def check_joined(made, gap_bits, label_bits):
     counted = both(lambda: blocks.survey(made))
-    labels, gaps = both(lambda: blocks.join(made, counted, label_bits, gap_bits))
     count = counted.survivors + counted.fillers[gap_bits]
+    pair = both(lambda: blocks.count_fillers(made, gap_bits))
+    assert pair == (counted.survivors, counted.fillers[gap_bits])
+    labels, gaps = both(lambda: blocks.join(made, count, label_bits, gap_bits))
     labels = bitpack.unpack(labels, label_bits, count)
     size = sum(block.elements for block in made)
     positions = relindex.decode(bitpack.unpack(gaps, gap_bits, count), size)
@@ -77,7 +102,7 @@ def test_a_worked_example():
     made = [blocks.from_dense(exact(dense)) for dense in ([0, 7, 0, 0, 0], [0, 0, 0, 9])]
     counted = both(lambda: blocks.survey(made))
     assert (counted.survivors, counted.fillers) == (2, (0, 3, 1, 0, 0, 0, 0, 0, 0))
-    labels, gaps = both(lambda: blocks.join(made, counted, 4, 2))
+    labels, gaps = both(lambda: blocks.join(made, 3, 4, 2))
     assert bitpack.unpack(labels, 4, 3).tolist() == [7, 0, 9]
     assert bitpack.unpack(gaps, 2, 3).tolist() == [1, 3, 2]
 
@@ -126,4 +151,4 @@ def test_what_memory_cant_hold_is_refused(backend):
         counted = blocks.survey(made)
         assert counted.fillers[8] == ((1 << 61) - 1) >> 8
         with pytest.raises(ArgumentError, match="entries of 1-bit gaps"):
-            blocks.join(made, counted, 1, 1)
+            blocks.join(made, 2 + counted.fillers[1], 1, 1)

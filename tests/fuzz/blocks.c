@@ -1,5 +1,6 @@
-/* Blocks of a file to the packed stream: dc_check_gaps, dc_survey, dc_join, and what makes entries
- * of masks and of labels for all elements, against a tensor that is written out. */
+/* Blocks of a file to the packed stream: dc_check_gaps, dc_survey, dc_count_fillers, dc_join, and
+ * what makes entries of masks and of labels for all elements, against a tensor that is written
+ * out. */
 #include "fuzz.h"
 
 #define MAX_BLOCKS 5
@@ -93,6 +94,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
     require(survivors == kept);
     require(memcmp(fillers, expected, sizeof fillers) == 0);
+    int64_t again = -1;
+    require(dc_count_fillers(blocks, n, gap_bits, &again) == fillers[gap_bits]);
+    require(again == survivors);
     size_t count = (size_t)(survivors + fillers[gap_bits]), at = 0, last = 0;
     size_t label_bytes = (count * label_bits + 7) / 8, gap_bytes = (count * gap_bits + 7) / 8;
     uint8_t *labels = exact(label_bytes), *gaps = exact(gap_bytes);
