@@ -1,6 +1,7 @@
 /* Products from a layout: the portable kernels.
  *
  * A filler, and what pads a row, has the weight 0 and thus adds nothing, as x is finite. */
+#include <math.h>
 #include <string.h>
 
 #include "bitreader.h"
@@ -23,6 +24,16 @@ int dc_all_finite(const float *x, size_t count)
         found |= (bits & 0x7f800000) == 0x7f800000;
     }
     return !found;
+}
+
+/* a * b + sum, in one instruction where every processor of the kind has it, as 64-bit ARM. */
+ALWAYS_INLINE float multiply_add(float a, float b, float sum)
+{
+#ifdef FP_FAST_FMAF
+    return fmaf(a, b, sum);
+#else
+    return a * b + sum;
+#endif
 }
 
 static inline size_t lanes_in_use(const struct dc_layout *w, size_t group)
@@ -57,8 +68,8 @@ ALWAYS_INLINE void lanes_product(const struct dc_layout *w, const float *x, floa
                     for (unsigned k = 0; k < DC_STEPS; k++) {
                         const unsigned value = i * DC_STEPS + k;
                         at[i] += gap >> value * gap_bits & gap_mask;
-                        sums[i][k] +=
-                            codebook[label >> value * label_bits & label_mask] * *at[i];
+                        sums[i][k] = multiply_add(
+                            codebook[label >> value * label_bits & label_mask], *at[i], sums[i][k]);
                     }
             }
             for (size_t i = 0; i < 2 && l + i < lanes; i++)
@@ -117,13 +128,13 @@ static void add_products(struct taken *taken, float *restrict to, size_t n)
         for (size_t i = 0; i < taken->count; i++) {
             const float *from = taken->from[i] + j;
             for (size_t k = 0; k < STRIP; k++)
-                sum[k] += taken->weight[i] * from[k];
+                sum[k] = multiply_add(taken->weight[i], from[k], sum[k]);
         }
         memcpy(to + j, sum, sizeof sum);
     }
     for (size_t i = 0; i < taken->count; i++)
         for (size_t k = j; k < n; k++)
-            to[k] += taken->weight[i] * taken->from[i][k];
+            to[k] = multiply_add(taken->weight[i], taken->from[i][k], to[k]);
     taken->count = 0;
 }
 
@@ -170,8 +181,8 @@ void dc_spmv_masks_scalar(const struct dc_layout *w, const float *x, float *y, s
         for (size_t i = 0; i < blocks; i++)
             for (uint64_t mask = dc_load8(w->data + (r * blocks + i) * 8); mask; mask &= mask - 1) {
                 unsigned bit = dc_lowest_bit(mask);
-                sums[bit % 4] +=
-                    w->codebook[*label++] * x[i * DC_MASK_COLS + dc_column_of_bit(bit)];
+                const float at = x[i * DC_MASK_COLS + dc_column_of_bit(bit)];
+                sums[bit % 4] = multiply_add(w->codebook[*label++], at, sums[bit % 4]);
             }
         y[r] = (sums[0] + sums[1]) + (sums[2] + sums[3]);
     }

@@ -268,6 +268,12 @@ EMULATED(__m512i) dc_shuffle_i32x4(__m512i a, __m512i b, unsigned which)
     return r.si;
 }
 
+/* Some compilers have macros for those with a constant. */
+#undef _mm512_i32gather_ps
+#undef _mm512_shuffle_i32x4
+#undef _mm512_slli_epi32
+#undef _mm512_srli_epi32
+
 #define _mm512_add_epi32 dc_add_epi32
 #define _mm512_add_ps dc_add_ps
 #define _mm512_and_si512 dc_and_si512

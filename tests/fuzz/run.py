@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
+EMULATION = HERE.parent / "emulation"
 CSRC = HERE.parents[1] / "csrc"
 CLANG = os.environ.get("CLANG", "clang")
 
@@ -68,14 +69,26 @@ def build(folder: Path) -> None:
     """Compile the targets; the kernels alone are instrumented, what calls them needs speed."""
     common = [CLANG, "-std=c11", "-O2", "-g", "-Wall", "-Wextra", f"-I{CSRC}"]
     kernels = []
+    flags = [*SANITIZERS]
+    if lacks_avx512():
+        flags += ["-DDC_EMULATE_AVX512", f"-I{EMULATION}", "-Wno-psabi"]
     for source in sorted(CSRC.glob("*.c")):
         kernels.append(folder / f"kernel-{source.stem}.o")
-        subprocess.run([*common, *SANITIZERS, "-c", source, "-o", kernels[-1]], check=True)
+        subprocess.run([*common, *flags, "-c", source, "-o", kernels[-1]], check=True)
     for target in C_TARGETS:
         made = folder / f"{target}.o"
         subprocess.run([*common, "-c", HERE / f"{target}.c", "-o", made], check=True)
         link = [CLANG, "-fsanitize=fuzzer,address,undefined", made, *kernels]
         subprocess.run([*link, "-o", folder / target, "-lm"], check=True)
+
+
+def lacks_avx512() -> bool:
+    """Tell whether this processor can emulate AVX-512 only."""
+    try:
+        features = set(Path("/proc/cpuinfo").read_text().split())
+    except OSError:
+        return False
+    return "avx2" in features and "avx512_vbmi2" not in features
 
 
 def has_libfuzzer(folder: Path) -> bool:
