@@ -1,10 +1,11 @@
 /* Which instruction sets there are, and the kernels that go with each. */
 #include "spmv.h"
+#include "tiles.h"
 
 struct kernels {
     const char *name;
-    dc_spmv_kernel *spmv_lanes, *spmv_masks;
-    dc_spmm_kernel *spmm_lanes, *spmm_masks;
+    dc_spmv_kernel *spmv_lanes, *spmv_masks, *spmv_tiles;
+    dc_spmm_kernel *spmm_lanes, *spmm_masks, *spmm_tiles;
 };
 
 #if DC_X86
@@ -14,13 +15,16 @@ struct kernels {
 #endif
 
 static const struct kernels sets[] = {
-    [DC_SCALAR] = {"scalar", dc_spmv_lanes_scalar, dc_spmv_masks_scalar, dc_spmm_lanes_scalar,
-                   dc_spmm_masks_scalar},
+    [DC_SCALAR] = {"scalar", dc_spmv_lanes_scalar, dc_spmv_masks_scalar, dc_spmv_tiles_scalar,
+                   dc_spmm_lanes_scalar, dc_spmm_masks_scalar, dc_spmm_tiles_scalar},
     /* Without an instruction to spread bytes by a mask, the scalar way is as good. */
     [DC_AVX2] = {"avx2", ON_X86(dc_spmv_lanes_avx2), dc_spmv_masks_scalar,
-                 ON_X86(dc_spmm_lanes_avx2), dc_spmm_masks_scalar},
+                 ON_X86(dc_spmv_tiles_avx2), ON_X86(dc_spmm_lanes_avx2), dc_spmm_masks_scalar,
+                 ON_X86(dc_spmm_tiles_avx2)},
+    /* Tiles are for processors without it, which spread no bytes by a mask. */
     [DC_AVX512] = {"avx512", ON_X86(dc_spmv_lanes_avx512), ON_X86(dc_spmv_masks_avx512),
-                   ON_X86(dc_spmm_lanes_avx512), ON_X86(dc_spmm_masks_avx512)},
+                   ON_X86(dc_spmv_tiles_avx2), ON_X86(dc_spmm_lanes_avx512),
+                   ON_X86(dc_spmm_masks_avx512), ON_X86(dc_spmm_tiles_avx2)},
 };
 
 _Static_assert(sizeof sets / sizeof sets[0] == DC_ISA_COUNT, "every set has kernels");
@@ -58,7 +62,10 @@ enum dc_status dc_spmv(enum dc_isa isa, const struct dc_layout *w, const float *
 {
     if (!dc_isa_available(isa))
         return DC_NO_ISA;
-    (w->gap_bits ? sets[isa].spmv_lanes : sets[isa].spmv_masks)(w, x, y, first, last);
+    const struct kernels *set = &sets[isa];
+    (w->gap_bits == DC_TILES ? set->spmv_tiles
+     : w->gap_bits           ? set->spmv_lanes
+                             : set->spmv_masks)(w, x, y, first, last);
     return DC_OK;
 }
 
@@ -71,6 +78,8 @@ static int unpacks_rows(enum dc_isa isa, const struct dc_layout *w)
 size_t dc_spmm_scratch(enum dc_isa isa, const struct dc_layout *w)
 {
 #if DC_X86
+    if (w->gap_bits == DC_TILES)
+        return isa == DC_SCALAR ? 0 : dc_spmm_tiles_scratch_avx2();
     if (!unpacks_rows(isa, w))
         return 0;
     if (isa == DC_AVX512)
@@ -87,6 +96,10 @@ enum dc_status dc_spmm(enum dc_isa isa, const struct dc_layout *w, const float *
 {
     if (!dc_isa_available(isa))
         return DC_NO_ISA;
+    if (w->gap_bits == DC_TILES) {
+        sets[isa].spmm_tiles(w, x, ldx, y, ldy, n, first, last, scratch);
+        return DC_OK;
+    }
     const struct kernels *set = unpacks_rows(isa, w) ? &sets[isa] : &sets[DC_SCALAR];
     (w->gap_bits ? set->spmm_lanes : set->spmm_masks)(w, x, ldx, y, ldy, n, first, last, scratch);
     return DC_OK;

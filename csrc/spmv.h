@@ -19,10 +19,15 @@ typedef void dc_spmm_kernel(const struct dc_layout *w, const float *x, size_t ld
 
 dc_spmv_kernel dc_spmv_lanes_scalar, dc_spmv_masks_scalar;
 dc_spmm_kernel dc_spmm_lanes_scalar, dc_spmm_masks_scalar;
+dc_spmv_kernel dc_spmv_tiles_scalar;
+dc_spmm_kernel dc_spmm_tiles_scalar;
 #if DC_X86
 dc_spmv_kernel dc_spmv_lanes_avx2;
 dc_spmm_kernel dc_spmm_lanes_avx2;
 size_t dc_spmm_scratch_avx2(const struct dc_layout *w);
+dc_spmv_kernel dc_spmv_tiles_avx2;
+dc_spmm_kernel dc_spmm_tiles_avx2;
+size_t dc_spmm_tiles_scratch_avx2(void);
 dc_spmv_kernel dc_spmv_lanes_avx512, dc_spmv_masks_avx512;
 dc_spmm_kernel dc_spmm_lanes_avx512, dc_spmm_masks_avx512;
 size_t dc_spmm_scratch_avx512(const struct dc_layout *w);

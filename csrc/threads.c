@@ -6,6 +6,7 @@
  * computed without OpenMP, as a process that was forked can't enter it. */
 #include "deepcompress.h"
 #include "layout.h"
+#include "tiles.h"
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -31,6 +32,8 @@ int dc_max_threads(void)
 
 static size_t parts_of(const struct dc_layout *w)
 {
+    if (w->gap_bits == DC_TILES)
+        return dc_tile_parts(w->rows);
     return w->gap_bits ? ((size_t)w->rows + DC_LANES - 1) / DC_LANES : (size_t)w->rows;
 }
 
