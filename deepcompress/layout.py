@@ -111,12 +111,14 @@ def arrange(
     counts : ndarray of shape (rows,), uint32
         The row for that width from `row_counts`; for tiles, not used.
     limit : int, optional
-        Return None if `data` would take more bytes.
+        Return None if `data` would take more bytes; tiles are made all the same.
     begins : ndarray of uint8, optional
         From `native_products.layout_counts`, if it has been called.
     """
     if gap_bits == TILES:
-        return _arrange_tiles(w, limit)
+        label_bits = label_width(len(w.codebook))
+        laid, none = layout_tiles.arrange(w, label_bits), np.zeros(0, np.uint32)
+        return Layout(w.rows, w.cols, TILES, label_bits, laid.data, laid.starts, none)
     if gap_bits == MASKS:
         label_bits, order = 8, np.zeros(0, np.uint32)
         begin = 8 * w.rows * mask_count(w.cols)
@@ -200,17 +202,6 @@ def group_blocks(descending: npt.NDArray[np.uint32]) -> Int64Array:
     longest: Int64Array = descending[::LANES].astype(np.int64)
     blocks: Int64Array = (longest + STEPS - 1) // STEPS
     return blocks
-
-
-def _arrange_tiles(w: "CompressedTensor", limit: int | None) -> Layout | None:
-    label_bits = label_width(len(w.codebook))
-    laid = layout_tiles.arrange(w, label_bits)
-    if limit is not None and laid.data.nbytes - SLACK > limit:
-        return None
-    order = np.zeros(0, np.uint32)
-    for array in (laid.data, laid.starts, order):
-        array.flags.writeable = False
-    return Layout(w.rows, w.cols, TILES, label_bits, laid.data, laid.starts, order)
 
 
 def _differences(w: "CompressedTensor") -> tuple[Int64Array, Int64Array, UInt8Array]:

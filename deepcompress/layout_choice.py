@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from . import native, native_products
-from .layout import MASKS, TILES, Layout, arrange, group_blocks, label_width, row_counts
-from .layout_tiles import ROWS, tile_cols
+from .layout import MASKS, Layout, arrange, group_blocks, label_width, row_counts
+from .layout_tiles import ROWS, TILES, tile_cols
 from .tensors import MAX_BITS
 
 if TYPE_CHECKING:

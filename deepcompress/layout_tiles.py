@@ -1,4 +1,4 @@
-"""The layout in tiles, for matrices that are less sparse, where no processor spreads bytes by a mask.
+"""The layout in tiles, for matrices that are less sparse, on processors without masks.
 
 `layout` tells what layouts are for. A *tile* is a few consecutive columns, 128 for labels of up
 to 5 bits and ``2**(12 - label_bits)`` for wider ones. An entry is a survivor's column in its tile
@@ -66,12 +66,12 @@ def arrange(w: "CompressedTensor", label_bits: int) -> Tiles:
         native_products.fill_tiles(w, label_bits, bits, laid.data)
     else:
         _fill(w, label_bits, bits, laid.data)
+    for array in (laid.data, laid.starts):
+        array.flags.writeable = False
     return laid
 
 
-def entries(
-    laid: Tiles, rows: int, cols: int, label_bits: int
-) -> tuple[Int64Array, UInt8Array]:
+def entries(laid: Tiles, rows: int, cols: int, label_bits: int) -> tuple[Int64Array, UInt8Array]:
     """Return position (in row-major order, ascending) and label of each survivor."""
     data, width = laid.data, tile_cols(label_bits)
     tiles = -(-cols // width)
@@ -103,9 +103,7 @@ def entries(
     return positions[in_order], labels[in_order]
 
 
-def _survivors(
-    w: "CompressedTensor", label_bits: int
-) -> tuple[Int64Array, Int64Array, UInt8Array]:
+def _survivors(w: "CompressedTensor", label_bits: int) -> tuple[Int64Array, Int64Array, UInt8Array]:
     """Return the row of a tile each survivor is in, its column there, and its label."""
     positions, labels = w.survivors()
     row, col = np.divmod(positions, max(w.cols, 1))

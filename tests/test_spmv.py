@@ -139,7 +139,9 @@ def each_kind():
 
 def laid_out(w, kind):
     """The tensor with a layout of the given kind, as if it were the best one."""
-    object.__setattr__(w, "_layout", layout.arrange(w, kind, layout.row_counts(w)[kind % layout.TILES]))
+    object.__setattr__(
+        w, "_layout", layout.arrange(w, kind, layout.row_counts(w)[kind % layout.TILES])
+    )
     object.__setattr__(w, "_is_laid_out", True)
     return w
 
