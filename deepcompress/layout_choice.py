@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .compressed import CompressedTensor
 
 MAX_MASK_CENTROIDS = 32  # as many as two registers hold
-MIN_TILE_ENTRIES = 16  # of a row in a tile, or tiles take more than a fifth of CSR's bytes
+MIN_TILE_ENTRIES = 18  # of a row in a tile, or tiles take more than a fifth of CSR's bytes
 MAX_TILE_COLS = 2**20  # so that 32 bits count the bytes of 256 rows
 
 
