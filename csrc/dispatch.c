@@ -1,11 +1,11 @@
 /* Which instruction sets there are, and the kernels that go with each. */
-#include "spmm_tiles.h"
+#include "spmm_frame.h"
 #include "spmv.h"
 
 struct kernels {
     const char *name;
     dc_spmv_kernel *spmv_lanes, *spmv_masks;
-    const struct dc_tiling *spmm_lanes, *spmm_masks; /* none: the portable kernels without tiles */
+    const struct dc_frame *spmm_lanes, *spmm_masks; /* none: the portable kernels without tiles */
 };
 
 #if DC_X86
@@ -24,12 +24,12 @@ struct kernels {
  * instructions, and those that do it take several cycles each. */
 static const struct kernels sets[] = {
     [DC_SCALAR] = {"scalar", dc_spmv_lanes_scalar, dc_spmv_masks_scalar, 0, 0},
-    [DC_NEON] = {"neon", dc_spmv_lanes_scalar, dc_spmv_masks_scalar, ON_ARM(&dc_lanes_neon),
-                 ON_ARM(&dc_masks_neon)},
+    [DC_NEON] = {"neon", dc_spmv_lanes_scalar, dc_spmv_masks_scalar, ON_ARM(&dc_spmm_lanes_neon),
+                 ON_ARM(&dc_spmm_masks_neon)},
     [DC_AVX2] = {"avx2", ON_X86(dc_spmv_lanes_avx2), dc_spmv_masks_scalar,
-                 ON_X86(&dc_lanes_avx2), ON_X86(&dc_masks_avx2)},
+                 ON_X86(&dc_spmm_lanes_avx2), ON_X86(&dc_spmm_masks_avx2)},
     [DC_AVX512] = {"avx512", ON_X86(dc_spmv_lanes_avx512), ON_X86(dc_spmv_masks_avx512),
-                   ON_X86(&dc_lanes_avx512), ON_X86(&dc_masks_avx512)},
+                   ON_X86(&dc_spmm_lanes_avx512), ON_X86(&dc_spmm_masks_avx512)},
 };
 
 _Static_assert(sizeof sets / sizeof sets[0] == DC_ISA_COUNT, "every set has kernels");
@@ -76,7 +76,7 @@ enum dc_status dc_spmv(enum dc_isa isa, const struct dc_layout *w, const float *
 }
 
 /* How a product goes through tiles, or NULL. Unpacked entries have 24 bits for a column. */
-static const struct dc_tiling *tiling_of(enum dc_isa isa, const struct dc_layout *w)
+static const struct dc_frame *frame_of(enum dc_isa isa, const struct dc_layout *w)
 {
     if (w->cols >= 1 << 24)
         return 0;
@@ -85,8 +85,8 @@ static const struct dc_tiling *tiling_of(enum dc_isa isa, const struct dc_layout
 
 size_t dc_spmm_scratch(enum dc_isa isa, const struct dc_layout *w)
 {
-    const struct dc_tiling *tiling = tiling_of(isa, w);
-    return tiling ? dc_tiles_scratch(tiling, w) : 0;
+    const struct dc_frame *frame = frame_of(isa, w);
+    return frame ? dc_frame_scratch(frame, w) : 0;
 }
 
 enum dc_status dc_spmm(enum dc_isa isa, const struct dc_layout *w, const float *x, size_t ldx,
@@ -94,12 +94,12 @@ enum dc_status dc_spmm(enum dc_isa isa, const struct dc_layout *w, const float *
 {
     if (!dc_isa_available(isa))
         return DC_NO_ISA;
-    const struct dc_tiling *tiling = tiling_of(isa, w);
-    if (tiling)
-        dc_tiles_product(tiling, w, x, ldx, y, ldy, n, first, last, scratch);
+    const struct dc_frame *frame = frame_of(isa, w);
+    if (frame)
+        dc_frame_product(frame, w, x, ldx, y, ldy, n, first, last, scratch);
     else if (w->gap_bits)
-        dc_spmm_lanes_scalar(w, x, ldx, y, ldy, n, first, last);
+        dc_spmm_lanes_scalar(w, x, ldx, y, ldy, n, first, last, scratch);
     else
-        dc_spmm_masks_scalar(w, x, ldx, y, ldy, n, first, last);
+        dc_spmm_masks_scalar(w, x, ldx, y, ldy, n, first, last, scratch);
     return DC_OK;
 }

@@ -1,5 +1,5 @@
-/* Y = W X from a layout, up to 96 columns of X at a time, in tiles; spmm_tiles.c has their frame. */
-#include "spmm_tiles.h"
+/* Y = W X from a layout, up to 96 columns of X at a time, in tiles; spmm_frame.c has their frame. */
+#include "spmm_frame.h"
 #include "spmv.h"
 #include "unpack_avx2.h"
 
@@ -18,8 +18,8 @@ typedef __m256 vec;
 #define VEC_FMA(a, b, sum) _mm256_fmadd_ps(a, b, sum)
 #include "spmm_kernel.h"
 
-const struct dc_tiling dc_lanes_avx2 = {VECTOR, PANEL, dc_unpack_avx2, any_tile_product};
+const struct dc_frame dc_spmm_lanes_avx2 = {VECTOR, PANEL, dc_unpack_avx2, any_tile_product};
 /* Without an instruction to spread bytes by a mask. */
-const struct dc_tiling dc_masks_avx2 = {VECTOR, PANEL, dc_unpack_masks, any_tile_product};
+const struct dc_frame dc_spmm_masks_avx2 = {VECTOR, PANEL, dc_unpack_masks, any_tile_product};
 
 #endif

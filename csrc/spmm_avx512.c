@@ -1,7 +1,7 @@
-/* Y = W X from a layout, up to 128 columns of X at a time, in tiles; spmm_tiles.c has their
+/* Y = W X from a layout, up to 128 columns of X at a time, in tiles; spmm_frame.c has their
  * frame. */
 #include "avx512.h"
-#include "spmm_tiles.h"
+#include "spmm_frame.h"
 
 #if DC_X86
 #define VECTOR 16
@@ -119,7 +119,7 @@ AVX512 static void unpack_masks(const struct dc_layout *w, size_t row, uint32_t 
     entries[0] = entries[1] = DC_END;
 }
 
-const struct dc_tiling dc_lanes_avx512 = {VECTOR, PANEL, unpack_lanes, any_tile_product};
-const struct dc_tiling dc_masks_avx512 = {VECTOR, PANEL, unpack_masks, any_tile_product};
+const struct dc_frame dc_spmm_lanes_avx512 = {VECTOR, PANEL, unpack_lanes, any_tile_product};
+const struct dc_frame dc_spmm_masks_avx512 = {VECTOR, PANEL, unpack_masks, any_tile_product};
 
 #endif

@@ -1,7 +1,7 @@
 /* The product of rows with a tile, dc_tile_kernel, for the registers of one instruction set.
  *
  * To be included once by a file that defines before: KERNEL and KERNEL_INLINE, what functions are
- * declared with; VECTOR and PANEL of its struct dc_tiling, the latter 8, 12 or 16; PAIRED, see
+ * declared with; VECTOR and PANEL of its struct dc_frame, the latter 8, 12 or 16; PAIRED, see
  * below; and with `vec` as the type of a register VEC_ZERO(), VEC_LOAD(from), VEC_STORE(to, a)
  * for aligned addresses, VEC_ALL(a) for a float, VEC_ADD(a, b), and VEC_FMA(a, b, sum) =
  * a * b + sum, rounded once.

@@ -1,5 +1,5 @@
-/* Y = W X from a layout, up to 64 columns of X at a time, in tiles; spmm_tiles.c has their frame. */
-#include "spmm_tiles.h"
+/* Y = W X from a layout, up to 64 columns of X at a time, in tiles; spmm_frame.c has their frame. */
+#include "spmm_frame.h"
 
 #if DC_ARM
 #include <arm_neon.h>
@@ -18,7 +18,7 @@ typedef float32x4_t vec;
 #define VEC_FMA(a, b, sum) vfmaq_f32(sum, a, b)
 #include "spmm_kernel.h"
 
-const struct dc_tiling dc_lanes_neon = {VECTOR, PANEL, dc_unpack_lanes, any_tile_product};
-const struct dc_tiling dc_masks_neon = {VECTOR, PANEL, dc_unpack_masks, any_tile_product};
+const struct dc_frame dc_spmm_lanes_neon = {VECTOR, PANEL, dc_unpack_lanes, any_tile_product};
+const struct dc_frame dc_spmm_masks_neon = {VECTOR, PANEL, dc_unpack_masks, any_tile_product};
 
 #endif

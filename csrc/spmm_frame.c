@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "layout.h"
-#include "spmm_tiles.h"
+#include "spmm_frame.h"
 
 #define ROWS 1024             /* of W that are unpacked at once, */
 #define ENTRY_BYTES (4 << 20) /* if they take no more than that, but at least those of a part */
@@ -35,38 +35,38 @@ static struct dc_rows rows_of(const struct dc_layout *w)
     return r;
 }
 
-static size_t panel_bytes(const struct dc_tiling *t)
+static size_t panel_bytes(const struct dc_frame *f)
 {
-    return t->panel * t->vector * sizeof(float);
+    return f->panel * f->vector * sizeof(float);
 }
 
-size_t dc_tiles_scratch(const struct dc_tiling *t, const struct dc_layout *w)
+size_t dc_frame_scratch(const struct dc_frame *f, const struct dc_layout *w)
 {
     const struct dc_rows r = rows_of(w);
-    const size_t row = r.stride * sizeof *r.entries + panel_bytes(t) + sizeof *r.next +
+    const size_t row = r.stride * sizeof *r.entries + panel_bytes(f) + sizeof *r.next +
                        sizeof *r.place;
     return TILE_BYTES + r.most * row + DC_AHEAD * sizeof *r.next + 64;
 }
 
-static struct dc_rows place_rows(const struct dc_tiling *t, const struct dc_layout *w,
+static struct dc_rows place_rows(const struct dc_frame *f, const struct dc_layout *w,
                                  void *scratch)
 {
     struct dc_rows r = rows_of(w);
     r.tile = (float *)(((uintptr_t)scratch + 63) / 64 * 64);
     r.sums = r.tile + TILE_BYTES / sizeof *r.tile;
-    r.entries = (uint32_t *)(r.sums + r.most * panel_bytes(t) / sizeof *r.sums);
+    r.entries = (uint32_t *)(r.sums + r.most * panel_bytes(f) / sizeof *r.sums);
     r.next = r.entries + r.most * r.stride;
     r.place = r.next + r.most + DC_AHEAD;
     return r;
 }
 
 /* `n` columns of all that is unpacked. */
-static void panel_product(const struct dc_tiling *t, const struct dc_layout *w,
+static void panel_product(const struct dc_frame *f, const struct dc_layout *w,
                           const struct dc_rows *rows, const float *x, size_t ldx, float *y,
                           size_t ldy, size_t n)
 {
-    const size_t vectors = (n + t->vector - 1) / t->vector;
-    const size_t stride = t->vector * vectors, cols = (size_t)w->cols;
+    const size_t vectors = (n + f->vector - 1) / f->vector;
+    const size_t stride = f->vector * vectors, cols = (size_t)w->cols;
     const size_t tile_rows = TILE_BYTES / (stride * sizeof(float));
     memset(rows->next, 0, (rows->count + DC_AHEAD) * sizeof *rows->next);
     for (size_t first = 0; first == 0 || first < cols; first += tile_rows) {
@@ -76,32 +76,32 @@ static void panel_product(const struct dc_tiling *t, const struct dc_layout *w,
             memcpy(to, x + c * ldx, n * sizeof *to);
             memset(to + n, 0, (stride - n) * sizeof *to);
         }
-        t->product(w->codebook, rows, (uint32_t)first,
+        f->product(w->codebook, rows, (uint32_t)first,
                    last < cols ? (uint32_t)(last << 8) : DC_END, (unsigned)vectors);
     }
     for (size_t i = 0; i < rows->count; i++)
         memcpy(y + rows->place[i] * ldy, rows->sums + i * stride, n * sizeof *y);
 }
 
-void dc_tiles_product(const struct dc_tiling *t, const struct dc_layout *w, const float *x,
+void dc_frame_product(const struct dc_frame *f, const struct dc_layout *w, const float *x,
                       size_t ldx, float *y, size_t ldy, size_t n, size_t first, size_t last,
                       void *scratch)
 {
-    struct dc_rows rows = place_rows(t, w, scratch);
-    const size_t vectors = (n + t->vector - 1) / t->vector;
-    const size_t panels = (vectors + t->panel - 1) / t->panel, each = rows_of_part(w);
+    struct dc_rows rows = place_rows(f, w, scratch);
+    const size_t vectors = (n + f->vector - 1) / f->vector;
+    const size_t panels = (vectors + f->panel - 1) / f->panel, each = rows_of_part(w);
     for (size_t part = first; part < last; part++) {
-        t->unpack(w, part, rows.entries + rows.count * rows.stride, rows.stride);
+        f->unpack(w, part, rows.entries + rows.count * rows.stride, rows.stride);
         for (size_t r = part * each; r < (part + 1) * each && r < (size_t)w->rows; r++)
             rows.place[rows.count++] = w->gap_bits ? w->order[r] : (uint32_t)r;
         if (rows.count + each <= rows.most && part + 1 < last)
             continue;
         /* Of about the same width, so that none is much less efficient. */
         for (size_t p = 0; p < panels; p++) {
-            const size_t from = vectors * p / panels * t->vector;
-            size_t to = vectors * (p + 1) / panels * t->vector;
+            const size_t from = vectors * p / panels * f->vector;
+            size_t to = vectors * (p + 1) / panels * f->vector;
             to = to < n ? to : n;
-            panel_product(t, w, &rows, x + from, ldx, y + from, ldy, to - from);
+            panel_product(f, w, &rows, x + from, ldx, y + from, ldy, to - from);
         }
         rows.count = 0;
     }

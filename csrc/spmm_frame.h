@@ -1,6 +1,6 @@
 /* Y = W X in tiles, the same for all instruction sets but for what they do to a row. */
-#ifndef DC_SPMM_TILES_H
-#define DC_SPMM_TILES_H
+#ifndef DC_SPMM_FRAME_H
+#define DC_SPMM_FRAME_H
 
 #include "spmv.h"
 
@@ -31,7 +31,7 @@ typedef void dc_unpack_kernel(const struct dc_layout *w, size_t part, uint32_t *
 typedef void dc_tile_kernel(const float *codebook, const struct dc_rows *rows, uint32_t first,
                             uint32_t end, unsigned vectors);
 
-struct dc_tiling {
+struct dc_frame {
     size_t vector; /* columns, at most 16 */
     size_t panel;  /* vectors whose sums are in registers, at most 16 */
     dc_unpack_kernel *unpack;
@@ -39,17 +39,18 @@ struct dc_tiling {
 };
 
 /* Those of dc_spmm_scratch and dc_spmm. */
-size_t dc_tiles_scratch(const struct dc_tiling *t, const struct dc_layout *w);
-void dc_tiles_product(const struct dc_tiling *t, const struct dc_layout *w, const float *x,
+size_t dc_frame_scratch(const struct dc_frame *f, const struct dc_layout *w);
+void dc_frame_product(const struct dc_frame *f, const struct dc_layout *w, const float *x,
                       size_t ldx, float *y, size_t ldy, size_t n, size_t first, size_t last,
                       void *scratch);
 
 dc_unpack_kernel dc_unpack_lanes, dc_unpack_masks;
 #if DC_X86
-extern const struct dc_tiling dc_lanes_avx2, dc_masks_avx2, dc_lanes_avx512, dc_masks_avx512;
+extern const struct dc_frame dc_spmm_lanes_avx2, dc_spmm_masks_avx2;
+extern const struct dc_frame dc_spmm_lanes_avx512, dc_spmm_masks_avx512;
 #endif
 #if DC_ARM
-extern const struct dc_tiling dc_lanes_neon, dc_masks_neon;
+extern const struct dc_frame dc_spmm_lanes_neon, dc_spmm_masks_neon;
 #endif
 
 #endif
