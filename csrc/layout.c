@@ -85,18 +85,71 @@ static inline void or_bits(uint8_t *packed, size_t at, unsigned size, uint64_t v
         packed[k] |= (uint8_t)(value >> (8 * k));
 }
 
+/* As many values of a stream as a lane has steps in a block, and anything above them. */
+static inline uint64_t four_at(const uint8_t *packed, size_t entry, unsigned width)
+{
+    const size_t bit = entry * width;
+    return dc_load8(packed + bit / 8) >> bit % 8;
+}
+
+/* Where a lane's next block goes. */
+struct place {
+    uint8_t *group;
+    const uint8_t *end;
+    size_t lane;
+};
+
+/* Writes whole blocks as long as they are the stream's own entries, whose gaps are one less than
+ * the layout's differences; `at` is the next entry and `col` the column of the one before. Most
+ * are: if the stream has no filler there, the layout needs none, and the row goes on. */
+static void lay_blocks(const struct dc_tensor *w, unsigned gap_bits, size_t *at, int64_t *col,
+                       struct place *to)
+{
+    const unsigned label_bits = w->label_bits, largest = (1u << gap_bits) - 1;
+    const unsigned gap_mask = (1u << w->gap_bits) - 1, label_mask = (1u << label_bits) - 1;
+    const unsigned of_gaps = DC_STEPS * gap_bits, of_labels = DC_STEPS * label_bits;
+    const size_t block_bytes = dc_block_bytes(gap_bits, label_bits);
+    /* Neither are the stream's last bytes read, nor the group's last ones written. */
+    while (to->end - to->group > (ptrdiff_t)block_bytes && (size_t)w->entries - *at >= 64) {
+        const uint64_t gaps = four_at(w->gaps, *at, w->gap_bits);
+        const uint64_t labels = four_at(w->labels, *at, label_bits);
+        uint64_t packed = 0;
+        unsigned others = 0;
+        int64_t last = *col;
+        for (unsigned step = 0; step < DC_STEPS; step++) {
+            const unsigned d = ((unsigned)(gaps >> step * w->gap_bits) & gap_mask) + 1;
+            others |= (d > largest) | ((labels >> step * label_bits & label_mask) == 0);
+            packed |= (uint64_t)d << step * gap_bits;
+            last += d;
+        }
+        if (others || last >= w->cols)
+            return;
+        or_bits(to->group, to->lane * of_gaps, of_gaps, packed, 0);
+        or_bits(to->group + 8 * gap_bits, to->lane * of_labels, of_labels,
+                labels & (((uint64_t)1 << of_labels) - 1), 0);
+        to->group += block_bytes;
+        *at += DC_STEPS;
+        *col = last;
+    }
+}
+
 static void lay_row(const struct dc_tensor *w, const struct dc_row *begin, int64_t row,
-                    unsigned gap_bits, unsigned label_bits, size_t lane, uint8_t *group,
-                    const uint8_t *end)
+                    unsigned gap_bits, unsigned label_bits, struct place to)
 {
     const uint32_t largest = (1u << gap_bits) - 1;
-    const size_t block_bytes = dc_block_bytes(gap_bits, label_bits);
     struct dc_survivors s = dc_survivors_from(w, begin->entry, row, begin->before);
     struct steps steps = {0, 0};
-    size_t step = 0;
+    size_t step = 0, after = SIZE_MAX; /* the entry behind the one laid last, if that was whole */
     int64_t last = 0;
     int more = dc_next_survivor(&s) && s.row == row;
     while (more || step % DC_STEPS) {
+        if (more && step % DC_STEPS == 0 && s.next - 1 == after && w->label_bits == label_bits) {
+            lay_blocks(w, gap_bits, &after, &last, &to);
+            s = dc_survivors_from(w, after, row, last);
+            more = dc_next_survivor(&s) && s.row == row;
+            after = SIZE_MAX;
+            continue;
+        }
         uint32_t d = 0;
         unsigned label = 0;
         if (more) {
@@ -109,12 +162,14 @@ static void lay_row(const struct dc_tensor *w, const struct dc_row *begin, int64
         steps.labels |= (uint64_t)label << step % DC_STEPS * label_bits;
         if (++step % DC_STEPS == 0) {
             const unsigned of_gaps = DC_STEPS * gap_bits, of_labels = DC_STEPS * label_bits;
-            uint8_t *next = group + block_bytes;
-            or_bits(group, lane * of_gaps, of_gaps, steps.gaps, next == end);
-            or_bits(group + 8 * gap_bits, lane * of_labels, of_labels, steps.labels, next == end);
+            uint8_t *next = to.group + dc_block_bytes(gap_bits, label_bits);
+            or_bits(to.group, to.lane * of_gaps, of_gaps, steps.gaps, next == to.end);
+            or_bits(to.group + 8 * gap_bits, to.lane * of_labels, of_labels, steps.labels,
+                    next == to.end);
             steps = (struct steps){0, 0};
-            group = next;
+            to.group = next;
         }
+        after = label ? s.next : SIZE_MAX;
         if (label)
             more = dc_next_survivor(&s) && s.row == row;
     }
@@ -128,8 +183,8 @@ void dc_layout_lanes(const struct dc_tensor *w, unsigned gap_bits, unsigned labe
     for (size_t group = first; group < last; group++)
         for (size_t lane = 0; lane < DC_LANES && group * DC_LANES + lane < rows; lane++) {
             const uint32_t row = order[group * DC_LANES + lane];
-            lay_row(w, &begins[row], row, gap_bits, label_bits, lane, data + starts[group],
-                    data + starts[group + 1]);
+            const struct place to = {data + starts[group], data + starts[group + 1], lane};
+            lay_row(w, &begins[row], row, gap_bits, label_bits, to);
         }
 }
 
