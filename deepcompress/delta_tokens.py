@@ -149,18 +149,18 @@ def decode_deltas(data: bytes, alphabet: int, kind: TableKind) -> tuple[UInt8Arr
 
 
 def _read_tokens(bits: list[int], alphabet: int, kind: TableKind) -> tuple[list[int], int]:
-    """Return the values and where their bits end; arguments validated by `decode_deltas`."""
-    place = 0
+    """Return the values and where their bits end; arguments validated by `decode_deltas`.
 
-    def take() -> int:
-        nonlocal place
-        place += 1
-        return bits[place - 1]
+    Without calls for the usual tokens, as a file's tables come before anything else.
+    """
+    place = 0
 
     def unary(stop: int) -> int:
         """Count the bits before the next that equals `stop`, and pass that one, too."""
+        nonlocal place
         for count in range(kind.maximum):
-            if take() == stop:
+            place += 1
+            if bits[place - 1] == stop:
                 return count
         raise FormatError(f"{kind.value} table has no token like the one before bit {place}")
 
@@ -168,22 +168,27 @@ def _read_tokens(bits: list[int], alphabet: int, kind: TableKind) -> tuple[list[
     previous = kind.first_previous
     after_run = False
     while len(values) < alphabet:
-        step = 0
-        if take():
-            if not take():
-                step = -1 if take() else 1
-            elif take():
-                sign = -1 if take() else 1
-                step = sign * (2 + unary(stop=0))
-            else:
-                run = 1
-                for _ in range(unary(stop=1)):
-                    run = 2 * run + take()
-                if after_run or len(values) + run > alphabet:
-                    raise FormatError(f"run of {run} absent symbols can't end at bit {place}")
-                values += [0] * run
-                after_run = True
-                continue
+        if not bits[place]:
+            step = 0
+            place += 1
+        elif not bits[place + 1]:
+            step = -1 if bits[place + 2] else 1
+            place += 3
+        elif bits[place + 2]:
+            sign = -1 if bits[place + 3] else 1
+            place += 4
+            step = sign * (2 + unary(stop=0))
+        else:
+            place += 3
+            run = 1
+            for _ in range(unary(stop=1)):
+                run = 2 * run + bits[place]
+                place += 1
+            if after_run or len(values) + run > alphabet:
+                raise FormatError(f"run of {run} absent symbols can't end at bit {place}")
+            values += [0] * run
+            after_run = True
+            continue
         previous += step
         if not 1 <= previous <= kind.maximum:
             raise FormatError(f"{kind.value} {previous} of symbol {len(values)} is out of range")
