@@ -216,9 +216,10 @@ struct dc_row {
 };
 
 /* layout: how many entries each row has in lanes of each width of gaps: counts[b * rows + r]
- * for 1 <= b <= 8, fillers included; for b = 0 how many weights survive. And where each of
- * the rows begins. */
-void dc_layout_counts(const struct dc_tensor *w, uint32_t *counts, struct dc_row *begins);
+ * for 1 <= b <= 8, fillers included; for b = 0 how many weights survive; added to zeros of the
+ * caller's. And where each of the rows begins. Of the rows of a share, and all have theirs. */
+void dc_layout_counts(const struct dc_tensor *w, size_t share, size_t shares, uint32_t *counts,
+                      struct dc_row *begins);
 
 /* layout: fills `data`, zeroed by the caller, of the groups from `first` to before `last`. */
 void dc_layout_lanes(const struct dc_tensor *w, unsigned gap_bits, unsigned label_bits,
@@ -228,10 +229,12 @@ void dc_layout_masks(const struct dc_tensor *w, const uint64_t *starts, uint8_t 
 
 /* layout: how many survivors each row of each tile has, added to `counts` of shape
  * (parts, tiles, 256); and the entries of all tiles, ORed to `data`, the first one of each
- * row from bit bits[part][tile][row] on, which is then moved beyond the last. */
-void dc_tile_counts(const struct dc_tensor *w, unsigned label_bits, uint8_t *counts);
-void dc_layout_tiles(const struct dc_tensor *w, unsigned label_bits, uint64_t *bits,
-                     uint8_t *data);
+ * row from bit bits[part][tile][row] on, which is then moved beyond the last. Of the parts
+ * from `first` to before `last`. */
+void dc_tile_counts(const struct dc_tensor *w, unsigned label_bits, const struct dc_row *begins,
+                    size_t first, size_t last, uint8_t *counts);
+void dc_layout_tiles(const struct dc_tensor *w, unsigned label_bits, const struct dc_row *begins,
+                     size_t first, size_t last, uint64_t *bits, uint8_t *data);
 
 /* spmv: 1 if none of the elements is infinite or NaN, which the products below take for
  * granted, else 0. */
@@ -273,7 +276,14 @@ enum dc_status dc_spmm_shared(enum dc_isa isa, const struct dc_layout *w, const 
                               size_t ldx, float *y, size_t ldy, size_t n, size_t shares,
                               void *scratch);
 
-/* threads: dc_layout_lanes of all groups in `shares` >= 1 shares. */
+/* threads: what makes layouts, for all rows, groups or parts in `shares` >= 1 shares. */
+void dc_layout_counts_shared(const struct dc_tensor *w, uint32_t *counts, struct dc_row *begins,
+                             size_t shares);
+void dc_tile_counts_shared(const struct dc_tensor *w, unsigned label_bits,
+                           const struct dc_row *begins, uint8_t *counts, size_t shares);
+void dc_layout_tiles_shared(const struct dc_tensor *w, unsigned label_bits,
+                            const struct dc_row *begins, uint64_t *bits, uint8_t *data,
+                            size_t shares);
 void dc_layout_lanes_shared(const struct dc_tensor *w, unsigned gap_bits, unsigned label_bits,
                             const struct dc_row *begins, const uint32_t *order,
                             const uint64_t *starts, uint8_t *data, size_t shares);

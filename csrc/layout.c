@@ -20,23 +20,59 @@ static void find_fillers(uint64_t *fillers)
     }
 }
 
-void dc_layout_counts(const struct dc_tensor *w, uint32_t *counts, struct dc_row *begins)
+/* How many columns entries take in all, fillers included: each its gap, and its own. */
+static uint64_t columns_of(const struct dc_tensor *w, size_t end)
 {
+    const unsigned mask = (1u << w->gap_bits) - 1;
+    uint64_t columns = end;
+    for (size_t i = 0; i < end; i += 8) {
+        uint64_t gaps = dc_load_block(w->gaps, i, (size_t)w->entries, w->gap_bits);
+        for (size_t k = i; k < dc_block_end(i, end); k++, gaps >>= w->gap_bits)
+            columns += gaps & mask;
+    }
+    return columns;
+}
+
+/* Where a share of the entries begins: at which one, and where the entry before it is. */
+struct beginning {
+    size_t entry;
+    int64_t row, col;
+};
+
+static struct beginning begin_share(const struct dc_tensor *w, size_t share, size_t shares)
+{
+    if (share == 0 || w->cols == 0)
+        return (struct beginning){0, share ? w->rows - 1 : -1, w->cols - 1};
+    const size_t blocks = (size_t)w->entries / 8, entry = blocks / shares * share * 8;
+    if (share == shares)
+        return (struct beginning){(size_t)w->entries, w->rows - 1, w->cols - 1};
+    const int64_t columns = (int64_t)columns_of(w, entry) - 1;
+    return columns < 0 ? (struct beginning){0, -1, w->cols - 1}
+                       : (struct beginning){entry, columns / w->cols, columns % w->cols};
+}
+
+/* A share's rows are those that begin among its entries, or after the entry before them. */
+void dc_layout_counts(const struct dc_tensor *w, size_t share, size_t shares, uint32_t *counts,
+                      struct dc_row *begins)
+{
+    const struct beginning from = begin_share(w, share, shares);
+    const int64_t end = begin_share(w, share + 1, shares).row + 1;
     const size_t rows = (size_t)w->rows;
-    memset(counts, 0, 9 * rows * sizeof *counts);
     uint64_t fillers[SHORT];
     find_fillers(fillers);
-    struct dc_survivors s = dc_survivors_of(w);
-    struct dc_row begin = {0, -1};
-    size_t row = 0;
-    int more = dc_next_survivor(&s);
+    struct dc_survivors s = dc_survivors_from(w, from.entry, from.row, from.col);
+    struct dc_row begin = {from.entry, from.col - w->cols};
+    int64_t row = from.row + 1;
+    int more;
+    while ((more = dc_next_survivor(&s)) && s.row < row)
+        begin = (struct dc_row){s.next, s.col - w->cols};
     for (;;) {
         /* The entries before a row's first survivor are fillers, which the row may begin with. */
-        for (; row < rows && (!more || row <= (size_t)s.row); row++) {
+        for (; row < end && (!more || row <= s.row); row++) {
             begins[row] = begin;
             begin.before -= w->cols;
         }
-        if (!more)
+        if (!more || s.row >= end)
             break;
         uint32_t *count = counts + s.row;
         const int64_t current = s.row;

@@ -2,31 +2,56 @@
 #include "survivors.h"
 #include "tiles.h"
 
-/* The number of the row of a tile that has a survivor. */
-static inline size_t place_of(const struct dc_survivors *s, size_t tiles, unsigned tile_bits)
+/* The survivors of some parts. */
+struct tiled {
+    struct dc_survivors s;
+    size_t end, tiles; /* the row after the last part's, or 0 if there is none */
+    unsigned tile_bits;
+};
+
+static struct tiled tiled_of(const struct dc_tensor *w, unsigned label_bits,
+                             const struct dc_row *begins, size_t first, size_t last)
 {
-    const size_t part = (size_t)s->row / DC_TILED_ROWS, tile = (size_t)s->col >> tile_bits;
-    return (part * tiles + tile) * DC_TILED_ROWS + (size_t)s->row % DC_TILED_ROWS;
+    const size_t rows = (size_t)w->rows, row = first * DC_TILED_ROWS;
+    const size_t end = last * DC_TILED_ROWS < rows ? last * DC_TILED_ROWS : rows;
+    struct tiled t = {.end = end, .tiles = dc_tile_count(w->cols, label_bits),
+                      .tile_bits = dc_tile_bits(label_bits)};
+    if (row < end)
+        t.s = dc_survivors_from(w, begins[row].entry, (int64_t)row, begins[row].before);
+    else
+        t.end = 0;
+    return t;
 }
 
-void dc_tile_counts(const struct dc_tensor *w, unsigned label_bits, uint8_t *counts)
+/* Moves on; 0 at the end. */
+static inline int next_tiled(struct tiled *t)
 {
-    const unsigned tile_bits = dc_tile_bits(label_bits);
-    const size_t tiles = dc_tile_count(w->cols, label_bits);
-    struct dc_survivors s = dc_survivors_of(w);
-    while (dc_next_survivor(&s))
-        counts[place_of(&s, tiles, tile_bits)]++;
+    return t->end && dc_next_survivor(&t->s) && (size_t)t->s.row < t->end;
 }
 
-void dc_layout_tiles(const struct dc_tensor *w, unsigned label_bits, uint64_t *bits, uint8_t *data)
+/* The number of the row of a tile that has the survivor. */
+static inline size_t place_of(const struct tiled *t)
 {
-    const unsigned tile_bits = dc_tile_bits(label_bits);
-    const size_t tiles = dc_tile_count(w->cols, label_bits);
-    struct dc_survivors s = dc_survivors_of(w);
-    while (dc_next_survivor(&s)) {
-        uint64_t *bit = bits + place_of(&s, tiles, tile_bits);
-        const unsigned col = (unsigned)s.col & ((1u << tile_bits) - 1);
-        const unsigned entry = (col << label_bits | s.label) << *bit % 8;
+    const size_t row = (size_t)t->s.row, tile = (size_t)t->s.col >> t->tile_bits;
+    return (row / DC_TILED_ROWS * t->tiles + tile) * DC_TILED_ROWS + row % DC_TILED_ROWS;
+}
+
+void dc_tile_counts(const struct dc_tensor *w, unsigned label_bits, const struct dc_row *begins,
+                    size_t first, size_t last, uint8_t *counts)
+{
+    struct tiled t = tiled_of(w, label_bits, begins, first, last);
+    while (next_tiled(&t))
+        counts[place_of(&t)]++;
+}
+
+void dc_layout_tiles(const struct dc_tensor *w, unsigned label_bits, const struct dc_row *begins,
+                     size_t first, size_t last, uint64_t *bits, uint8_t *data)
+{
+    struct tiled t = tiled_of(w, label_bits, begins, first, last);
+    while (next_tiled(&t)) {
+        uint64_t *bit = bits + place_of(&t);
+        const unsigned col = (unsigned)t.s.col & ((1u << t.tile_bits) - 1);
+        const unsigned entry = (col << label_bits | t.s.label) << *bit % 8;
         data[*bit / 8] |= (uint8_t)entry;
         data[*bit / 8 + 1] |= (uint8_t)(entry >> 8);
         *bit += DC_TILE_LANES * DC_ENTRY_BITS;

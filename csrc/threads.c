@@ -82,6 +82,56 @@ enum dc_status dc_spmm_shared(enum dc_isa isa, const struct dc_layout *w, const 
     return DC_OK;
 }
 
+void dc_layout_counts_shared(const struct dc_tensor *w, uint32_t *counts, struct dc_row *begins,
+                             size_t shares)
+{
+    if (shares == 1) {
+        dc_layout_counts(w, 0, 1, counts, begins);
+        return;
+    }
+#ifdef _OPENMP
+#pragma omp parallel for num_threads((int)shares) schedule(static, 1)
+#endif
+    for (size_t i = 0; i < shares; i++)
+        dc_layout_counts(w, i, shares, counts, begins);
+}
+
+static size_t tiled_parts(const struct dc_tensor *w)
+{
+    return ((size_t)w->rows + DC_TILED_ROWS - 1) / DC_TILED_ROWS;
+}
+
+void dc_tile_counts_shared(const struct dc_tensor *w, unsigned label_bits,
+                           const struct dc_row *begins, uint8_t *counts, size_t shares)
+{
+    const size_t parts = tiled_parts(w);
+    if (shares == 1) {
+        dc_tile_counts(w, label_bits, begins, 0, parts, counts);
+        return;
+    }
+#ifdef _OPENMP
+#pragma omp parallel for num_threads((int)shares) schedule(static)
+#endif
+    for (size_t part = 0; part < parts; part++)
+        dc_tile_counts(w, label_bits, begins, part, part + 1, counts);
+}
+
+void dc_layout_tiles_shared(const struct dc_tensor *w, unsigned label_bits,
+                            const struct dc_row *begins, uint64_t *bits, uint8_t *data,
+                            size_t shares)
+{
+    const size_t parts = tiled_parts(w);
+    if (shares == 1) {
+        dc_layout_tiles(w, label_bits, begins, 0, parts, bits, data);
+        return;
+    }
+#ifdef _OPENMP
+#pragma omp parallel for num_threads((int)shares) schedule(static)
+#endif
+    for (size_t part = 0; part < parts; part++)
+        dc_layout_tiles(w, label_bits, begins, part, part + 1, bits, data);
+}
+
 void dc_layout_lanes_shared(const struct dc_tensor *w, unsigned gap_bits, unsigned label_bits,
                             const struct dc_row *begins, const uint32_t *order,
                             const uint64_t *starts, uint8_t *data, size_t shares)

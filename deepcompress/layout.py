@@ -117,7 +117,7 @@ def arrange(
     """
     if gap_bits == TILES:
         label_bits = label_width(len(w.codebook))
-        laid, none = layout_tiles.arrange(w, label_bits), np.zeros(0, np.uint32)
+        laid, none = layout_tiles.arrange(w, label_bits, begins), np.zeros(0, np.uint32)
         return Layout(w.rows, w.cols, TILES, label_bits, laid.data, laid.starts, none)
     if gap_bits == MASKS:
         label_bits, order = 8, np.zeros(0, np.uint32)

@@ -39,7 +39,7 @@ def build(w: "CompressedTensor", *, masks: bool, tiles: bool = False) -> Layout 
         return None
     counts, begins = native_products.layout_counts(w) if native.active() else (row_counts(w), None)
     if tiles and suits_tiles(counts[0], w.cols, len(w.codebook)):
-        layout = arrange(w, TILES, counts[0], limit)
+        layout = arrange(w, TILES, counts[0], limit, begins)
         if layout and 5 * layout.nbytes <= 8 * int(counts[0].sum(dtype=np.int64)):
             return layout
     gap_bits = choose(counts, w.cols, len(w.codebook), masks=masks)

@@ -52,18 +52,22 @@ def tile_cols(label_bits: int) -> int:
     return int(2 ** min(7, ENTRY_BITS - label_bits))
 
 
-def arrange(w: "CompressedTensor", label_bits: int) -> Tiles:
-    """Build the layout of `w` with labels of the given width."""
+def arrange(w: "CompressedTensor", label_bits: int, begins: UInt8Array | None = None) -> Tiles:
+    """Build the layout of `w` with labels of the given width.
+
+    `begins` are from `native_products.layout_counts`, if it has been called.
+    """
     parts, tiles = -(-w.rows // ROWS), -(-w.cols // tile_cols(label_bits))
     counts = np.zeros((parts, tiles, ROWS), np.uint8)
     if native.active():
-        native_products.count_tiles(w, label_bits, counts)
+        begins = native_products.layout_counts(w)[1] if begins is None else begins
+        native_products.count_tiles(w, label_bits, begins, counts)
     else:
         place, _, _ = _survivors(w, label_bits)
         np.add.at(counts.reshape(-1), place, 1)
     laid, bits = _frame(counts)
-    if native.active():
-        native_products.fill_tiles(w, label_bits, bits, laid.data)
+    if begins is not None:
+        native_products.fill_tiles(w, label_bits, begins, bits, laid.data)
     else:
         _fill(w, label_bits, bits, laid.data)
     for array in (laid.data, laid.starts):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # with half as many, two threads lose where they have slept. Sixteen columns take as long as
 # four vectors.
 BYTES_PER_THREAD = 1 << 18
+MAX_STREAM_THREADS = 8  # each has to find its place in the stream first
 
 
 def prefers_masks() -> bool:
@@ -61,11 +62,21 @@ def has_needed_fillers_only(w: "CompressedTensor") -> bool:
 
 def layout_counts(w: "CompressedTensor") -> tuple[npt.NDArray[np.uint32], UInt8Array]:
     """Call dc_layout_counts; return an array of shape (9, rows), and for `fill_layout` bytes."""
-    counts = np.empty((9, w.rows), np.uint32)
+    counts = np.zeros((9, w.rows), np.uint32)
     begins = np.empty(w.rows * _ffi().sizeof("struct dc_row"), np.uint8)
-    arguments = _ffi().from_buffer("uint32_t[]", counts), _ffi().from_buffer(begins)
-    _lib().dc_layout_counts(_tensor(w), arguments[0], _ffi().cast("struct dc_row *", arguments[1]))
+    pointer, shares = _ffi().from_buffer("uint32_t[]", counts), _shares_of_stream(w)
+    _lib().dc_layout_counts_shared(_tensor(w), pointer, _rows(begins), shares)
     return counts, begins
+
+
+def _shares_of_stream(w: "CompressedTensor") -> int:
+    """Return how many threads going through the stream is worth, of those there are."""
+    worth = w.labels_packed.nbytes // BYTES_PER_THREAD
+    return max(min(threads(), worth, MAX_STREAM_THREADS), 1)
+
+
+def _rows(begins: UInt8Array) -> Any:
+    return _ffi().cast("struct dc_row *", _ffi().from_buffer(begins))
 
 
 def fill_layout(w: "CompressedTensor", layout: "Layout", begins: UInt8Array) -> None:
@@ -75,23 +86,30 @@ def fill_layout(w: "CompressedTensor", layout: "Layout", begins: UInt8Array) -> 
         _lib().dc_layout_masks(_tensor(w), starts, data)
         return
     widths = layout.gap_bits, layout.label_bits
-    rows = _ffi().cast("struct dc_row *", _ffi().from_buffer(begins))
+    rows = _rows(begins)
     order = _ffi().from_buffer("uint32_t[]", layout.order)
     shares = min(threads(), layout.parts) if layout.data.nbytes >= BYTES_PER_THREAD else 1
     _lib().dc_layout_lanes_shared(_tensor(w), *widths, rows, order, starts, data, max(shares, 1))
 
 
-def count_tiles(w: "CompressedTensor", label_bits: int, counts: UInt8Array) -> None:
-    """Call dc_tile_counts."""
-    _lib().dc_tile_counts(_tensor(w), label_bits, _bytes(counts))
+def count_tiles(
+    w: "CompressedTensor", label_bits: int, begins: UInt8Array, counts: UInt8Array
+) -> None:
+    """Call dc_tile_counts_shared."""
+    arguments = _rows(begins), _bytes(counts), _shares_of_stream(w)
+    _lib().dc_tile_counts_shared(_tensor(w), label_bits, *arguments)
 
 
 def fill_tiles(
-    w: "CompressedTensor", label_bits: int, bits: npt.NDArray[np.uint64], data: UInt8Array
+    w: "CompressedTensor",
+    label_bits: int,
+    begins: UInt8Array,
+    bits: npt.NDArray[np.uint64],
+    data: UInt8Array,
 ) -> None:
-    """Call dc_layout_tiles."""
-    pointer = _ffi().from_buffer("uint64_t[]", bits)
-    _lib().dc_layout_tiles(_tensor(w), label_bits, pointer, _bytes(data))
+    """Call dc_layout_tiles_shared."""
+    arguments = _ffi().from_buffer("uint64_t[]", bits), _bytes(data), _shares_of_stream(w)
+    _lib().dc_layout_tiles_shared(_tensor(w), label_bits, _rows(begins), *arguments)
 
 
 def all_finite(x: Float32Array) -> bool:

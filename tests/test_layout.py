@@ -95,7 +95,27 @@ def test_threads_make_the_same_bytes(monkeypatch, threads):
     monkeypatch.setattr(layout_choice.native_products, "BYTES_PER_THREAD", 1)
     rng = np.random.default_rng(0)
     w = tensor(rng.integers(1, 32, (170, 300)) * (rng.random((170, 300)) < 0.1), 5, 4)
-    for kind in range(1, 9):
+    for kind in range(1, 10):
+        np.testing.assert_array_equal(arrange(w, kind, "native").data, arrange(w, kind).data)
+
+
+@needs_extension
+@pytest.mark.parametrize("shares", [1, 2, 3, 8])
+@pytest.mark.parametrize(
+    ("shape", "density"),
+    [((600, 40), 0.3), ((1, 3000), 0.05), ((3000, 1), 0.02), ((40, 90), 0.0), ((7, 5), 1.0)],
+)
+def test_shares_of_the_stream_count_as_one(monkeypatch, shape, density, shares):
+    monkeypatch.setattr(layout_choice.native_products, "threads", lambda: shares)
+    monkeypatch.setattr(layout_choice.native_products, "BYTES_PER_THREAD", 1)
+    rng = np.random.default_rng(0)
+    weights = rng.integers(1, 8, shape) * (rng.random(shape) < density)
+    weights[len(weights) // 3 : len(weights) // 2] = 0  # rows and, in the stream, fillers
+    w = tensor(weights, 3, 2)
+    with native.use("native"):
+        counts, _ = layout_choice.native_products.layout_counts(w)
+    np.testing.assert_array_equal(counts, layout.row_counts(w), strict=True)
+    for kind in (0, 2, 5, 9):
         np.testing.assert_array_equal(arrange(w, kind, "native").data, arrange(w, kind).data)
 
 
