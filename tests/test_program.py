@@ -70,7 +70,7 @@ LAYERS = [
     ),
     MaxPool2D("pool", 5, 3, 4, True),
     GlobalAvgPool2D("mean"),
-    *(LocalResponseNorm("norm", size, 2.0, k=0.5) for size in (1, 3, 9)),
+    *(LocalResponseNorm("norm", size, 2.0, k=0.5) for size in (1, 3, 9, 2**31 - 1)),
     ReLU("relu"),
 ]
 
@@ -220,6 +220,16 @@ def test_what_is_not_finite_is_left_to_numpy(value, is_packed):
     np.testing.assert_allclose(y, expected.T, rtol=1e-4, atol=1e-3)
     assert not np.isfinite(y[1]).all()
     assert np.isfinite(y[0]).all()
+
+
+def test_a_norm_whose_squares_overflow_is_left_to_numpy():
+    """The squares' sum is infinite, and 0 times that isn't a number, which weights of 0 hide."""
+    layers = LocalResponseNorm("norm", 3, alpha=0.0), Conv2D("conv", 2, 1, 1)
+    network = Network("norm", layers, (2, 3, 3))
+    params = random_params(network, 0.0, 1)[0]
+    x = np.full((1, 2, 3, 3), 1e30, np.float32)
+    assert run(network, params, network.columns(x)) is None
+    assert np.isnan(CompressedNetwork(network, params).predict(x)).all()
 
 
 def test_memory_is_kept_for_a_few_shapes_and_shared_by_no_two_threads():
