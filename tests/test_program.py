@@ -12,7 +12,7 @@ from networks import EPS, exact, networks, random_params
 from test_spmv import isas
 from threadpoolctl import threadpool_limits
 
-from deepcompress import CompressedNetwork, native, native_program, program
+from deepcompress import CompressedNetwork, compress, native, native_program, program
 from deepcompress.nn.conv import Conv2D
 from deepcompress.nn.inference import Stage, evaluate
 from deepcompress.nn.layers import Concat, Dropout, Flatten, Linear, ReLU
@@ -230,6 +230,21 @@ def test_a_norm_whose_squares_overflow_is_left_to_numpy():
     x = np.full((1, 2, 3, 3), 1e30, np.float32)
     assert run(network, params, network.columns(x)) is None
     assert np.isnan(CompressedNetwork(network, params).predict(x)).all()
+
+
+@pytest.mark.parametrize("isa", [*isas()])
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("layer", [Linear("w", 8, 1), Conv2D("w", 8, 1, 1)], ids=str)
+def test_what_overflows_below_zero_is_left_to_numpy(layer, batch, isa):
+    """A ReLU would make 0 of it, although the sum of all products is larger than that."""
+    shape = (8, 1, 1) if isinstance(layer, Conv2D) else (8,)
+    network = Network("below", (layer, ReLU("relu")), shape)
+    weight = np.repeat([-1.0, 1.0], 4).astype(np.float32).reshape(layer.param_shapes()["w.weight"])
+    bias = np.ones(1, np.float32)
+    x = np.full((batch, *shape), 3e38, np.float32)
+    for held in (weight, compress({"w": weight})["w"]):
+        with native.use("native", isa):
+            assert run(network, {"w.weight": held, "w.bias": bias}, network.columns(x)) is None
 
 
 def test_memory_is_kept_for_a_few_shapes_and_shared_by_no_two_threads():
