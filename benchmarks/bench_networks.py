@@ -1,7 +1,7 @@
 """Run whole networks, packed, against the same networks dense in PyTorch.
 
 ``python -m benchmarks.bench_networks [--networks NAME ...] [--batches 1,32] [--threads N]
-[--rounds N] [--clock process] [--folder DIR] [--json FILE]``
+[--rounds N] [--clock process] [--whole] [--folder DIR] [--json FILE]``
 
 LeNet-5, AlexNet and VGG-16 with the paper's densities, and the authors' SqueezeNet (see
 `network_files`). Contestants: the file as `CompressedNetwork.load` runs it ("ours"), with all
@@ -47,9 +47,11 @@ def energy(weight_bytes: int, activation_elements: int, batch: int) -> float:
     return 1e-12 * (weight_bytes * DRAM_PJ / batch + 2 * 4 * activation_elements * SRAM_PJ)
 
 
-def measure(path: Path, batch: int, threads: int, rounds: int, clock: str) -> dict[str, Any]:
+def measure(
+    path: Path, batch: int, threads: int, rounds: int, clock: str, whole: bool
+) -> dict[str, Any]:
     """Return the row of a case."""
-    row = child("times", path, batch, threads, rounds, clock)
+    row = child("times", path, batch, threads, rounds, clock, *(["whole"] if whole else []))
     params, activations = row.pop("params"), row.pop("activation_elements")
     layers, inside = row.pop("layers"), row.pop("inside")
     weight_bytes = sum(one["bytes"] for one in params)
@@ -118,6 +120,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of every contestant; default: 1")
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--clock", choices=("wall", "process"), default="wall")
+    parser.add_argument("--whole", action="store_true", help="without a look at the layers")
     parser.add_argument("--folder", type=Path, help="keeps the files; default: a temporary one")
     parser.add_argument("--json", type=Path, help="file for the rows")
     options = parser.parse_args()
@@ -129,7 +132,7 @@ def main() -> None:
             path = build(name, options.folder or Path(temporary))
             write_dense(path)
             for batch in map(int, options.batches.split(",")):
-                case = path, batch, options.threads, options.rounds, options.clock
+                case = path, batch, options.threads, options.rounds, options.clock, options.whole
                 rows.append(measure(*case))
                 show(rows[-1])
     if options.json:

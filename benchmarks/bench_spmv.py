@@ -41,6 +41,7 @@ from threadpoolctl import threadpool_limits
 
 from deepcompress import native, relindex
 from deepcompress.compressed import CompressedTensor
+from deepcompress.layout_tiles import TILES
 from deepcompress.tensors import SharedWeights
 
 from .gather_limit import GatherLimit, compile_gather
@@ -210,6 +211,8 @@ def describe(tensor: CompressedTensor) -> str:
     layout = tensor.layout()
     if layout is None:
         return "stream"
+    if layout.gap_bits == TILES:
+        return "tiles"
     return f"lanes, {layout.gap_bits}-bit differences" if layout.gap_bits else "masks"
 
 

@@ -1,8 +1,9 @@
 """What `bench_networks` runs in processes of their own; each prints a JSON object.
 
-``python -m benchmarks.network_child KIND FILE BATCH THREADS ROUNDS CLOCK``, where KIND is
+``python -m benchmarks.network_child KIND FILE BATCH THREADS ROUNDS CLOCK [whole]``, where KIND is
 
-- ``times``: all contestants take turns, in one process;
+- ``times``: all contestants take turns, in one process; then layers alone, unless the ``whole``
+  network is enough;
 - ``packed``, ``dense`` or ``torch``: one alone, for its peak memory.
 """
 
@@ -76,7 +77,9 @@ def memory(kind: str, path: Path, batch: int, threads: int) -> dict[str, Any]:
     return {"peak_bytes": peak_bytes(), "runtime_bytes": runtime, "outputs": logits.shape}
 
 
-def times(path: Path, batch: int, threads: int, rounds: int) -> dict[str, Any]:
+def times(
+    path: Path, batch: int, threads: int, rounds: int, by_layer: bool = True
+) -> dict[str, Any]:
     """Verify all contestants' answers, then let them take turns."""
     import torch
 
@@ -106,8 +109,8 @@ def times(path: Path, batch: int, threads: int, rounds: int) -> dict[str, Any]:
     return {
         **{f"{name}_seconds": statistics.median(turns) for name, turns in seconds.items()},
         "relative_differences": differences,
-        "layers": layers(packed, dense, model, x, threads, max(3, rounds // 2)),
-        "inside": inside(packed, model, x, threads, rounds),
+        "layers": layers(packed, dense, model, x, threads, max(3, rounds // 2)) if by_layer else [],
+        "inside": inside(packed, model, x, threads, rounds) if by_layer else [],
         "params": [
             {"name": one.name, "is_packed": one.is_packed, "density": one.density}
             | {"bytes": one.nbytes, "elements": int(np.prod(one.shape))}
@@ -236,7 +239,7 @@ def main() -> None:
     clock = CLOCKS[sys.argv[6]]
     with threadpool_limits(threads):
         if kind == "times":
-            answer = times(path, batch, threads, rounds)
+            answer = times(path, batch, threads, rounds, sys.argv[7:] != ["whole"])
         else:
             answer = memory(kind, path, batch, threads)
     print(json.dumps(answer))

@@ -77,14 +77,30 @@ static unsigned lowest_bit(uint64_t word)
 size_t dc_mask_entries(const uint8_t *mask, const uint8_t *less_one, size_t elements,
                        uint8_t *labels, uint8_t *gaps)
 {
-    struct writer to = {labels, gaps, 0, -1};
     const size_t bytes = (elements + 7) / 8;
+    size_t count = 0, labelled = 0; /* entries that have their gap, and their label */
+    size_t end = 0;                 /* of the last one */
+    /* Gaps run ahead of labels, which the compiler takes many at once. */
     for (size_t byte = 0; byte < bytes; byte += 8) {
         uint64_t word = load_up_to_8(mask + byte, bytes - byte);
-        for (; word; word &= word - 1)
-            write_entry(&to, (int64_t)(8 * byte + lowest_bit(word)), (uint8_t)(*less_one++ + 1));
+        for (; word; word &= word - 1) {
+            const size_t position = 8 * byte + lowest_bit(word);
+            size_t zeros = position - end;
+            end = position + 1;
+            if (zeros > 255) {
+                for (; labelled < count; labelled++)
+                    labels[labelled] = (uint8_t)(*less_one++ + 1);
+                for (; zeros > 255; zeros -= 256, labelled++) {
+                    labels[labelled] = 0;
+                    gaps[count++] = 255;
+                }
+            }
+            gaps[count++] = (uint8_t)zeros;
+        }
     }
-    return to.count;
+    for (; labelled < count; labelled++)
+        labels[labelled] = (uint8_t)(*less_one++ + 1);
+    return count;
 }
 
 size_t dc_dense_entries(const uint8_t *all, size_t elements, uint8_t *labels, uint8_t *gaps)

@@ -194,18 +194,18 @@ enum dc_status dc_validate(const struct dc_tensor *w, size_t *at);
 int dc_has_needed_fillers_only(const struct dc_tensor *w);
 
 /* A tensor as products want it, without its fillers; layout.py defines the bytes. A part
- * is the least that a product computes on its own: 16 rows of similar length in lanes, or
- * in masks one row. */
+ * is the least that a product computes on its own: 16 rows of similar length in lanes, one
+ * row in masks, or 256 rows in tiles. */
 struct dc_layout {
     int64_t rows;           /* below 2**31, like cols */
     int64_t cols;
     const float *codebook;  /* `centroids` values, the first is 0 */
     const uint8_t *data;    /* ends with 64 bytes that may be loaded and mean nothing */
     const uint64_t *starts; /* where in `data` each part begins and the last one ends */
-    const uint32_t *order;  /* lanes: which row is in each lane; masks: not used */
+    const uint32_t *order;  /* lanes: which row is in each lane; else not used */
     uint32_t centroids;     /* 1 to 256; masks: to 32 */
-    uint8_t gap_bits;       /* lanes: 1 to 8; masks: 0 */
-    uint8_t label_bits;     /* lanes: 1 to 8; masks: 8 */
+    uint8_t gap_bits;       /* lanes: 1 to 8; masks: 0; tiles: 9 */
+    uint8_t label_bits;     /* lanes and tiles: 1 to 8; masks: 8 */
 };
 
 /* Where a row begins in the stream: at which entry, at the latest its first survivor's, and at
@@ -225,6 +225,13 @@ void dc_layout_lanes(const struct dc_tensor *w, unsigned gap_bits, unsigned labe
                      const struct dc_row *begins, const uint32_t *order, const uint64_t *starts,
                      size_t first, size_t last, uint8_t *data);
 void dc_layout_masks(const struct dc_tensor *w, const uint64_t *starts, uint8_t *data);
+
+/* layout: how many survivors each row of each tile has, added to `counts` of shape
+ * (parts, tiles, 256); and the entries of all tiles, ORed to `data`, the first one of each
+ * row from bit bits[part][tile][row] on, which is then moved beyond the last. */
+void dc_tile_counts(const struct dc_tensor *w, unsigned label_bits, uint8_t *counts);
+void dc_layout_tiles(const struct dc_tensor *w, unsigned label_bits, uint64_t *bits,
+                     uint8_t *data);
 
 /* spmv: 1 if none of the elements is infinite or NaN, which the products below take for
  * granted, else 0. */

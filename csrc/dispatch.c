@@ -1,10 +1,12 @@
 /* Which instruction sets there are, and the kernels that go with each. */
-#include "spmm_tiles.h"
+#include "spmm_tiled.h"
 #include "spmv.h"
+#include "tiles.h"
 
 struct kernels {
     const char *name;
-    dc_spmv_kernel *spmv_lanes, *spmv_masks;
+    dc_spmv_kernel *spmv_lanes, *spmv_masks, *spmv_tiles;
+    dc_spmm_kernel *spmm_tiles;
     const struct dc_tiling *spmm_lanes, *spmm_masks; /* none: the portable kernels without tiles */
 };
 
@@ -23,12 +25,16 @@ struct kernels {
  * which can't gather either: to look eight labels up as vectors would save a tenth of the
  * instructions, and those that do it take several cycles each. */
 static const struct kernels sets[] = {
-    [DC_SCALAR] = {"scalar", dc_spmv_lanes_scalar, dc_spmv_masks_scalar, 0, 0},
-    [DC_NEON] = {"neon", dc_spmv_lanes_scalar, dc_spmv_masks_scalar, ON_ARM(&dc_lanes_neon),
-                 ON_ARM(&dc_masks_neon)},
+    [DC_SCALAR] = {"scalar", dc_spmv_lanes_scalar, dc_spmv_masks_scalar, dc_spmv_tiles_scalar,
+                   dc_spmm_tiles_scalar, 0, 0},
+    [DC_NEON] = {"neon", dc_spmv_lanes_scalar, dc_spmv_masks_scalar, dc_spmv_tiles_scalar,
+                 dc_spmm_tiles_scalar, ON_ARM(&dc_lanes_neon), ON_ARM(&dc_masks_neon)},
     [DC_AVX2] = {"avx2", ON_X86(dc_spmv_lanes_avx2), dc_spmv_masks_scalar,
-                 ON_X86(&dc_lanes_avx2), ON_X86(&dc_masks_avx2)},
+                 ON_X86(dc_spmv_tiles_avx2), ON_X86(dc_spmm_tiles_avx2), ON_X86(&dc_lanes_avx2),
+                 ON_X86(&dc_masks_avx2)},
+    /* Tiles are for processors without it, which spread no bytes by a mask. */
     [DC_AVX512] = {"avx512", ON_X86(dc_spmv_lanes_avx512), ON_X86(dc_spmv_masks_avx512),
+                   ON_X86(dc_spmv_tiles_avx2), ON_X86(dc_spmm_tiles_avx2),
                    ON_X86(&dc_lanes_avx512), ON_X86(&dc_masks_avx512)},
 };
 
@@ -72,22 +78,28 @@ enum dc_status dc_spmv(enum dc_isa isa, const struct dc_layout *w, const float *
 {
     if (!dc_isa_available(isa))
         return DC_NO_ISA;
-    (w->gap_bits ? sets[isa].spmv_lanes : sets[isa].spmv_masks)(w, x, y, first, last);
+    const struct kernels *set = &sets[isa];
+    (w->gap_bits == DC_TILES ? set->spmv_tiles
+     : w->gap_bits           ? set->spmv_lanes
+                             : set->spmv_masks)(w, x, y, first, last);
     return DC_OK;
 }
 
-/* How a product goes through tiles, or NULL. Unpacked entries have 24 bits for a column. */
+/* How a product unpacks rows and goes through them in tiles; or NULL, as for a layout that is
+ * itself in tiles. Unpacked entries have 24 bits for a column. */
 static const struct dc_tiling *tiling_of(enum dc_isa isa, const struct dc_layout *w)
 {
-    if (w->cols >= 1 << 24)
+    if (w->cols >= 1 << 24 || w->gap_bits == DC_TILES)
         return 0;
     return w->gap_bits ? sets[isa].spmm_lanes : sets[isa].spmm_masks;
 }
 
 size_t dc_spmm_scratch(enum dc_isa isa, const struct dc_layout *w)
 {
+    if (w->gap_bits == DC_TILES)
+        return isa < DC_AVX2 ? 0 : ON_X86(dc_spmm_tiles_scratch_avx2());
     const struct dc_tiling *tiling = tiling_of(isa, w);
-    return tiling ? dc_tiles_scratch(tiling, w) : 0;
+    return tiling ? dc_tiled_scratch(tiling, w) : 0;
 }
 
 enum dc_status dc_spmm(enum dc_isa isa, const struct dc_layout *w, const float *x, size_t ldx,
@@ -97,10 +109,10 @@ enum dc_status dc_spmm(enum dc_isa isa, const struct dc_layout *w, const float *
         return DC_NO_ISA;
     const struct dc_tiling *tiling = tiling_of(isa, w);
     if (tiling)
-        dc_tiles_product(tiling, w, x, ldx, y, ldy, n, first, last, scratch);
-    else if (w->gap_bits)
-        dc_spmm_lanes_scalar(w, x, ldx, y, ldy, n, first, last);
+        dc_tiled_product(tiling, w, x, ldx, y, ldy, n, first, last, scratch);
     else
-        dc_spmm_masks_scalar(w, x, ldx, y, ldy, n, first, last);
+        (w->gap_bits == DC_TILES ? sets[isa].spmm_tiles
+         : w->gap_bits           ? dc_spmm_lanes_scalar
+                                 : dc_spmm_masks_scalar)(w, x, ldx, y, ldy, n, first, last, scratch);
     return DC_OK;
 }

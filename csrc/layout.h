@@ -5,9 +5,28 @@
 #include "bitreader.h"
 #include "deepcompress.h"
 
-#define DC_LANES 16     /* rows side by side */
-#define DC_STEPS 4      /* entries of a lane in a block */
-#define DC_MASK_COLS 64 /* columns of a mask */
+#define DC_LANES 16      /* rows side by side */
+#define DC_STEPS 4       /* entries of a lane in a block */
+#define DC_MASK_COLS 64  /* columns of a mask */
+#define DC_TILES 9        /* in place of the width of gaps: a layout in tiles, see tiles.h, */
+#define DC_TILED_ROWS 256 /* with so many rows to a part */
+
+/* Rows of a part. */
+static inline size_t dc_rows_of_part(const struct dc_layout *w)
+{
+    return w->gap_bits == DC_TILES ? DC_TILED_ROWS : w->gap_bits ? DC_LANES : 1;
+}
+
+static inline size_t dc_parts(const struct dc_layout *w)
+{
+    return ((size_t)w->rows + dc_rows_of_part(w) - 1) / dc_rows_of_part(w);
+}
+
+/* The row in place `i` of all parts, one part behind the other. */
+static inline size_t dc_row_in_place(const struct dc_layout *w, size_t i)
+{
+    return w->gap_bits && w->gap_bits != DC_TILES ? w->order[i] : i;
+}
 
 /* Bytes of a block: DC_LANES * DC_STEPS gaps, then as many labels. */
 static inline size_t dc_block_bytes(unsigned gap_bits, unsigned label_bits)

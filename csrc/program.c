@@ -41,11 +41,6 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-static size_t parts_of(const struct dc_layout *w)
-{
-    return w->gap_bits ? ((size_t)w->rows + DC_LANES - 1) / DC_LANES : (size_t)w->rows;
-}
-
 static size_t elements(const struct dc_images *g)
 {
     return (size_t)(g->channels * g->height * g->width * g->batch);
@@ -66,7 +61,7 @@ static struct cut cut_of(const struct run *run, const struct dc_operation *op)
     }
     case DC_MULTIPLY:
         return (struct cut){
-            least(most, op->layout ? parts_of(op->layout) : (size_t)op->outputs), 1};
+            least(most, op->layout ? dc_parts(op->layout) : (size_t)op->outputs), 1};
     case DC_MAX_POOL:
     case DC_AVERAGE: return (struct cut){least(most, (size_t)g->channels), 1};
     case DC_NORMALIZE: return (struct cut){least(most, elements(g) / (size_t)g->channels), 1};
@@ -118,12 +113,9 @@ static int multiply(const struct run *run, const struct dc_operation *op, size_t
         dc_spmv(run->isa, w, op->x, op->y, first, end);
     else
         dc_spmm(run->isa, w, op->x, batch, op->y, batch, batch, first, end, scratch);
-    if (!w->gap_bits)
-        for (size_t row = first; row < end; row++)
-            is_finite &= add_bias(op, row);
-    else
-        for (size_t lane = first * DC_LANES; lane < least(end * DC_LANES, (size_t)w->rows); lane++)
-            is_finite &= add_bias(op, w->order[lane]);
+    const size_t each = dc_rows_of_part(w), stop = least(end * each, (size_t)w->rows);
+    for (size_t i = first * each; i < stop; i++)
+        is_finite &= add_bias(op, dc_row_in_place(w, i));
     return is_finite;
 }
 

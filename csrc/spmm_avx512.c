@@ -1,7 +1,7 @@
-/* Y = W X from a layout, up to 128 columns of X at a time, in tiles; spmm_tiles.c has their
+/* Y = W X from a layout, up to 128 columns of X at a time, in tiles; spmm_tiled.c has their
  * frame. */
 #include "avx512.h"
-#include "spmm_tiles.h"
+#include "spmm_tiled.h"
 
 #if DC_X86
 #define VECTOR 16

@@ -22,12 +22,15 @@
 typedef void dc_spmv_kernel(const struct dc_layout *w, const float *x, float *y, size_t first,
                             size_t last);
 typedef void dc_spmm_kernel(const struct dc_layout *w, const float *x, size_t ldx, float *y,
-                            size_t ldy, size_t n, size_t first, size_t last);
+                            size_t ldy, size_t n, size_t first, size_t last, void *scratch);
 
-dc_spmv_kernel dc_spmv_lanes_scalar, dc_spmv_masks_scalar;
-dc_spmm_kernel dc_spmm_lanes_scalar, dc_spmm_masks_scalar;
+dc_spmv_kernel dc_spmv_lanes_scalar, dc_spmv_masks_scalar, dc_spmv_tiles_scalar;
+dc_spmm_kernel dc_spmm_lanes_scalar, dc_spmm_masks_scalar, dc_spmm_tiles_scalar;
 #if DC_X86
-dc_spmv_kernel dc_spmv_lanes_avx2, dc_spmv_lanes_avx512, dc_spmv_masks_avx512;
+dc_spmv_kernel dc_spmv_lanes_avx2, dc_spmv_tiles_avx2;
+dc_spmv_kernel dc_spmv_lanes_avx512, dc_spmv_masks_avx512;
+dc_spmm_kernel dc_spmm_tiles_avx2;
+size_t dc_spmm_tiles_scratch_avx2(void);
 #endif
 
 #endif

@@ -11,6 +11,8 @@
  * cycle, so that fewer ones count more than which ones they are: with other ones in place of the
  * permutations, or with columns that need no sums, as many take as long.
  *
+ * spmv_tiles_avx2.c has products that are faster, for matrices that are less sparse.
+ *
  * A group is walked in chunks, which stay in the first cache while its eight pairs of lanes pass
  * over them. */
 #include <string.h>

@@ -139,8 +139,9 @@ static void add_products(struct taken *taken, float *restrict to, size_t n)
 }
 
 void dc_spmm_lanes_scalar(const struct dc_layout *w, const float *x, size_t ldx, float *y,
-                          size_t ldy, size_t n, size_t first, size_t last)
+                          size_t ldy, size_t n, size_t first, size_t last, void *scratch)
 {
+    (void)scratch;
     const unsigned gap_bits = w->gap_bits, label_bits = w->label_bits;
     const unsigned gap_mask = (1u << gap_bits) - 1, label_mask = (1u << label_bits) - 1;
     struct taken taken = {.count = 0};
@@ -189,8 +190,9 @@ void dc_spmv_masks_scalar(const struct dc_layout *w, const float *x, float *y, s
 }
 
 void dc_spmm_masks_scalar(const struct dc_layout *w, const float *x, size_t ldx, float *y,
-                          size_t ldy, size_t n, size_t first, size_t last)
+                          size_t ldy, size_t n, size_t first, size_t last, void *scratch)
 {
+    (void)scratch;
     const size_t blocks = dc_mask_blocks(w->cols);
     struct taken taken = {.count = 0};
     for (size_t r = first; r < last; r++) {

@@ -29,14 +29,9 @@ int dc_max_threads(void)
 #endif
 }
 
-static size_t parts_of(const struct dc_layout *w)
-{
-    return w->gap_bits ? ((size_t)w->rows + DC_LANES - 1) / DC_LANES : (size_t)w->rows;
-}
-
 size_t dc_share(const struct dc_layout *w, size_t share, size_t shares)
 {
-    const size_t parts = parts_of(w);
+    const size_t parts = dc_parts(w);
     /* Masks aren't in `starts`. */
     const uint64_t mask_bytes = w->gap_bits ? 0 : 8 * dc_mask_blocks(w->cols);
     const uint64_t total = w->starts[parts] - w->starts[0] + parts * mask_bytes;
@@ -60,7 +55,7 @@ enum dc_status dc_spmv_shared(enum dc_isa isa, const struct dc_layout *w, const 
     if (!dc_isa_available(isa))
         return DC_NO_ISA;
     if (shares == 1)
-        return dc_spmv(isa, w, x, y, 0, parts_of(w));
+        return dc_spmv(isa, w, x, y, 0, dc_parts(w));
 #ifdef _OPENMP
 #pragma omp parallel for num_threads((int)shares) schedule(static, 1)
 #endif
@@ -76,7 +71,7 @@ enum dc_status dc_spmm_shared(enum dc_isa isa, const struct dc_layout *w, const 
     if (!dc_isa_available(isa))
         return DC_NO_ISA;
     if (shares == 1)
-        return dc_spmm(isa, w, x, ldx, y, ldy, n, 0, parts_of(w), scratch);
+        return dc_spmm(isa, w, x, ldx, y, ldy, n, 0, dc_parts(w), scratch);
     const size_t own = dc_spmm_scratch(isa, w);
 #ifdef _OPENMP
 #pragma omp parallel for num_threads((int)shares) schedule(static, 1)

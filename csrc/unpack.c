@@ -1,6 +1,6 @@
 /* Rows of W for products in tiles: the portable kernels. */
 #include "layout.h"
-#include "spmm_tiles.h"
+#include "spmm_tiled.h"
 
 /* Without fillers and padding, whose label is 0. */
 void dc_unpack_lanes(const struct dc_layout *w, size_t group, uint32_t *entries, size_t stride)

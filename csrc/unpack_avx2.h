@@ -3,7 +3,7 @@
 #define DC_UNPACK_AVX2_H
 
 #include "layout.h"
-#include "spmm_tiles.h"
+#include "spmm_tiled.h"
 #include "spmv.h"
 
 #if DC_X86

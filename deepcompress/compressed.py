@@ -331,7 +331,8 @@ class CompressedTensor:
             return self._blocks
 
     def _lay_out(self) -> Layout | None:
-        built = layout_choice.build(self, masks=native_products.prefers_masks())
+        masks, tiles = native_products.prefers_masks(), native_products.prefers_tiles()
+        built = layout_choice.build(self, masks=masks, tiles=tiles)
         object.__setattr__(self, "_is_laid_out", True)
         self._hold("_layout", built)
         return built

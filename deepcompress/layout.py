@@ -1,7 +1,7 @@
 """How a matrix lies in memory for products: the stream of gaps and labels, rearranged.
 
 A layout is built from a packed tensor when it is first multiplied, and never written to a
-file. It comes in two forms, each made of parts that products take one after the other.
+file. It comes in three forms, each made of parts that products take one after the other.
 
 **Lanes**, for sparse matrices. Rows are sorted by their number of entries, the longest
 first, and 16 of them side by side are a *group*, with a row in each *lane*. Rows of one
@@ -25,7 +25,9 @@ bytes by a mask. A part is a row.
 - The data are all masks, row by row, as little-endian 64-bit integers, and then a byte for the
   label of each survivor, in the order of the bits.
 
-Both end with 64 zero bytes, so that kernels may load whole registers.
+**Tiles**, for such matrices on other processors: `layout_tiles` defines them.
+
+All end with 64 zero bytes, so that kernels may load whole registers.
 """
 
 from dataclasses import dataclass, field
@@ -34,7 +36,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import bitpack, native, native_products
+from . import bitpack, layout_tiles, native, native_products
+from .layout_tiles import TILES, Tiles
 from .tensors import MAX_BITS, Int64Array, UInt8Array
 
 if TYPE_CHECKING:
@@ -49,19 +52,19 @@ _BIT_OF_COLUMN = np.arange(MASK_COLS) % 16 * 4 + np.arange(MASK_COLS) // 16
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """A matrix in lanes or masks.
+    """A matrix in lanes, masks or tiles.
 
     Attributes
     ----------
     rows, cols : int
         Below 2**31.
     gap_bits, label_bits : int
-        Widths in lanes, 1 to 8; `MASKS` and 8 for masks.
+        Widths in lanes, 1 to 8; `MASKS` and 8 for masks, `TILES` and 1 to 8 for tiles.
     data : ndarray of uint8
     starts : ndarray of shape (parts + 1,), uint64
         Where in `data` each part begins (its labels, for masks), and the last one ends.
     order : ndarray of uint32
-        The row in each lane, shape (rows,); empty for masks.
+        The row in each lane, shape (rows,); else empty.
     cache : dict
         For `native_products`, what it made of this.
     """
@@ -77,7 +80,7 @@ class Layout:
 
     @property
     def parts(self) -> int:
-        """Number of groups, or of rows for masks."""
+        """Number of groups in lanes, of rows for masks, of 256 rows each for tiles."""
         return len(self.starts) - 1
 
     @property
@@ -104,14 +107,18 @@ def arrange(
     ----------
     w : CompressedTensor
     gap_bits : int
-        Width of gaps in lanes, or `MASKS`.
+        Width of gaps in lanes, or `MASKS` or `TILES`.
     counts : ndarray of shape (rows,), uint32
-        The row for that width from `row_counts`.
+        The row for that width from `row_counts`; for tiles, not used.
     limit : int, optional
-        Return None if `data` would take more bytes.
+        Return None if `data` would take more bytes; tiles are made all the same.
     begins : ndarray of uint8, optional
         From `native_products.layout_counts`, if it has been called.
     """
+    if gap_bits == TILES:
+        label_bits = label_width(len(w.codebook))
+        laid, none = layout_tiles.arrange(w, label_bits), np.zeros(0, np.uint32)
+        return Layout(w.rows, w.cols, TILES, label_bits, laid.data, laid.starts, none)
     if gap_bits == MASKS:
         label_bits, order = 8, np.zeros(0, np.uint32)
         begin = 8 * w.rows * mask_count(w.cols)
@@ -160,6 +167,9 @@ def entries(layout: Layout) -> tuple[Int64Array, UInt8Array]:
     """Return position (in row-major order, ascending) and label of each survivor."""
     if layout.gap_bits == MASKS:
         return _mask_entries(layout)
+    if layout.gap_bits == TILES:
+        tiles = Tiles(layout.data, layout.starts)
+        return layout_tiles.entries(tiles, layout.rows, layout.cols, layout.label_bits)
     blocks = np.diff(layout.starts).astype(np.int64) // (8 * (layout.gap_bits + layout.label_bits))
     packed = layout.data[:-SLACK].reshape(-1, 8 * (layout.gap_bits + layout.label_bits))
     total = len(packed) * _BLOCK

@@ -7,22 +7,25 @@ import numpy.typing as npt
 
 from . import native, native_products
 from .layout import MASKS, Layout, arrange, group_blocks, label_width, row_counts
+from .layout_tiles import ROWS, TILES, tile_cols
 from .tensors import MAX_BITS
 
 if TYPE_CHECKING:
     from .compressed import CompressedTensor
 
 MAX_MASK_CENTROIDS = 32  # as many as two registers hold
+MIN_TILE_ENTRIES = 18  # of a row in a tile, or tiles take more than a fifth of CSR's bytes
+MAX_TILE_COLS = 2**20  # so that 32 bits count the bytes of 256 rows
 
 
-def build(w: "CompressedTensor", *, masks: bool) -> Layout | None:
+def build(w: "CompressedTensor", *, masks: bool, tiles: bool = False) -> Layout | None:
     """Rearrange a tensor of rank 2 or more.
 
     Parameters
     ----------
     w : CompressedTensor
-    masks : bool
-        Whether masks may be chosen.
+    masks, tiles : bool
+        Whether masks, and tiles, may be chosen.
 
     Returns
     -------
@@ -35,9 +38,20 @@ def build(w: "CompressedTensor", *, masks: bool) -> Layout | None:
     if max(w.rows, w.cols) >= 2**31 or 4 * w.rows > limit:
         return None
     counts, begins = native_products.layout_counts(w) if native.active() else (row_counts(w), None)
+    if tiles and suits_tiles(counts[0], w.cols, len(w.codebook)):
+        layout = arrange(w, TILES, counts[0], limit)
+        if layout and 5 * layout.nbytes <= 8 * int(counts[0].sum(dtype=np.int64)):
+            return layout
     gap_bits = choose(counts, w.cols, len(w.codebook), masks=masks)
     layout = arrange(w, gap_bits, counts[gap_bits], limit, begins)
     return None if layout is None or layout.nbytes > limit else layout
+
+
+def suits_tiles(survivors: npt.NDArray[np.uint32], cols: int, centroids: int) -> bool:
+    """Tell whether tiles are worth a trial, from the survivors of each row and the columns."""
+    rows, tiles = len(survivors), -(-cols // tile_cols(label_width(centroids)))
+    enough = int(survivors.sum(dtype=np.int64)) >= MIN_TILE_ENTRIES * rows * tiles
+    return enough and rows >= ROWS and 0 < cols < MAX_TILE_COLS
 
 
 def choose(counts: npt.NDArray[np.uint32], cols: int, centroids: int, *, masks: bool) -> int:

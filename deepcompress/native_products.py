@@ -27,6 +27,11 @@ def prefers_masks() -> bool:
     return bool(_choice().isa == _lib().DC_AVX512)
 
 
+def prefers_tiles() -> bool:
+    """Tell whether tiles are the fastest layout for matrices that are less sparse."""
+    return bool(_choice().isa == _lib().DC_AVX2)
+
+
 def kernels(isa: str | None) -> dict[str, str]:
     """Return whose kernels each product takes, given the instruction set in use.
 
@@ -74,6 +79,19 @@ def fill_layout(w: "CompressedTensor", layout: "Layout", begins: UInt8Array) -> 
     order = _ffi().from_buffer("uint32_t[]", layout.order)
     shares = min(threads(), layout.parts) if layout.data.nbytes >= BYTES_PER_THREAD else 1
     _lib().dc_layout_lanes_shared(_tensor(w), *widths, rows, order, starts, data, max(shares, 1))
+
+
+def count_tiles(w: "CompressedTensor", label_bits: int, counts: UInt8Array) -> None:
+    """Call dc_tile_counts."""
+    _lib().dc_tile_counts(_tensor(w), label_bits, _bytes(counts))
+
+
+def fill_tiles(
+    w: "CompressedTensor", label_bits: int, bits: npt.NDArray[np.uint64], data: UInt8Array
+) -> None:
+    """Call dc_layout_tiles."""
+    pointer = _ffi().from_buffer("uint64_t[]", bits)
+    _lib().dc_layout_tiles(_tensor(w), label_bits, pointer, _bytes(data))
 
 
 def all_finite(x: Float32Array) -> bool:

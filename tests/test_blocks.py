@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given
 from strategies import sparse, widths
 
-from deepcompress import bitpack, blocks, native, relindex
+from deepcompress import bitpack, blocks, coding, decoding, native, relindex
 from deepcompress.blocks import Entries
+from deepcompress.compressed import CompressedTensor
+from deepcompress.compressed_parts import has_needed_fillers_only
+from deepcompress.container import BITMASK, DENSE, RELATIVE, Coding
 from deepcompress.errors import ArgumentError, FormatError
 
 EXTENSION, REASON = native._load()
@@ -55,14 +58,19 @@ def some_blocks(draw):
 
 @st.composite
 def blocks_of_a_file(draw):
-    """Blocks with fillers where gaps of a width need them, each as `relindex` makes it."""
+    """Blocks with fillers where gaps of a width need them, as `relindex` makes it, or one more."""
     rng, gap_bits = np.random.default_rng(draw(st.integers(0, 99))), draw(widths)
     made = []
     for _ in range(draw(st.integers(1, 4))):
         dense = rng.random(draw(st.integers(0, 3000))) < draw(st.sampled_from([0, 0.01, 0.1, 0.6]))
         stream = relindex.encode(np.flatnonzero(dense), len(dense), gap_bits)
         labels = rng.integers(1, 4, len(stream.gaps)).astype(np.uint8)
-        made.append(Entries(labels * ~stream.fillers, stream.gaps, len(dense)))
+        more = draw(st.sampled_from([0, 0, 1]))  # at the end, which none needs
+        labels, gaps = (
+            np.concatenate([entries, np.full(more, last, np.uint8)])
+            for entries, last in ((labels * ~stream.fillers, 0), (stream.gaps, 2**gap_bits - 1))
+        )
+        made.append(Entries(labels, gaps, len(dense) + (more << gap_bits)))
     return made, gap_bits
 
 
@@ -152,3 +160,22 @@ def test_what_memory_cant_hold_is_refused(backend):
         assert counted.fillers[8] == ((1 << 61) - 1) >> 8
         with pytest.raises(ArgumentError, match="entries of 1-bit gaps"):
             blocks.join(made, 2 + counted.fillers[1], 1, 1)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("block_bits", [4, 20])
+@pytest.mark.parametrize("encoding", [RELATIVE, DENSE, BITMASK])
+def test_what_is_said_of_joined_fillers_is_so(backend, block_bits, encoding):
+    """Only a relative tensor of one block keeps fillers as they are, and needs to be looked at."""
+    labels, gaps = exact([1, 0, 2, 0, 0, 1]), exact([3, 1, 3, 3, 2, 0])
+    parts = (5, 8), np.array([0, 1, 2], np.float32), (labels, 2), (gaps, 2)
+    with native.use(backend):
+        record = coding.encode(
+            CompressedTensor.from_entries(*parts),
+            Coding(encoding, gap_bits=2 * (encoding == RELATIVE), block_bits=block_bits),
+        )
+        read = decoding.decode(record)
+        as_they_are = encoding == RELATIVE and block_bits == 20
+        assert read._joined != as_they_are
+        needed = has_needed_fillers_only(read.labels(), read.gaps(), read.gap_bits)
+        assert read._has_needed_fillers_only() == needed == (not as_they_are)

@@ -1,7 +1,6 @@
 """Programs in C against the layers in NumPy that define them."""
 
 import pickle
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import hypothesis.strategies as st
@@ -12,7 +11,7 @@ from networks import EPS, exact, networks, random_params
 from test_spmv import isas
 from threadpoolctl import threadpool_limits
 
-from deepcompress import CompressedNetwork, compress, native, native_program, program
+from deepcompress import CompressedNetwork, native, native_program, program
 from deepcompress.nn.conv import Conv2D
 from deepcompress.nn.inference import Stage, evaluate
 from deepcompress.nn.layers import Concat, Dropout, Flatten, Linear, ReLU
@@ -163,6 +162,13 @@ JOINED = {
         {"both": ["drop", "relu"]},
         (ReLU("relu"), Dropout("drop", 0.1), Concat("both")),
     ),
+    "of which one was needed for long, by another name as well": (
+        {"late": ["early"], "both": ["other", "late"]},
+        (
+            *(ReLU("early"), Dropout("drop", 0.1), LocalResponseNorm("norm")),
+            *(LocalResponseNorm("twice"), ReLU("other"), ReLU("late"), Concat("both")),
+        ),
+    ),
     "again": (
         {"one": [INPUT, "relu"], "both": ["one", "relu"]},
         (ReLU("relu"), Concat("one"), Concat("both")),
@@ -178,7 +184,9 @@ JOINED = {
 def test_parts_that_are_joined(case):
     sources, layers = JOINED[case]
     network, x = Network("joined", layers, (2, 3, 4), sources), images(2, 3, 4, 5)
-    np.testing.assert_array_equal(run(network, {}, x), evaluate(network.stages, {}, x))
+    np.testing.assert_allclose(
+        run(network, {}, x), evaluate(network.stages, {}, x), rtol=20 * EPS, atol=0
+    )
 
 
 @pytest.mark.parametrize(
@@ -206,57 +214,31 @@ def test_no_layer_that_computes_is_no_program():
     assert run(network, {}, images(2, 3, 4, 1)) is None
 
 
-@pytest.mark.parametrize("value", [np.inf, np.nan, 3e38])
-@pytest.mark.parametrize("is_packed", [False, True])
-def test_what_is_not_finite_is_left_to_numpy(value, is_packed):
-    """3e38 is finite, but its products with weights aren't."""
-    params = random_params(NETWORK, 0.5, 1)[not is_packed]
-    x = images(2, *NETWORK.input_shape)
-    x[1, 2, 3, 4] = value
-    assert run(NETWORK, params, NETWORK.columns(x)) is None
-    with np.errstate(all="ignore"):
-        expected = evaluate(NETWORK.stages, params, NETWORK.columns(x))
-        y = CompressedNetwork(NETWORK, params).predict(x)
-    np.testing.assert_allclose(y, expected.T, rtol=1e-4, atol=1e-3)
-    assert not np.isfinite(y[1]).all()
-    assert np.isfinite(y[0]).all()
-
-
-def test_a_norm_whose_squares_overflow_is_left_to_numpy():
-    """The squares' sum is infinite, and 0 times that isn't a number, which weights of 0 hide."""
-    layers = LocalResponseNorm("norm", 3, alpha=0.0), Conv2D("conv", 2, 1, 1)
-    network = Network("norm", layers, (2, 3, 3))
-    params = random_params(network, 0.0, 1)[0]
-    x = np.full((1, 2, 3, 3), 1e30, np.float32)
-    assert run(network, params, network.columns(x)) is None
-    assert np.isnan(CompressedNetwork(network, params).predict(x)).all()
-
-
-@pytest.mark.parametrize("isa", [*isas()])
-@pytest.mark.parametrize("batch", [1, 2])
-@pytest.mark.parametrize("layer", [Linear("w", 8, 1), Conv2D("w", 8, 1, 1)], ids=str)
-def test_what_overflows_below_zero_is_left_to_numpy(layer, batch, isa):
-    """A ReLU would make 0 of it, although the sum of all products is larger than that."""
-    shape = (8, 1, 1) if isinstance(layer, Conv2D) else (8,)
-    network = Network("below", (layer, ReLU("relu")), shape)
-    weight = np.repeat([-1.0, 1.0], 4).astype(np.float32).reshape(layer.param_shapes()["w.weight"])
-    bias = np.ones(1, np.float32)
-    x = np.full((batch, *shape), 3e38, np.float32)
-    for held in (weight, compress({"w": weight})["w"]):
-        with native.use("native", isa):
-            assert run(network, {"w.weight": held, "w.bias": bias}, network.columns(x)) is None
-
-
-def test_memory_is_kept_for_a_few_shapes_and_shared_by_no_two_threads():
-    params = random_params(NETWORK, 0.5, 1)[0]
-    network = CompressedNetwork(NETWORK, params)
-    inputs = [images(batch, *NETWORK.input_shape) * batch for batch in range(1, 9)]
+def test_memory_is_kept_for_a_few_shapes():
+    network = CompressedNetwork(NETWORK, random_params(NETWORK, 0.5, 1)[0])
+    inputs = [images(batch, *NETWORK.input_shape) for batch in range(1, program.KEPT_SHAPES + 3)]
     expected = [network.predict(x) for x in inputs]
     programs = network._inference._program.__self__
     assert len(programs._made) == program.KEPT_SHAPES
-    with ThreadPoolExecutor(8) as pool:
-        for _ in range(5):
-            for y, same in zip(pool.map(network.predict, inputs), expected, strict=True):
-                np.testing.assert_array_equal(y, same)
-    copy = pickle.loads(pickle.dumps(programs))
-    assert not copy._made
+    for x, y in zip(inputs, expected, strict=True):
+        np.testing.assert_array_equal(network.predict(x), y)
+    assert not pickle.loads(pickle.dumps(programs))._made
+
+
+def test_no_two_runs_at_a_time_share_memory(monkeypatch):
+    programs = program.Programs(random_params(NETWORK, 0.5, 1)[0])
+    first, second = images(*NETWORK.input_shape, 1), images(*NETWORK.input_shape, 1) + 1
+    expected = [programs.run(NETWORK.stages, x, INPUT) for x in (first, second)]
+    run_alone, inside = native_program.Session.run, []
+
+    def run_with_another_inside(session, x):
+        if not inside:
+            inside.append(session)
+            inside.append(programs.run(NETWORK.stages, second, INPUT))
+        else:
+            assert session is not inside[0]
+        return run_alone(session, x)
+
+    monkeypatch.setattr(native_program.Session, "run", run_with_another_inside)
+    np.testing.assert_array_equal(programs.run(NETWORK.stages, first, INPUT), expected[0])
+    np.testing.assert_array_equal(inside[1], expected[1])

@@ -132,14 +132,16 @@ def isas():
 
 def each_kind():
     """Widths of lanes and masks with each number of bits for labels that they may have."""
-    for kind in range(9):
+    for kind in range(10):
         for bits in range(1, 9 if kind else 6):
             yield kind, bits
 
 
 def laid_out(w, kind):
     """The tensor with a layout of the given kind, as if it were the best one."""
-    object.__setattr__(w, "_layout", layout.arrange(w, kind, layout.row_counts(w)[kind]))
+    object.__setattr__(
+        w, "_layout", layout.arrange(w, kind, layout.row_counts(w)[kind % layout.TILES])
+    )
     object.__setattr__(w, "_is_laid_out", True)
     return w
 

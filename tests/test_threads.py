@@ -19,7 +19,7 @@ OPENMP = bool(EXTENSION and EXTENSION.lib.dc_openmp())
 pytestmark = pytest.mark.skipif(EXTENSION is None, reason=f"no C extension: {REASON}")
 on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 
-KINDS = [0, 1, 4, 6]  # masks, and lanes of several widths
+KINDS = [0, 1, 4, 6, 9]  # masks, lanes of several widths, and tiles
 
 
 def multiply_in_shares(w, x, isa, shares):

@@ -6,21 +6,16 @@
 #include <string.h>
 
 #include "layout.h"
-#include "spmm_tiles.h"
+#include "spmm_tiled.h"
 
 #define ROWS 1024             /* of W that are unpacked at once, */
 #define ENTRY_BYTES (4 << 20) /* if they take no more than that, but at least those of a part */
 #define TILE_BYTES (48 << 10) /* of X: with tiles that the first cache held as a whole, rows of W
                                  would begin and end more often than is worth it */
 
-static size_t rows_of_part(const struct dc_layout *w)
-{
-    return w->gap_bits ? DC_LANES : 1;
-}
-
 static struct dc_rows rows_of(const struct dc_layout *w)
 {
-    const size_t each = rows_of_part(w), parts = ((size_t)w->rows + each - 1) / each;
+    const size_t each = dc_rows_of_part(w), parts = dc_parts(w);
     size_t longest = 0;
     for (size_t i = 0; i < parts; i++) {
         size_t bytes = (size_t)(w->starts[i + 1] - w->starts[i]);
@@ -40,7 +35,7 @@ static size_t panel_bytes(const struct dc_tiling *t)
     return t->panel * t->vector * sizeof(float);
 }
 
-size_t dc_tiles_scratch(const struct dc_tiling *t, const struct dc_layout *w)
+size_t dc_tiled_scratch(const struct dc_tiling *t, const struct dc_layout *w)
 {
     const struct dc_rows r = rows_of(w);
     const size_t row = r.stride * sizeof *r.entries + panel_bytes(t) + sizeof *r.next +
@@ -83,17 +78,17 @@ static void panel_product(const struct dc_tiling *t, const struct dc_layout *w,
         memcpy(y + rows->place[i] * ldy, rows->sums + i * stride, n * sizeof *y);
 }
 
-void dc_tiles_product(const struct dc_tiling *t, const struct dc_layout *w, const float *x,
+void dc_tiled_product(const struct dc_tiling *t, const struct dc_layout *w, const float *x,
                       size_t ldx, float *y, size_t ldy, size_t n, size_t first, size_t last,
                       void *scratch)
 {
     struct dc_rows rows = place_rows(t, w, scratch);
     const size_t vectors = (n + t->vector - 1) / t->vector;
-    const size_t panels = (vectors + t->panel - 1) / t->panel, each = rows_of_part(w);
+    const size_t panels = (vectors + t->panel - 1) / t->panel, each = dc_rows_of_part(w);
     for (size_t part = first; part < last; part++) {
         t->unpack(w, part, rows.entries + rows.count * rows.stride, rows.stride);
         for (size_t r = part * each; r < (part + 1) * each && r < (size_t)w->rows; r++)
-            rows.place[rows.count++] = w->gap_bits ? w->order[r] : (uint32_t)r;
+            rows.place[rows.count++] = (uint32_t)dc_row_in_place(w, r);
         if (rows.count + each <= rows.most && part + 1 < last)
             continue;
         /* Of about the same width, so that none is much less efficient. */

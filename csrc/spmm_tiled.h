@@ -1,6 +1,6 @@
 /* Y = W X in tiles, the same for all instruction sets but for what they do to a row. */
-#ifndef DC_SPMM_TILES_H
-#define DC_SPMM_TILES_H
+#ifndef DC_SPMM_TILED_H
+#define DC_SPMM_TILED_H
 
 #include "spmv.h"
 
@@ -39,8 +39,8 @@ struct dc_tiling {
 };
 
 /* Those of dc_spmm_scratch and dc_spmm. */
-size_t dc_tiles_scratch(const struct dc_tiling *t, const struct dc_layout *w);
-void dc_tiles_product(const struct dc_tiling *t, const struct dc_layout *w, const float *x,
+size_t dc_tiled_scratch(const struct dc_tiling *t, const struct dc_layout *w);
+void dc_tiled_product(const struct dc_tiling *t, const struct dc_layout *w, const float *x,
                       size_t ldx, float *y, size_t ldy, size_t n, size_t first, size_t last,
                       void *scratch);
 
