@@ -69,7 +69,8 @@ LAYERS = [
     ),
     MaxPool2D("pool", 5, 3, 4, True),
     GlobalAvgPool2D("mean"),
-    *(LocalResponseNorm("norm", size, 2.0, k=0.5) for size in (1, 3, 9, 2**31 - 1)),
+    MaxPool2D("pool", 2, 2**70),
+    *(LocalResponseNorm("norm", size, 2.0, k=0.5) for size in (1, 3, 9, 2**31 - 1, 2**70 + 1)),
     ReLU("relu"),
 ]
 
