@@ -300,7 +300,7 @@ struct dc_blocks {
     const float *codebook;  /* of all labels */
     const uint16_t *data;
     const uint64_t *starts; /* where each 16 rows of each block begin, and the last ones end */
-    uint32_t block_cols;    /* 64, 128 or 256 */
+    uint32_t block_cols;    /* 64, 128 or 256; of a dense one, up to 768 */
     const float *dense;     /* or all weights, and nothing in the place of the pointers above */
 };
 

@@ -1,4 +1,4 @@
-/* Rounds of Huffman decoding with AVX2 and BMI2; huffman_decode.c has the portable ones.
+/* Rounds of Huffman decoding with AVX2 and BMI2; huffman_scalar.c has the portable ones.
  *
  * Stores decide how fast this is: a processor takes two a cycle that follow each other in a line
  * of its cache, but for one that goes from line to line it takes about two cycles (Zen 4). So

@@ -84,17 +84,18 @@ int dc_average(const struct dc_operation *op, size_t task, size_t tasks)
 /* Elements from `from` to before `to` of all channels, at most NORM_RUN. */
 #define NORM_RUN 256
 
-static void normalize_run(const struct dc_operation *op, size_t from, size_t to, size_t size)
+static int normalize_run(const struct dc_operation *op, size_t from, size_t to, size_t size)
 {
     const int64_t reach = op->size / 2, channels = op->images.channels;
     float sum[NORM_RUN];
+    int is_finite = 1;
     for (int64_t c = 0; c < channels; c++) {
+        const int64_t first = c > reach ? c - reach : 0;
+        const int64_t last = channels - 1 - c > reach ? c + reach : channels - 1;
         const float *x = op->x + (size_t)c * size + from;
         float *y = op->y + (size_t)c * size + from;
         memset(sum, 0, sizeof sum);
-        for (int64_t other = c - reach; other <= c + reach; other++) {
-            if (other < 0 || other >= channels)
-                continue;
+        for (int64_t other = first; other <= last; other++) {
             const float *z = op->x + (size_t)other * size + from;
             for (size_t i = 0; i < to - from; i++)
                 sum[i] += z[i] * z[i];
@@ -103,7 +104,9 @@ static void normalize_run(const struct dc_operation *op, size_t from, size_t to,
             const float root = sqrtf(op->k + op->alpha * sum[i]);
             y[i] = x[i] * (1.0f / (root * sqrtf(root)));
         }
+        is_finite &= dc_all_finite(y, to - from); /* 0 by infinity, where alpha or k is 0 */
     }
+    return is_finite;
 }
 
 int dc_normalize(const struct dc_operation *op, size_t task, size_t tasks)
@@ -111,7 +114,9 @@ int dc_normalize(const struct dc_operation *op, size_t task, size_t tasks)
     const struct dc_images *g = &op->images;
     const size_t size = (size_t)(g->height * g->width * g->batch);
     const size_t end = dc_begin(size, task + 1, tasks);
+    int is_finite = 1;
     for (size_t from = dc_begin(size, task, tasks); from < end; from += NORM_RUN)
-        normalize_run(op, from, from + NORM_RUN < end ? from + NORM_RUN : end, size);
-    return 1;
+        is_finite &=
+            normalize_run(op, from, from + NORM_RUN < end ? from + NORM_RUN : end, size);
+    return is_finite;
 }

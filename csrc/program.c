@@ -69,17 +69,24 @@ static struct cut cut_of(const struct run *run, const struct dc_operation *op)
     }
 }
 
-/* Bias and ReLU in consecutive elements of a row; returns 1 if they are finite. */
+static void rectify(const float *x, size_t count, float *y)
+{
+    for (size_t i = 0; i < count; i++)
+        y[i] = x[i] < 0.0f ? 0.0f : x[i];
+}
+
+/* Bias and ReLU in consecutive elements of a row; returns 1 if they are finite before the ReLU,
+ * which makes 0 of what overflows below that. */
 static int add_bias(const struct dc_operation *op, size_t row)
 {
     const size_t batch = (size_t)op->images.batch;
     float *y = op->y + row * batch;
-    for (size_t b = 0; b < batch; b++) {
+    for (size_t b = 0; b < batch; b++)
         y[b] += op->bias[row];
-        if (op->relu && y[b] < 0.0f)
-            y[b] = 0.0f;
-    }
-    return dc_all_finite(y, batch);
+    const int is_finite = dc_all_finite(y, batch);
+    if (op->relu)
+        rectify(y, batch, y);
+    return is_finite;
 }
 
 static int multiply(const struct run *run, const struct dc_operation *op, size_t task, size_t tasks,
@@ -112,20 +119,11 @@ static int multiply(const struct run *run, const struct dc_operation *op, size_t
     return is_finite;
 }
 
-static int rectify(const struct dc_operation *op, size_t from, size_t to)
-{
-    if (op->kind == DC_COPY)
-        memcpy(op->y + from, op->x + from, (to - from) * sizeof *op->x);
-    else
-        for (size_t i = from; i < to; i++)
-            op->y[i] = op->x[i] < 0.0f ? 0.0f : op->x[i];
-    return 1;
-}
-
 static int do_task(const struct run *run, const struct dc_operation *op, struct cut cut, size_t task,
                    void *scratch)
 {
     const size_t tasks = cut.across * cut.along, size = elements(&op->images);
+    const size_t from = dc_begin(size, task, tasks), to = dc_begin(size, task + 1, tasks);
     switch (op->kind) {
     case DC_CONVOLVE: {
         const struct dc_convolution c = dc_convolution_of(
@@ -139,8 +137,11 @@ static int do_task(const struct run *run, const struct dc_operation *op, struct 
     case DC_MAX_POOL: return dc_max_pool(op, task, tasks, scratch);
     case DC_AVERAGE: return dc_average(op, task, tasks);
     case DC_NORMALIZE: return dc_normalize(op, task, tasks);
-    default: return rectify(op, dc_begin(size, task, tasks), dc_begin(size, task + 1, tasks));
+    case DC_RECTIFY: rectify(op->x + from, to - from, op->y + from); break;
+    case DC_COPY: memcpy(op->y + from, op->x + from, (to - from) * sizeof *op->x); break;
+    case DC_KIND_COUNT: break;
     }
+    return 1;
 }
 
 static uint32_t take(uint32_t *counter)

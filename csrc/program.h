@@ -5,7 +5,7 @@
 #include "deepcompress.h"
 
 /* An operation is done in `tasks` tasks, whose number depends on it and on the number of
- * threads; no result depends on it. Each returns 1 if all that it writes is finite, else 0. */
+ * threads; no result depends on it. Each returns 1 if all that it computes is finite, else 0. */
 int dc_max_pool(const struct dc_operation *op, size_t task, size_t tasks, float *scratch);
 int dc_average(const struct dc_operation *op, size_t task, size_t tasks);
 int dc_normalize(const struct dc_operation *op, size_t task, size_t tasks);

@@ -24,8 +24,8 @@ static size_t panel_vectors(const struct dc_blocks *w)
     return least(TILE_BYTES / (w->block_cols * DC_VECTOR * sizeof(float)), DC_PANEL);
 }
 
-/* A row of the output from its sums; returns 1 if all of it is finite. Without branches, so that
- * compilers make vectors of it. */
+/* A row of the output from its sums; returns 1 if all were finite before the ReLU, which makes 0
+ * of what overflows below that. Without branches, so that compilers make vectors of it. */
 static int finish(const float *restrict sums, size_t count, float added, int relu,
                   float *restrict to)
 {
@@ -34,9 +34,8 @@ static int finish(const float *restrict sums, size_t count, float added, int rel
     for (size_t k = 0; k < count; k++) {
         float sum = sums[k] + added;
         uint32_t bits;
-        sum = sum < lowest ? lowest : sum;
-        to[k] = sum;
         memcpy(&bits, &sum, sizeof bits);
+        to[k] = sum < lowest ? lowest : sum;
         found |= (bits & 0x7f800000) == 0x7f800000;
     }
     return !found;

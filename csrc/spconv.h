@@ -73,7 +73,7 @@ struct dc_convolution dc_convolution_of(enum dc_isa isa, const struct dc_blocks 
                                         const float *bias, int relu, float *y);
 
 /* Panels [begin, end) of a share of the rows, of `shares` with about as many products each. Returns
- * 1 if all that it writes is finite, else 0. `scratch` has dc_convolve_scratch bytes. */
+ * 1 if all sums are finite, else 0. `scratch` has dc_convolve_scratch bytes. */
 int dc_convolve_piece(const struct dc_convolution *c, size_t begin, size_t end, size_t share,
                       size_t shares, void *scratch);
 

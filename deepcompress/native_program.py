@@ -63,7 +63,8 @@ class Session:
             fields["bias"] = self._keep(_floats(operation.bias))
         weight, norm = operation.weight, operation.norm
         if norm is not None:
-            fields |= {"size": norm.size, "alpha": norm.alpha / norm.size, "k": norm.k}
+            size = min(norm.size, 2 * operation.images["channels"] + 1)  # of all channels
+            fields |= {"size": size, "alpha": norm.alpha / norm.size, "k": norm.k}
         if isinstance(weight, np.ndarray) and operation.kind == "convolve":
             dense = {
                 "rows": operation.outputs,

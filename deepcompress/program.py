@@ -30,6 +30,7 @@ from .tensors import Float32Array
 
 KEPT_SHAPES = 8  # of inputs, whose programs are kept: pieces and a batch, whole and the rest
 ALIGNMENT = 16  # elements
+LARGEST = 2**31 - 1  # that C is told: a longer stride leads beyond the image as well
 DENSE_TILE = 768  # vectors of x that a tile of a dense weight's has, see csrc/spconv.c
 
 # What an operation takes for an element, in products of a packed convolution.
@@ -304,7 +305,7 @@ def _images(
 ) -> dict[str, int]:
     """Return a ``struct dc_images`` by its fields."""
     options = {"kernel": 1, "stride": 1, "padding": 0, "groups": 1}
-    options = {name: getattr(layer, name, value) for name, value in options.items()}
+    options = {name: min(getattr(layer, name, v), LARGEST) for name, v in options.items()}
     channels, height, width = taken
     sides = {"channels": channels, "height": height, "width": width, "batch": batch}
     return {**sides, **options, "out_height": given[1], "out_width": given[2]}

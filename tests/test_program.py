@@ -69,7 +69,8 @@ LAYERS = [
     ),
     MaxPool2D("pool", 5, 3, 4, True),
     GlobalAvgPool2D("mean"),
-    *(LocalResponseNorm("norm", size, 2.0, k=0.5) for size in (1, 3, 9)),
+    MaxPool2D("pool", 2, 2**70),
+    *(LocalResponseNorm("norm", size, 2.0, k=0.5) for size in (1, 3, 9, 2**31 - 1, 2**70 + 1)),
     ReLU("relu"),
 ]
 
@@ -212,22 +213,6 @@ def test_programs_of_one_network_are_told_apart():
 def test_no_layer_that_computes_is_no_program():
     network = Network("none", (Dropout("drop", 0.5), Flatten("flatten")), (2, 3, 4))
     assert run(network, {}, images(2, 3, 4, 1)) is None
-
-
-@pytest.mark.parametrize("value", [np.inf, np.nan, 3e38])
-@pytest.mark.parametrize("is_packed", [False, True])
-def test_what_is_not_finite_is_left_to_numpy(value, is_packed):
-    """3e38 is finite, but its products with weights aren't."""
-    params = random_params(NETWORK, 0.5, 1)[not is_packed]
-    x = images(2, *NETWORK.input_shape)
-    x[1, 2, 3, 4] = value
-    assert run(NETWORK, params, NETWORK.columns(x)) is None
-    with np.errstate(all="ignore"):
-        expected = evaluate(NETWORK.stages, params, NETWORK.columns(x))
-        y = CompressedNetwork(NETWORK, params).predict(x)
-    np.testing.assert_allclose(y, expected.T, rtol=1e-4, atol=1e-3)
-    assert not np.isfinite(y[1]).all()
-    assert np.isfinite(y[0]).all()
 
 
 def test_memory_is_kept_for_a_few_shapes():
