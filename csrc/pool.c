@@ -88,7 +88,7 @@ static int normalize_run(const struct dc_operation *op, size_t from, size_t to, 
 {
     const int64_t reach = op->size / 2, channels = op->images.channels;
     float sum[NORM_RUN];
-    int is_finite = 1;
+    uint32_t found = 0;
     for (int64_t c = 0; c < channels; c++) {
         const int64_t first = c > reach ? c - reach : 0;
         const int64_t last = channels - 1 - c > reach ? c + reach : channels - 1;
@@ -102,11 +102,15 @@ static int normalize_run(const struct dc_operation *op, size_t from, size_t to, 
         }
         for (size_t i = 0; i < to - from; i++) {
             const float root = sqrtf(op->k + op->alpha * sum[i]);
-            y[i] = x[i] * (1.0f / (root * sqrtf(root)));
+            const float divided = x[i] * (1.0f / (root * sqrtf(root)));
+            uint32_t bits;
+            memcpy(&bits, &divided, sizeof bits);
+            y[i] = divided;
+            /* 0 by infinity isn't, where alpha or k is 0; see dc_all_finite. */
+            found |= (bits & 0x7f800000) == 0x7f800000;
         }
-        is_finite &= dc_all_finite(y, to - from); /* 0 by infinity, where alpha or k is 0 */
     }
-    return is_finite;
+    return !found;
 }
 
 int dc_normalize(const struct dc_operation *op, size_t task, size_t tasks)
