@@ -36,24 +36,50 @@ static inline size_t place_of(const struct tiled *t)
     return (row / DC_TILED_ROWS * t->tiles + tile) * DC_TILED_ROWS + row % DC_TILED_ROWS;
 }
 
+/* Consecutive survivors mostly are of the same row of a tile, for which one place in memory is
+ * kept in a register: to add to it each time would take as long as storing and loading it. */
+
 void dc_tile_counts(const struct dc_tensor *w, unsigned label_bits, const struct dc_row *begins,
                     size_t first, size_t last, uint8_t *counts)
 {
     struct tiled t = tiled_of(w, label_bits, begins, first, last);
-    while (next_tiled(&t))
-        counts[place_of(&t)]++;
+    size_t place = 0;
+    unsigned count = 0;
+    while (next_tiled(&t)) {
+        const size_t now = place_of(&t);
+        if (now != place) {
+            if (count) /* else the place may be another thread's */
+                counts[place] = (uint8_t)(counts[place] + count);
+            place = now;
+            count = 0;
+        }
+        count++;
+    }
+    if (count)
+        counts[place] = (uint8_t)(counts[place] + count);
 }
 
 void dc_layout_tiles(const struct dc_tensor *w, unsigned label_bits, const struct dc_row *begins,
                      size_t first, size_t last, uint64_t *bits, uint8_t *data)
 {
     struct tiled t = tiled_of(w, label_bits, begins, first, last);
+    uint64_t *of_row = bits, bit = 0;
+    int any = 0;
     while (next_tiled(&t)) {
-        uint64_t *bit = bits + place_of(&t);
+        uint64_t *now = bits + place_of(&t);
+        if (!any || now != of_row) {
+            if (any)
+                *of_row = bit;
+            of_row = now;
+            bit = *now;
+            any = 1;
+        }
         const unsigned col = (unsigned)t.s.col & ((1u << t.tile_bits) - 1);
-        const unsigned entry = (col << label_bits | t.s.label) << *bit % 8;
-        data[*bit / 8] |= (uint8_t)entry;
-        data[*bit / 8 + 1] |= (uint8_t)(entry >> 8);
-        *bit += DC_TILE_LANES * DC_ENTRY_BITS;
+        const unsigned entry = (col << label_bits | t.s.label) << bit % 8;
+        data[bit / 8] |= (uint8_t)entry;
+        data[bit / 8 + 1] |= (uint8_t)(entry >> 8);
+        bit += DC_TILE_LANES * DC_ENTRY_BITS;
     }
+    if (any)
+        *of_row = bit;
 }
