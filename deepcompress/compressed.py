@@ -1,7 +1,6 @@
 """A tensor that stays compressed in memory and is used as it is."""
 
 import math
-import threading
 from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from . import bitpack, layout_choice, native, native_products, relindex, spconv,
 from . import compressed_parts as parts
 from .errors import ArgumentError
 from .layout import Layout, entries
+from .locks import ForkSafeLock
 from .spconv_blocks import Blocks
 from .tensors import Float32Array, GapStream, Int64Array, SharedWeights, UInt8Array
 
@@ -74,7 +74,7 @@ class CompressedTensor:
     gaps_packed: UInt8Array = field(repr=False)
     _layout: Layout | None = field(init=False, repr=False, default=None)
     _blocks: Blocks | None = field(init=False, repr=False, default=None)
-    _building: threading.Lock = field(init=False, repr=False, default_factory=threading.Lock)
+    _building: ForkSafeLock = field(init=False, repr=False, default_factory=ForkSafeLock)
     _is_laid_out: bool = field(init=False, repr=False, default=False)
     _joined: bool = field(init=False, repr=False, default=False)
 

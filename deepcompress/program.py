@@ -11,7 +11,6 @@ a weight that they haven't got, or with numbers that aren't finite), is
 """
 
 import math
-import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ import numpy as np
 
 from . import native, native_products, native_program
 from .compressed import CompressedTensor
+from .locks import ForkSafeLock
 from .nn.conv import Conv2D
 from .nn.inference import Stage
 from .nn.layers import Array, Concat, Dropout, Flatten, Layer, Linear, ReLU
@@ -113,7 +113,7 @@ class Programs:
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         self._params = params
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._made: OrderedDict[Any, tuple[Program | None, list[native_program.Session]]]
         self._made = OrderedDict()
 

@@ -39,11 +39,12 @@ STAGES = {
     "native_program": {"tensors", "native", "native_products", "native_spconv"},
     "tensors": {"errors"},
     "errors": set(),
+    "locks": set(),
     "crossover": set(),
     "preprocessing": {"errors", "tensors"},
     # Unites what stages made, for use.
     "compressed": BASE
-    | {"compressed_parts", "relindex", "layout", "layout_choice"}
+    | {"compressed_parts", "relindex", "layout", "layout_choice", "locks"}
     | {"spconv", "spconv_blocks", "spmv"},
     "compressed_parts": BASE | {"relindex"},
 }

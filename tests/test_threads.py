@@ -161,6 +161,29 @@ def test_a_forked_process_multiplies_with_one_thread(program):
     assert run.returncode == 0, run.stderr
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_process_waits_for_no_thread_of_its_parent():
+    program = FORKED + (
+        "import threading\n"
+        "held, forked = threading.Event(), threading.Event()\n"
+        "def build():\n"
+        "    with large._building:\n"
+        "        held.set()\n"
+        "        forked.wait()\n"
+        "builder = threading.Thread(target=build)\n"
+        "builder.start()\n"
+        "held.wait()\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    os._exit(0 if work() else 1)\n"
+        "forked.set()\n"
+        "builder.join()\n"
+        "assert os.waitpid(child, 0)[1] == 0"
+    )
+    run = run_python(program, OMP_NUM_THREADS="2")
+    assert run.returncode == 0, run.stderr
+
+
 def test_threads_sleep_when_idle_unless_somebody_wants_otherwise():
     program = "print({k for k in os.environ if 'OMP_' in k} - {'OMP_DISPLAY_ENV'})"
     run = run_python(program, OMP_DISPLAY_ENV="verbose")
