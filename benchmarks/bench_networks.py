@@ -7,10 +7,11 @@ LeNet-5, AlexNet and VGG-16 with the paper's densities, and the authors' Squeeze
 `network_files`). Contestants: the file as `CompressedNetwork.load` runs it ("ours"), with all
 weights as dense arrays ("dense"), PyTorch with its oneDNN in its usual memory format and with
 the channels last; `ratio_torch` is the faster of the two over ours. First all must give the same
-logits. Then they take turns; a turn warms up once. Medians. `layers` are each by itself, again
-and again; `inside` are the fully connected ones after all before them have run. On a machine that
-has other work, ``--clock process`` counts the time that the processor spent on a contestant, of
-one thread.
+logits. Then they take turns; a turn warms up once. Medians. `layers` are timed where they are, in
+further runs of the whole network; ours has the ReLU behind a layer in it, and concatenates
+without work of its own; PyTorch has the faster memory format. On a machine that has other work,
+``--clock process`` counts the time that the processor spent on a contestant, of one thread
+(`layers` of ours and "dense" have the wall's).
 
 Peak memory is that of a whole process which loads the network and predicts, by
 itself, `runtime_bytes` what it takes before that, with its libraries imported.
@@ -53,7 +54,7 @@ def measure(
     """Return the row of a case."""
     row = child("times", path, batch, threads, rounds, clock, *(["whole"] if whole else []))
     params, activations = row.pop("params"), row.pop("activation_elements")
-    layers, inside = row.pop("layers"), row.pop("inside")
+    layers = row.pop("layers")
     weight_bytes = sum(one["bytes"] for one in params)
     dense_bytes = 4 * sum(one["elements"] for one in params)
     torch = min(row["torch_seconds"], row["torch_channels_last_seconds"])
@@ -82,7 +83,9 @@ def measure(
         weight = by_name.get(layer["layer"])
         layer["form"] = "" if weight is None else "packed" if weight["is_packed"] else "dense"
         layer["density"] = None if weight is None else weight["density"]
-    return row | {"inside": inside, "layers": layers}
+        if weight is not None:
+            layer["ratio_torch"] = layer["torch_seconds"] / layer["ours_seconds"]
+    return row | {"layers": layers}
 
 
 def show(row: dict[str, Any]) -> None:
@@ -97,18 +100,15 @@ def show(row: dict[str, Any]) -> None:
     )
     total = sum(layer["ours_seconds"] for layer in row["layers"])
     for layer in row["layers"]:
-        if layer["ours_seconds"] > 0.005 * total:
+        if "ratio_torch" in layer or layer["ours_seconds"] > 0.005 * total:
             density = "" if layer["density"] is None else f"{100 * layer['density']:.0f} %"
+            ratio = f"  ratio: torch {layer['ratio_torch']:.2f}" if "ratio_torch" in layer else ""
             print(
                 f"    {layer['layer']:22} {layer['form']:6} {density:>5}  "
                 f"{1e3 * layer['ours_seconds']:8.3f} ms  dense "
                 f"{1e3 * layer['dense_seconds']:8.3f}  torch {1e3 * layer['torch_seconds']:8.3f}"
+                f"{ratio}"
             )
-    for layer in row["inside"]:
-        print(
-            f"    {layer['layer']:22} in its place  {1e3 * layer['ours_seconds']:8.3f} ms  "
-            f"torch {1e3 * layer['torch_seconds']:8.3f}  ratio {layer['ratio']:.1f}"
-        )
     sys.stdout.flush()
 
 

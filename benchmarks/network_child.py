@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.network_child KIND FILE BATCH THREADS ROUNDS CLOCK [whole]``, where KIND is
 
-- ``times``: all contestants take turns, in one process; then layers alone, unless the ``whole``
-  network is enough;
+- ``times``: all contestants take turns, in one process; then again, layer by layer, unless the
+  ``whole`` network is enough;
 - ``packed``, ``dense`` or ``torch``: one alone, for its peak memory.
 """
 
@@ -12,17 +12,18 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from deepcompress import CompressedNetwork
-from deepcompress.nn.inference import Stage
-from deepcompress.nn.layers import Concat, Dropout, Flatten, Linear
-from deepcompress.nn.wiring import INPUT, Step
+from deepcompress import CompressedNetwork, native
+from deepcompress.native_program import Session
+from deepcompress.nn.inference import Inference, Stage
+from deepcompress.program import compiled
 
 from .network_files import read_dense
 
@@ -106,11 +107,17 @@ def times(
     for _ in range(rounds):
         for name, call in contestants.items():
             seconds[name].append(timed(call, threads))
+    medians = {f"{name}_seconds": statistics.median(turns) for name, turns in seconds.items()}
+    faster = last if medians["torch_channels_last_seconds"] < medians["torch_seconds"] else x_torch
+    in_place = {
+        "ours": layers_of(packed, x),
+        "dense": layers_of(dense, x),
+        "torch": layers_of_torch(packed.network, model, faster),
+    }
     return {
-        **{f"{name}_seconds": statistics.median(turns) for name, turns in seconds.items()},
+        **medians,
         "relative_differences": differences,
-        "layers": layers(packed, dense, model, x, threads, max(3, rounds // 2)) if by_layer else [],
-        "inside": inside(packed, model, x, threads, rounds) if by_layer else [],
+        "layers": layers(in_place, packed.network, threads, rounds) if by_layer else [],
         "params": [
             {"name": one.name, "is_packed": one.is_packed, "density": one.density}
             | {"bytes": one.nbytes, "elements": int(np.prod(one.shape))}
@@ -120,114 +127,104 @@ def times(
     }
 
 
+def rest(threads: int) -> None:
+    """Let the threads of the one before come to rest: they spin on for 30 ms."""
+    time.sleep(0.05 if threads > 1 else 0)
+
+
 def timed(call: Callable[[], Any], threads: int) -> float:
     """Return the seconds of a second call; the first warms what others have used."""
-    time.sleep(0.05 if threads > 1 else 0)  # the threads of the one before spin on for 30 ms
+    rest(threads)
     call()
     started = clock()
     call()
     return clock() - started
 
 
-def layers(
-    packed: CompressedNetwork,
-    dense: CompressedNetwork,
-    model: Any,
-    x: np.ndarray,
-    threads: int,
-    rounds: int,
-) -> list[dict[str, Any]]:
-    """Time each layer by itself, on the same inputs: packed, dense here, and in PyTorch.
+class TimedPrograms:
+    """Runs stages as `deepcompress.program.Programs` does, and adds up what each layer took."""
 
-    A whole network wakes its threads once, computes a ReLU with the layer before it, and has no
-    concatenation to do, so that it is faster than the sum of its layers.
-    """
-    import torch
+    def __init__(self, params: Any) -> None:
+        self._params = params
+        self._sessions: dict[Any, tuple[list[str], Session]] = {}
+        self.seconds: Counter[str] = Counter()
 
-    def alone(network: CompressedNetwork, step: Step, taken: Any) -> Any:
-        if isinstance(step.layer, (Concat, Dropout, Flatten)):  # nothing to do for a program
-            return step.layer.infer(network._params, taken)
-        stage = Stage(step, False, step.layer.name)
-        return network._inference.evaluate((stage,), network._params, taken, step.sources[0])
-
-    values = {INPUT: packed.network.columns(x)}
-    rows = []
-    for step, module in zip(packed.network.steps, model.modules_in_order, strict=True):
-        taken = step.of(values)
-        first = [values[name] for name in step.sources]
-        as_torch = [torch.from_numpy(np.array(np.moveaxis(v, -1, 0), order="C")) for v in first]
-        calls: dict[str, Callable[[], Any]] = {
-            "ours": lambda step=step, taken=taken: alone(packed, step, taken),
-            "dense": lambda step=step, taken=taken: alone(dense, step, taken),
-            "torch": lambda module=module, given=as_torch: module(*given),
-        }
-        seconds: dict[str, list[float]] = {name: [] for name in calls}
-        for _ in range(rounds):
-            for name, call in calls.items():
-                seconds[name].append(timed(call, threads))
-        values[step.layer.name] = calls["ours"]()
-        for name in step.done:
-            del values[name]
-        rows.append(
-            {"layer": step.layer.name, "kind": type(step.layer).__name__}
-            | {f"{name}_seconds": statistics.median(turns) for name, turns in seconds.items()}
-        )
-    return rows
+    def __call__(self, stages: Sequence[Stage], x: np.ndarray, source: str) -> np.ndarray:
+        """Return the output for x, the output of `source`."""
+        key = stages[0].name, x.shape
+        if key not in self._sessions:
+            program = compiled(stages, self._params, x.shape, source)
+            if program is None:
+                raise SystemExit("a layer isn't to be had in C")
+            layers = {stage.name: stage.step.layer.name for stage in stages}
+            given = [one.given for one in program.operations]  # a copy's is a pair
+            names = [layers[one[0] if isinstance(one, tuple) else one] for one in given]
+            self._sessions[key] = names, Session(program)
+        names, session = self._sessions[key]
+        seconds = np.zeros(len(names))
+        y = session.run(np.require(x, np.float32, ["C", "A"]), seconds)
+        for name, taken in zip(names, seconds, strict=True):
+            self.seconds[name] += taken
+        if y is None:
+            raise SystemExit("something isn't finite")
+        return y
 
 
-def inside(
-    packed: CompressedNetwork, model: Any, x: np.ndarray, threads: int, rounds: int
-) -> list[dict[str, Any]]:
-    """Time each fully connected layer where it is: after all layers before it have run.
+def layers_of(network: CompressedNetwork, x: np.ndarray) -> Callable[[], dict[str, float]]:
+    """Return what runs the network and tells the seconds of each layer in its place."""
+    programs = TimedPrograms(network._params)
+    inference = Inference(network.network, native.threads, programs)
 
-    Its weights then aren't in a near cache any more. The ReLU of ours is included.
-    """
-    import torch
+    def run() -> dict[str, float]:
+        programs.seconds.clear()
+        inference.run(network._params, x)
+        return dict(programs.seconds)
 
-    inference = packed._inference
-    split = inference._split
-    head, tail = inference._stages[:split], inference._stages[split:]
-    seconds: dict[str, list[tuple[float, float]]] = {}
+    return run
+
+
+def layers_of_torch(network: Any, model: Any, x: Any) -> Callable[[], dict[str, float]]:
+    """Return the same for PyTorch."""
     started: dict[str, float] = {}
-    ours: dict[str, float] = {}
-    theirs: dict[str, float] = {}
-    hooks = []
-    for step, module in zip(packed.network.steps, model.modules_in_order, strict=True):
-        if isinstance(step.layer, Linear):
+    seconds: dict[str, float] = {}
+
+    def run() -> dict[str, float]:
+        hooks = []
+        for step, module in zip(network.steps, model.modules_in_order, strict=True):
             name = step.layer.name
             hooks += [
                 module.register_forward_pre_hook(
                     lambda *_, name=name: started.update({name: clock()})
                 ),
                 module.register_forward_hook(
-                    lambda *_, name=name: theirs.update({name: clock() - started[name]})
+                    lambda *_, name=name: seconds.update({name: clock() - started[name]})
                 ),
             ]
-    x_torch = torch.from_numpy(x)
-    for _ in range(rounds + 1):
-        time.sleep(0.05 if threads > 1 else 0)
-        parts = [packed.network.columns(x[i : i + 1]) for i in range(len(x) if head else 0)]
-        outputs = [inference.evaluate(head, packed._params, one) for one in parts]
-        y = np.concatenate(outputs, axis=-1) if head else packed.network.columns(x)
-        source = head[-1].name if head else INPUT
-        for stage in tail:
-            before = clock()
-            y = inference.evaluate((stage,), packed._params, y, source)
-            ours[stage.step.layer.name] = clock() - before
-            source = stage.name
-        time.sleep(0.05 if threads > 1 else 0)
-        model(x_torch)
-        for name, taken in theirs.items():
-            seconds.setdefault(name, []).append((ours[name], taken))
-    for hook in hooks:
-        hook.remove()
-    medians = {
-        name: [statistics.median(turn) for turn in zip(*turns[1:], strict=True)]
-        for name, turns in seconds.items()
-    }
+        model(x)
+        for hook in hooks:
+            hook.remove()
+        return dict(seconds)
+
+    return run
+
+
+def layers(
+    calls: dict[str, Callable[[], dict[str, float]]], network: Any, threads: int, rounds: int
+) -> list[dict[str, Any]]:
+    """Time each layer where it is in the network, ours with the ReLU behind it."""
+    turns: dict[str, list[dict[str, float]]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            rest(threads)
+            call()
+            turns[name].append(call())
     return [
-        {"layer": name, "ours_seconds": mine, "torch_seconds": torch_s, "ratio": torch_s / mine}
-        for name, (mine, torch_s) in medians.items()
+        {"layer": step.layer.name, "kind": type(step.layer).__name__}
+        | {
+            f"{name}_seconds": statistics.median(turn.get(step.layer.name, 0.0) for turn in mine)
+            for name, mine in turns.items()
+        }
+        for step in network.steps
     ]
 
 

@@ -364,10 +364,11 @@ struct dc_operation {
 /* program: does one operation after the other, on `shares` >= 1 threads if OpenMP gives as many;
  * the results are the same for any number, bit by bit. `progress` are 2 * count zeros, `scratch`
  * has room for `shares` times dc_run_scratch. What no operation computes is finite. *is_finite
- * tells whether all that they computed is; if not, it ends early, and no y is a result.
- * DC_NO_ISA: nothing is written. */
+ * tells whether all that they computed is; if not, it ends early, and no y is a result. `seconds`,
+ * unless NULL, gets the time that each operation took. DC_NO_ISA: nothing is written. */
 enum dc_status dc_run(enum dc_isa isa, const struct dc_operation *ops, size_t count,
-                      size_t shares, uint32_t *progress, void *scratch, int *is_finite);
+                      size_t shares, uint32_t *progress, void *scratch, double *seconds,
+                      int *is_finite);
 
 /* program: bytes of scratch memory for a share. */
 size_t dc_run_scratch(enum dc_isa isa, const struct dc_operation *ops, size_t count);

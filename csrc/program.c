@@ -4,6 +4,7 @@
  * its tasks are done, whoever did them: a thread that is woken late, or that another process
  * keeps from its processor, holds up nobody before it has taken a task. */
 #include <string.h>
+#include <time.h>
 
 #include "layout.h"
 #include "program.h"
@@ -28,6 +29,7 @@ struct run {
     uint32_t *progress; /* of each operation, how many tasks are taken and how many are done */
     char *scratch;
     size_t scratch_each;
+    double *finished; /* when each operation was, or NULL */
     uint32_t not_finite;
 };
 
@@ -164,6 +166,13 @@ static uint32_t look(const uint32_t *counter)
     return value;
 }
 
+static double now(void)
+{
+    struct timespec time;
+    timespec_get(&time, TIME_UTC);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
 static void wait_until(const uint32_t *counter, uint32_t value)
 {
     for (unsigned spins = 0; look(counter) < value; spins++) {
@@ -186,7 +195,9 @@ static void take_part(struct run *run, size_t thread)
         for (uint32_t task; (task = take(run->progress + 2 * i)) < tasks;) {
             if (!do_task(run, run->ops + i, cut, task, scratch))
                 take(&run->not_finite);
-            take(run->progress + 2 * i + 1);
+            const uint32_t others = take(run->progress + 2 * i + 1);
+            if (run->finished && others + 1 == tasks)
+                run->finished[i] = now();
         }
         wait_until(run->progress + 2 * i + 1, tasks);
     }
@@ -210,12 +221,13 @@ size_t dc_run_scratch(enum dc_isa isa, const struct dc_operation *ops, size_t co
 }
 
 enum dc_status dc_run(enum dc_isa isa, const struct dc_operation *ops, size_t count, size_t shares,
-                      uint32_t *progress, void *scratch, int *is_finite)
+                      uint32_t *progress, void *scratch, double *seconds, int *is_finite)
 {
     if (!dc_isa_available(isa))
         return DC_NO_ISA;
     struct run run = {isa, ops, count, shares, progress, scratch,
-                      dc_run_scratch(isa, ops, count), 0};
+                      dc_run_scratch(isa, ops, count), seconds, 0};
+    const double begun = seconds ? now() : 0;
     if (shares == 1) /* as a process that was forked can't enter OpenMP */
         take_part(&run, 0);
 #ifdef _OPENMP
@@ -226,6 +238,8 @@ enum dc_status dc_run(enum dc_isa isa, const struct dc_operation *ops, size_t co
     else
         take_part(&run, 0);
 #endif
+    for (size_t i = seconds && !run.not_finite ? count : 0; i-- > 0;)
+        seconds[i] -= i ? seconds[i - 1] : begun;
     *is_finite = !run.not_finite;
     return DC_OK;
 }

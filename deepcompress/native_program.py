@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .native import _bytes, _check, _choice, _ffi, _floats, _lib, threads
 from .native_products import _layout
@@ -11,6 +12,8 @@ from .tensors import Float32Array, UInt8Array
 
 if TYPE_CHECKING:
     from .program import Operation, Program
+
+Seconds = npt.NDArray[np.float64]
 
 
 class Session:
@@ -35,8 +38,11 @@ class Session:
                 struct.x = start + taken
         self._scratch: UInt8Array = np.empty(0, np.uint8)
 
-    def run(self, x: Float32Array) -> Float32Array | None:
-        """Call dc_run for x that is finite; return None if anything that follows isn't."""
+    def run(self, x: Float32Array, seconds: Seconds | None = None) -> Float32Array | None:
+        """Call dc_run for x that is finite; return None if anything that follows isn't.
+
+        `seconds`, an element for each operation, gets the time that it took.
+        """
         isa, count = _choice().isa, len(self._operations)
         worth = int(self._program.work // PRODUCTS_PER_THREAD)
         shares = min(threads(), worth) if worth > 1 else 1
@@ -47,7 +53,8 @@ class Session:
         for struct in self._readers:
             struct.x = taken
         progress, is_finite = _ffi().new("uint32_t[]", 2 * count), _ffi().new("int *")
-        room = progress, _bytes(self._scratch), is_finite
+        times = _ffi().NULL if seconds is None else _ffi().from_buffer("double *", seconds)
+        room = progress, _bytes(self._scratch), times, is_finite
         _check(_lib().dc_run(isa, self._operations, count, shares, *room), isa)
         if not is_finite[0]:
             return None

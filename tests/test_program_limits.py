@@ -1,5 +1,6 @@
 """Numbers that aren't finite, or not on the way, in programs: they are left to NumPy."""
 
+import time
 from contextlib import nullcontext
 
 import numpy as np
@@ -7,13 +8,15 @@ import pytest
 from networks import random_params
 from test_program import NETWORK, images, run
 from test_spmv import isas
+from threadpoolctl import threadpool_limits
 
-from deepcompress import CompressedNetwork, compress, native
+from deepcompress import CompressedNetwork, compress, native, native_program, program
 from deepcompress.nn.conv import Conv2D
 from deepcompress.nn.inference import evaluate
 from deepcompress.nn.layers import Linear, ReLU
 from deepcompress.nn.network import Network
 from deepcompress.nn.norm import LocalResponseNorm
+from deepcompress.nn.wiring import INPUT
 
 pytestmark = pytest.mark.skipif(native._load()[0] is None, reason="no C extension")
 
@@ -63,3 +66,33 @@ def test_what_overflows_below_zero_is_left_to_numpy(layer, batch, isa):
     for held in (weight, compress({"w": weight})["w"]):
         with native.use("native", isa):
             assert run(network, {"w.weight": held, "w.bias": bias}, network.columns(x)) is None
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_each_operation_tells_what_it_took(threads):
+    params = random_params(NETWORK, 0.5, 1)[0]
+    x = images(*NETWORK.input_shape, 40)
+    made = program.compiled(NETWORK.stages, params, x.shape, INPUT)
+    session, seconds = native_program.Session(made), np.full(len(made.operations), np.nan)
+    with threadpool_limits(threads):
+        begun = time.time()
+        y = session.run(x, seconds)
+        elapsed = time.time() - begun
+    assert (seconds >= 0).all()
+    assert 0 < seconds.sum() <= elapsed + 1e-6
+    np.testing.assert_array_equal(session.run(x), y)
+
+
+def test_a_batch_that_is_one_piece_is_one_program(monkeypatch):
+    network = CompressedNetwork(NETWORK, random_params(NETWORK, 0.5, 1)[0])
+    ran, run_one = [], native_program.Session.run
+    monkeypatch.setattr(
+        native_program.Session, "run", lambda one, x: ran.append(x.shape) or run_one(one, x)
+    )
+    together = network.predict(images(3, *NETWORK.input_shape))
+    assert ran == [(*NETWORK.input_shape, 3)]
+    ran.clear()
+    network._inference._piece = 2
+    apart = network.predict(images(3, *NETWORK.input_shape))
+    assert [shape[-1] for shape in ran] == [2, 1, 3]
+    np.testing.assert_allclose(apart, together, rtol=1e-4, atol=1e-4)

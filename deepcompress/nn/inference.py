@@ -68,7 +68,9 @@ class Inference:
 
     def run(self, params: Params, x: Array) -> Array:
         """Return the outputs (B, ...) of inputs (B, ...); see `Network.infer`."""
-        head, tail = self._stages[: self._split], self._stages[self._split :]
+        # What is one piece anyway goes through the whole network at once.
+        split = self._split if len(x) > self._piece else len(self._stages)
+        head, tail = self._stages[:split], self._stages[split:]
         y = self._in_pieces(head, params, x) if head else self._network.columns(x)
         if tail:
             y = self.evaluate(tail, params, y, head[-1].name if head else INPUT)
