@@ -1,4 +1,4 @@
-"""The gateway to the C kernels of `quantize`; `native` tells what holds for all."""
+"""The gateway to the C kernels of `quantize` and `lloyd`; `native` tells what holds for all."""
 
 import numpy as np
 import numpy.typing as npt

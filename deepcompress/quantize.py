@@ -1,10 +1,8 @@
 """Stage 2: surviving weights -> codebook + labels (Han et al. 2016, section 3).
 
 "We partition n original weights W […] into k clusters C […] so as to minimize the
-within-cluster sum of squares" (eq. 2), tensor by tensor. Scalars can be sorted,
-and then a cluster is an interval: one Lloyd iteration is ``k`` binary searches
-for the borders between centroids and ``k`` differences of prefix sums, so it
-costs O(k log n) where the textbook's costs O(n k).
+within-cluster sum of squares" (eq. 2), tensor by tensor. `lloyd` does so, from
+`initial_centroids`.
 
 Format notes
 ------------
@@ -15,20 +13,19 @@ Format notes
 - Weights with no more distinct values than that are stored exactly: their values
   are the codebook. So sharing twice changes nothing.
 - A value half-way between two centroids belongs to the lower one.
-- A cluster that loses all members moves to the value that lies farthest from its
-  own centroid (the lowest such value), several of them to the farthest, the
-  second-farthest, …; each such value is an end of a cluster. Where there aren't
-  enough, a cluster stays empty and is dropped at the end.
+- A cluster that loses all members moves to a value far from its centroid (see
+  `lloyd`), so that there are ``2**bits - 1`` centroids unless the iterations are
+  cut short: then one without members is dropped.
 """
 
 import numpy as np
 import numpy.typing as npt
 
-from . import native, native_quantize
+from . import lloyd, native, native_quantize
 from .bitpack import check_bits
 from .errors import ArgumentError, ConfigError
 from .initial_centroids import INITS
-from .tensors import BoolArray, Int64Array, SharedWeights, UInt8Array
+from .tensors import BoolArray, SharedWeights, UInt8Array
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -114,7 +111,7 @@ def share_weights(
         distinct = np.unique(values)
     else:
         start = INITS[init](ordered, k, rng)
-        distinct = np.unique(_lloyd(ordered, start, max_iterations).astype(np.float32))
+        distinct = np.unique(lloyd.cluster(ordered, start, max_iterations).astype(np.float32))
     return SharedWeights(
         codebook=np.concatenate([np.zeros(1, np.float32), distinct]),
         labels=assign(values, distinct) + np.uint8(1),
@@ -139,7 +136,7 @@ def kmeans(
     Returns
     -------
     ndarray of at most k values, float64
-        Each has members (see `assign`); the module's notes tell of those that lose theirs.
+        Each has members (see `assign`); `lloyd` tells of those that lose theirs.
 
     Raises
     ------
@@ -161,7 +158,7 @@ def kmeans(
     if not (np.isfinite(ordered).all() and np.isfinite(centroids).all()):
         raise ArgumentError("values and start must be finite")
     _check_iterations(max_iterations)
-    return _lloyd(ordered, centroids, max_iterations)
+    return lloyd.cluster(ordered, centroids, max_iterations)
 
 
 def assign(values: npt.NDArray[np.floating], centroids: npt.NDArray[np.floating]) -> UInt8Array:
@@ -179,7 +176,7 @@ def assign(values: npt.NDArray[np.floating], centroids: npt.NDArray[np.floating]
     ndarray of shape (n,), uint8
         Each ``< k``.
     """
-    bounds = _midpoints(centroids)
+    bounds = lloyd.midpoints(centroids)
     if values.dtype == np.float32 and len(centroids) and native.active():
         return native_quantize.assign(np.ascontiguousarray(values), bounds)
     return np.searchsorted(bounds, values, side="left").astype(np.uint8)
@@ -230,73 +227,3 @@ def sharing_ratio(n: int, k: int, weight_bits: int = 32) -> float:
     if min(n, k, weight_bits) < 1:
         raise ArgumentError(f"n, k and weight_bits must be >= 1, not {n}, {k}, {weight_bits}")
     return n * weight_bits / (n * (k - 1).bit_length() + k * weight_bits)
-
-
-def _lloyd(ordered: Float64Array, centroids: Float64Array, max_iterations: int) -> Float64Array:
-    """Run Lloyd's algorithm on sorted values (checked by its callers); n > 0, k > 0."""
-    prefix = np.concatenate([np.zeros(1), np.cumsum(ordered)])
-    move = native_quantize.move if native.active() else _move
-    previous = np.empty(0, np.int64)
-    done = 0
-    while done < max_iterations:
-        centroids, borders = _fill_empty(ordered, np.sort(centroids))
-        if np.array_equal(borders, previous):
-            break
-        full = np.diff(borders) > 0
-        # Clusters that stay empty have a say in the borders of others: then step by step.
-        limit = max_iterations - done if full.all() else 1
-        starts = np.append(borders[:-1][full], ordered.size)
-        means, starts, steps = move(ordered, prefix, starts, limit)
-        centroids = np.concatenate([means, centroids[~full]])
-        previous = starts if full.all() else borders
-        done += steps
-    borders = _borders(ordered, np.sort(centroids))
-    return np.sort(centroids)[np.diff(borders) > 0]
-
-
-def _move(
-    ordered: Float64Array, prefix: Float64Array, borders: Int64Array, limit: int
-) -> tuple[Float64Array, Int64Array, int]:
-    """Move the centroids of clusters with members until one loses all of them or none any.
-
-    At most `limit` times. Return the centroids, the borders that they are the means of,
-    and how often they were moved.
-    """
-    for step in range(1, limit + 1):
-        means = np.diff(prefix[borders]) / np.diff(borders)
-        # Prefix sums cancel: keep the mean within its members' range all the same.
-        means = np.clip(means, ordered[borders[:-1]], ordered[borders[1:] - 1])
-        moved = _borders(ordered, means)
-        if step == limit or np.array_equal(moved, borders) or not np.diff(moved).all():
-            break
-        borders = moved
-    return means, borders, step
-
-
-def _fill_empty(ordered: Float64Array, centroids: Float64Array) -> tuple[Float64Array, Int64Array]:
-    """Move empty clusters to the values farthest from their centroids; return borders too."""
-    borders = _borders(ordered, centroids)
-    empty = np.flatnonzero(np.diff(borders) == 0)
-    if empty.size == 0:
-        return centroids, borders
-    full = np.flatnonzero(np.diff(borders) > 0)
-    ends = np.unique(np.concatenate([borders[full], borders[full + 1] - 1]))
-    owner = np.searchsorted(borders[full], ends, side="right") - 1
-    distance = np.abs(ordered[ends] - centroids[full][owner])
-    farthest = np.argsort(-distance, kind="stable")[: empty.size]
-    farthest = farthest[distance[farthest] > 0]
-    moved = centroids.copy()
-    moved[empty[: farthest.size]] = ordered[ends[farthest]]
-    moved.sort()
-    return moved, _borders(ordered, moved)
-
-
-def _borders(ordered: Float64Array, centroids: Float64Array) -> Int64Array:
-    """Return k + 1 positions: cluster i holds ordered[borders[i]:borders[i + 1]]."""
-    inner = np.searchsorted(ordered, _midpoints(centroids), side="right")
-    return np.concatenate([[0], inner, [ordered.size]]).astype(np.int64)
-
-
-def _midpoints(centroids: npt.NDArray[np.floating]) -> Float64Array:
-    wide = centroids.astype(np.float64)
-    return (wide[:-1] + wide[1:]) / 2

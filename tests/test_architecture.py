@@ -13,7 +13,8 @@ BASE |= {"native_blocks", "native_products", "native_spconv"}
 STAGES = {
     "prune": BASE | {"selection"},
     "selection": BASE,
-    "quantize": BASE | {"native_quantize", "initial_centroids"},
+    "quantize": BASE | {"native_quantize", "initial_centroids", "lloyd"},
+    "lloyd": BASE | {"native_quantize"},
     "initial_centroids": set(),
     "relindex": BASE,
     "prefix_code": BASE,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from deepcompress import quantize, relindex
+from deepcompress import lloyd, quantize, relindex
 from deepcompress.nn.optim import SGD
 from deepcompress.nn.trainable import Shared
 
@@ -45,7 +45,7 @@ def test_figure_3_clusters() -> None:
     """Linear initialization over [-1.08, 2.12] leads Lloyd to the figure's four centroids."""
     ordered = np.sort(FIGURE_3_WEIGHTS.ravel())
     start = quantize.INITS["linear"](ordered, 4, np.random.default_rng(0))
-    centroids = quantize._lloyd(ordered, start, quantize.MAX_ITERATIONS)
+    centroids = lloyd.cluster(ordered, start, quantize.MAX_ITERATIONS)
     np.testing.assert_allclose(centroids, FIGURE_3_CENTROIDS, atol=1e-12)
     labels = quantize.assign(FIGURE_3_WEIGHTS.ravel(), centroids)
     assert labels.reshape(4, 4).tolist() == FIGURE_3_INDEX.tolist()

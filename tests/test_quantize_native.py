@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis.extra import numpy as hnp
 
-from deepcompress import native, native_quantize, quantize
+from deepcompress import lloyd, native, native_quantize, quantize
 from deepcompress.initial_centroids import INITS
 
 EXTENSION, REASON = native._load()
@@ -56,7 +56,7 @@ def test_each_move_and_its_end():
             inner = np.sort(rng.choice(np.arange(1, 900), k - 1, replace=False))
             borders = np.concatenate([[0], inner, [900]]).astype(np.int64)
             before = borders.copy()
-            expected = quantize._move(ordered, prefix, borders, limit)
+            expected = lloyd._move(ordered, prefix, borders, limit)
             found = native_quantize.move(ordered, prefix, borders, limit)
             assert found[2] == expected[2] <= limit
             for mine, twin in zip(found[:2], expected[:2], strict=True):
