@@ -44,8 +44,10 @@ STAGES = {
     "preprocessing": {"errors", "tensors"},
     # Unites what stages made, for use.
     "compressed": BASE
-    | {"compressed_parts", "relindex", "layout", "layout_choice", "locks"}
+    | {"compressed_conversions", "compressed_parts", "relindex"}
+    | {"layout", "layout_choice", "locks"}
     | {"spconv", "spconv_blocks", "spmv"},
+    "compressed_conversions": BASE | {"relindex", "spmv"},
     "compressed_parts": BASE | {"relindex"},
 }
 
