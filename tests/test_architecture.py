@@ -41,6 +41,7 @@ STAGES = {
     "errors": set(),
     "locks": set(),
     "crossover": set(),
+    "program_memory": set(),
     "preprocessing": {"errors", "tensors"},
     # Unites what stages made, for use.
     "compressed": BASE
