@@ -1,7 +1,5 @@
 """Numbers that aren't finite, or not on the way, in programs: they are left to NumPy."""
 
-from contextlib import nullcontext
-
 import numpy as np
 import pytest
 from networks import random_params
@@ -15,13 +13,7 @@ from deepcompress.nn.layers import Linear, ReLU
 from deepcompress.nn.network import Network
 from deepcompress.nn.norm import LocalResponseNorm
 
-pytestmark = pytest.mark.skipif(native._load()[0] is None, reason="no C extension")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def programs_are_for_c():
-    with native.use("native") if not native.active() else nullcontext():
-        yield
+pytestmark = pytest.mark.usefixtures("kernels")
 
 
 @pytest.mark.parametrize("value", [np.inf, np.nan, 3e38])
