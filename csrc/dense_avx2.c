@@ -1,14 +1,10 @@
 /* Products of a dense W with a tile of X, four rows and up to three vectors at a time, whose sums
  * stay in registers: for twelve products there are seven loads, so that arithmetic is the limit. */
+#include "avx2.h"
 #include "program.h"
 #include "spconv.h"
-#include "spmv.h"
 
 #if DC_X86
-#include <immintrin.h>
-
-#define AVX2 __attribute__((target("avx2,fma")))
-#define AVX2_INLINE static inline __attribute__((always_inline, target("avx2,fma")))
 #define ROWS 4
 #define WIDE 3
 

@@ -1,13 +1,8 @@
 /* Products of a block of W with a tile of X, eight columns to a register. */
+#include "avx2.h"
 #include "spconv.h"
-#include "spmv.h"
 
 #if DC_X86
-#include <immintrin.h>
-
-#define AVX2 __attribute__((target("avx2,fma")))
-#define AVX2_INLINE static inline __attribute__((always_inline, target("avx2,fma")))
-
 /* An entry costs a broadcast and `vectors` products, whose sums stay in registers; `vectors` is
  * a constant wherever this ends up. */
 AVX2_INLINE const uint16_t *block_product(const uint16_t *data, size_t rows,

@@ -17,16 +17,10 @@
  * over them. */
 #include <string.h>
 
+#include "avx2.h"
 #include "layout.h"
-#include "spmv.h"
 
 #if DC_X86
-#include <immintrin.h>
-
-#define TARGET "avx2,fma,bmi"
-#define AVX2 __attribute__((target(TARGET)))
-#define AVX2_INLINE static inline __attribute__((always_inline, target(TARGET)))
-
 #define PAIRS (DC_LANES / 2)
 #define CHUNK 16 /* blocks; at 8, 16 or 32, equally fast */
 #define AHEAD 2  /* chunks to prefetch, as the processor's own prefetching ends at pages */

@@ -10,16 +10,10 @@
  * unpacked first. */
 #include <string.h>
 
-#include "spmv.h"
+#include "avx2.h"
 #include "tiles.h"
 
 #if DC_X86
-#include <immintrin.h>
-
-#define TARGET "avx2,fma,bmi"
-#define AVX2 __attribute__((target(TARGET)))
-#define AVX2_INLINE static inline __attribute__((always_inline, target(TARGET)))
-
 #define PARTS 8   /* that have a table in common */
 #define VECTOR 8
 #define PANEL 8   /* vectors of columns of Y in registers */

@@ -2,16 +2,11 @@
 #ifndef DC_UNPACK_AVX2_H
 #define DC_UNPACK_AVX2_H
 
+#include "avx2.h"
 #include "layout.h"
 #include "spmm_tiled.h"
-#include "spmv.h"
 
 #if DC_X86
-#include <immintrin.h>
-
-#define AVX2 __attribute__((target("avx2,fma")))
-#define AVX2_INLINE static inline __attribute__((always_inline, target("avx2,fma")))
-
 /* How to spread values of one width over eight lanes. */
 struct spread {
     __m256i bytes; /* where in its 128 bits the values of a lane begin */

@@ -8,16 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from . import bitpack, layout_choice, native, native_products, relindex, spconv, spconv_blocks, spmv
+from . import compressed_conversions as conversions
 from . import compressed_parts as parts
 from .errors import ArgumentError
 from .layout import Layout, entries
 from .locks import ForkSafeLock
 from .spconv_blocks import Blocks
 from .tensors import Float32Array, GapStream, Int64Array, SharedWeights, UInt8Array
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
 
 _STREAMS = ("labels_packed", "gaps_packed")
 
@@ -224,22 +221,6 @@ class CompressedTensor:
         survives = labels != 0
         return self.positions()[survives], labels[survives]
 
-    def to_dense(self) -> Float32Array:
-        """Return the tensor with all its zeros.
-
-        Raises
-        ------
-        ArgumentError
-            If that much memory can't be had: a shape of any size fits a small file.
-        """
-        try:
-            dense = np.zeros(self.shape, np.float32)
-        except (MemoryError, ValueError) as error:  # ValueError beyond NumPy's largest size
-            raise ArgumentError(f"can't hold {self.shape} densely: {error}") from None
-        positions, labels = self.survivors()
-        dense.reshape(-1)[positions] = self.codebook[labels]
-        return dense
-
     def __array__(
         self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
     ) -> npt.NDArray[Any]:
@@ -248,71 +229,15 @@ class CompressedTensor:
             raise ValueError("a compressed tensor has no dense array that could be shared")
         return self.to_dense().astype(dtype or np.float32, copy=False)
 
-    def to_scipy_csr(self) -> "csr_array":
-        """Return the (R, C) matrix of the surviving weights in SciPy's form.
-
-        Raises
-        ------
-        ArgumentError
-            If the rank is below 2, or the memory for an index of all rows can't be had.
-        """
-        from scipy.sparse import csr_array  # here, as few need it and it takes long to load
-
-        if len(self.shape) < 2:
-            raise ArgumentError(f"a tensor of shape {self.shape} isn't a matrix")
-        row, col, value = spmv.coordinates(self)
-        try:
-            row_starts = np.searchsorted(row, np.arange(self.rows + 1))
-        except (MemoryError, ValueError) as error:
-            raise ArgumentError(f"can't index {self.rows} rows: {error}") from None
-        return csr_array((value, col, row_starts), shape=(self.rows, self.cols))
-
     def __matmul__(self, x: npt.ArrayLike) -> Float32Array:
         """Multiply as `dot`."""
         return spmv.dot(self, x)
 
-    def dot(self, x: npt.ArrayLike, out: Float32Array | None = None) -> Float32Array:
-        """Multiply the (R, C) matrix with a vector or a matrix of columns.
-
-        Parameters
-        ----------
-        x : array_like of shape (C,) or (C, n)
-            Real numbers; converted to float32.
-        out : ndarray of shape (R,) or (R, n), float32, optional
-            Takes the product; contiguous and apart from `x`.
-
-        Returns
-        -------
-        ndarray of shape (R,) or (R, n), float32
-            `out`, if given. See `spmv` for rounding and for x that isn't finite.
-
-        Raises
-        ------
-        ArgumentError
-            If the rank is below 2, x has another shape or isn't real, `out` can't take the
-            product or overlaps x, or the memory for the product can't be had.
-        """
-        return spmv.dot(self, x, out)
-
+    dot = spmv.dot
     convolve = spconv.convolve
-
-    def __getitem__(self, rows: slice) -> "CompressedTensor":
-        """Return consecutive rows (slices of the first axis) as a tensor of their own.
-
-        Raises
-        ------
-        ArgumentError
-            If `rows` isn't a slice of step 1, or the rank is 0.
-        """
-        if not isinstance(rows, slice) or rows.step not in (None, 1) or not self.shape:
-            raise ArgumentError(f"only slices of consecutive rows can be taken, not {rows!r}")
-        start, stop, _ = rows.indices(self.rows)
-        shape = (max(stop - start, 0), *self.shape[1:])
-        positions, labels = self.survivors()
-        inside = (positions >= start * self.cols) & (positions < stop * self.cols)
-        own, weights = positions[inside] - start * self.cols, labels[inside]
-        gaps = relindex.encode(own, math.prod(shape), self.gap_bits)
-        return self.from_parts(shape, SharedWeights(self.codebook, weights, self.label_bits), gaps)
+    to_dense = conversions.to_dense
+    to_scipy_csr = conversions.to_scipy_csr
+    __getitem__ = conversions.take_rows
 
     def layout(self) -> Layout | None:
         """Return the form for products, built by the first caller; None if there is none.

@@ -297,12 +297,3 @@ class Section:
     tensor: str
     part: str
     size_bytes: int
-
-
-@dataclass(frozen=True)
-class Contents:
-    """What a file holds: records by name, metadata, and what each byte is for."""
-
-    records: dict[str, Record]
-    metadata: dict[str, Any]
-    sections: list[Section]

@@ -7,18 +7,28 @@ with what is left of the file before anything is allocated for it.
 
 import math
 import zlib
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .container import CRC, RAW, RAW_CHUNK_BYTES, Contents, Section, SharedRecord
+from .container import CRC, RAW, RAW_CHUNK_BYTES, Record, Section, SharedRecord
 from .container_header import TensorEntry, check_length, check_prefix, parse_header
 from .container_layout import block_count
 from .container_shared import SharedHead, parse_block, parse_head
 from .container_writer import chunk_crc_start
 from .cursor import Cursor
 from .errors import ChecksumError, FormatError
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file holds: records by name, metadata, and what each byte is for."""
+
+    records: dict[str, Record]
+    metadata: dict[str, Any]
+    sections: list[Section]
 
 
 class Reader:

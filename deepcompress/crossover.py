@@ -234,7 +234,11 @@ def density(rows: int, cols: int, columns: int, isa: str | None, threads: int) -
 
 
 def _costs(isa: str | None) -> Costs:
-    """Return the coefficients for an instruction set; those of scalar code for an unknown one."""
+    """Return the coefficients for an instruction set.
+
+    For one without measurements, such as NEON, they are those of scalar code: packed products
+    with several columns are then taken for slower than they are, and dense ones are chosen early.
+    """
     return COSTS.get(isa, COSTS["scalar"])
 
 

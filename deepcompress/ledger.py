@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from .compressed import CompressedTensor
-from .container import RELATIVE, Contents, Section, SharedRecord
+from .container import RELATIVE, Section, SharedRecord
 from .container_layout import stream_bits
-from .container_reader import parse
+from .container_reader import Contents, parse
 from .decoding import decode_symbols, read_codes
 from .errors import FormatError
 from .pipeline import at_fixed_width, from_bytes

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from . import native, native_products, native_program
+from . import native, native_products, native_program, program_memory
 from .compressed import CompressedTensor
 from .locks import ForkSafeLock
 from .nn.conv import Conv2D
@@ -26,18 +26,16 @@ from .nn.inference import Stage
 from .nn.layers import Array, Concat, Dropout, Flatten, Layer, Linear, ReLU
 from .nn.norm import LocalResponseNorm
 from .nn.pool import GlobalAvgPool2D, MaxPool2D
+from .program_memory import Name
 from .tensors import Float32Array
 
 KEPT_SHAPES = 8  # of inputs, whose programs are kept: pieces and a batch, whole and the rest
-ALIGNMENT = 16  # elements
 LARGEST = 2**31 - 1  # that C is told: a longer stride leads beyond the image as well
 DENSE_TILE = 768  # vectors of x that a tile of a dense weight's has, see csrc/spconv.c
 
 # What an operation takes for an element, in products of a packed convolution.
 ENTRY_WORK, DENSE_WORK = 10.0, 0.6  # of a packed product with a vector, of a dense convolution
 POOL_WORK, NORM_WORK, MEAN_WORK, COPY_WORK = 6.0, 25.0, 10.0, 2.0
-
-Name = Any  # of a value; a part of a concatenation that is copied has a pair
 
 
 @dataclass(frozen=True)
@@ -182,54 +180,12 @@ def compiled(
     if not operations:
         return None
     last_use[stages[-1].name] = len(operations)
-    places, elements = _placed(operations, inside, sizes, last_use, source)
+    given = [operation.given for operation in operations]
+    places, elements = program_memory.place(given, inside, sizes, last_use, source)
     result = places[stages[-1].name]
     if result is None:
         return None
     return Program(tuple(operations), places, elements, (result, (*shapes[name], batch)))
-
-
-def _placed(
-    operations: Sequence[Operation],
-    inside: Mapping[Name, tuple[Name, int]],
-    sizes: Mapping[Name, int],
-    last_use: Mapping[Name, int],
-    source: str,
-) -> tuple[dict[Name, int | None], int]:
-    """Give each value a place, apart from all that are needed at the same time."""
-
-    def whole(name: Name) -> tuple[Name, int]:
-        first = 0
-        while name in inside:
-            name, offset = inside[name]
-            first += offset
-        return name, first
-
-    ends: dict[Name, int] = {}
-    for name, use in last_use.items():
-        root = whole(name)[0]
-        ends[root] = max(use, ends.get(root, 0))
-    begins: dict[Name, int] = {source: 0}
-    used: list[tuple[int, int, int]] = []  # first element, end, last operation that needs it
-    for index, operation in enumerate(operations):
-        root = whole(operation.given)[0]
-        if root in begins:
-            continue
-        used = sorted(one for one in used if one[2] >= index)
-        first, size = 0, -(-sizes[root] // ALIGNMENT) * ALIGNMENT
-        for begin, end, _ in used:
-            if begin - first >= size:
-                break
-            first = max(first, end)
-        begins[root] = first
-        used.append((first, first + size, ends[root]))
-    roots = {name: whole(name) for name in {*sizes, *inside, source}}
-    places = {
-        name: None if root == source else begins[root] + first
-        for name, (root, first) in roots.items()
-    }
-    elements = max(begins[root] + sizes[root] for root in begins if root != source)
-    return places, elements
 
 
 def _operation(

@@ -27,8 +27,28 @@ if TYPE_CHECKING:
     from .compressed import CompressedTensor
 
 
-def dot(w: "CompressedTensor", x: npt.ArrayLike, out: Any = None) -> Float32Array:
-    """Compute ``W x`` or ``W X``; documented at ``CompressedTensor.dot``."""
+def dot(w: "CompressedTensor", x: npt.ArrayLike, out: Float32Array | None = None) -> Float32Array:
+    """Multiply the (R, C) matrix with a vector or a matrix of columns, as ``CompressedTensor.dot``.
+
+    Parameters
+    ----------
+    w : CompressedTensor of shape (R, …)
+    x : array_like of shape (C,) or (C, n)
+        Real numbers; converted to float32.
+    out : ndarray of shape (R,) or (R, n), float32, optional
+        Takes the product; contiguous and apart from `x`.
+
+    Returns
+    -------
+    ndarray of shape (R,) or (R, n), float32
+        `out`, if given. See `spmv` for rounding and for x that isn't finite.
+
+    Raises
+    ------
+    ArgumentError
+        If the rank is below 2, x has another shape or isn't real, `out` can't take the
+        product or overlaps x, or the memory for the product can't be had.
+    """
     if len(w.shape) < 2:
         raise ArgumentError(f"a tensor of shape {w.shape} isn't a matrix")
     array = as_numbers(x, "x")
@@ -49,7 +69,7 @@ def dot(w: "CompressedTensor", x: npt.ArrayLike, out: Any = None) -> Float32Arra
     else:
         columns = array if array.ndim == 2 else array[:, np.newaxis]
         out[...] = _exact(w, columns).reshape(shape)
-    return out  # type: ignore[no-any-return]
+    return out
 
 
 def coordinates(w: "CompressedTensor") -> tuple[Int64Array, Int64Array, Float32Array]:

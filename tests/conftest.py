@@ -1,11 +1,13 @@
 """What all tests share: hypothesis profiles, the data folder, a header that says what is tested."""
 
 import os
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 import deepcompress
 from deepcompress import datasets, native
@@ -13,9 +15,11 @@ from deepcompress.formats import net
 from deepcompress.formats.layers import load_layers
 from deepcompress.preprocessing import Preprocessing
 
-settings.register_profile("dev", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True)
-settings.register_profile("deep", deadline=None, max_examples=5000)
+# How long a test takes says nothing where other work has the processor.
+untimed = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("dev", **untimed)
+settings.register_profile("ci", derandomize=True, **untimed)
+settings.register_profile("deep", max_examples=5000, **untimed)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 DATA_FOLDER = Path(
@@ -35,6 +39,15 @@ def mnist_folder() -> Path:
     if not (DATA_FOLDER / "mnist").is_dir():
         pytest.skip(f"no MNIST in {DATA_FOLDER} (set DEEPCOMPRESS_DATA)")
     return DATA_FOLDER
+
+
+@pytest.fixture(scope="module")
+def kernels() -> Iterator[None]:
+    """Have the C kernels compute, whatever the environment says but for the instruction set."""
+    if native._load()[0] is None:
+        pytest.skip("no C extension")
+    with nullcontext() if native.active() else native.use("native"):
+        yield
 
 
 @pytest.fixture(scope="session")

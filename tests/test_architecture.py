@@ -42,11 +42,14 @@ STAGES = {
     "errors": set(),
     "locks": set(),
     "crossover": set(),
+    "program_memory": set(),
     "preprocessing": {"errors", "tensors"},
     # Unites what stages made, for use.
     "compressed": BASE
-    | {"compressed_parts", "relindex", "layout", "layout_choice", "locks"}
+    | {"compressed_conversions", "compressed_parts", "relindex"}
+    | {"layout", "layout_choice", "locks"}
     | {"spconv", "spconv_blocks", "spmv"},
+    "compressed_conversions": BASE | {"relindex", "spmv"},
     "compressed_parts": BASE | {"relindex"},
 }
 

@@ -1,7 +1,6 @@
 """Programs in C against the layers in NumPy that define them."""
 
 import pickle
-from contextlib import nullcontext
 from dataclasses import replace
 
 import hypothesis.strategies as st
@@ -21,13 +20,7 @@ from deepcompress.nn.norm import LocalResponseNorm, Scale
 from deepcompress.nn.pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
 from deepcompress.nn.wiring import INPUT
 
-pytestmark = pytest.mark.skipif(native._load()[0] is None, reason="no C extension")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def programs_are_for_c():
-    with native.use("native") if not native.active() else nullcontext():
-        yield
+pytestmark = pytest.mark.usefixtures("kernels")
 
 
 FIRE = (

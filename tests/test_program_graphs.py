@@ -1,6 +1,5 @@
 """Programs of random graphs, whose memory is used again as soon as nobody needs a value."""
 
-from contextlib import nullcontext
 from dataclasses import replace
 
 import hypothesis.strategies as st
@@ -15,13 +14,7 @@ from threadpoolctl import threadpool_limits
 from deepcompress import CompressedNetwork, native, native_program, program
 from deepcompress.nn.wiring import INPUT
 
-pytestmark = pytest.mark.skipif(native._load()[0] is None, reason="no C extension")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def programs_are_for_c():
-    with native.use("native") if not native.active() else nullcontext():
-        yield
+pytestmark = pytest.mark.usefixtures("kernels")
 
 
 @settings(max_examples=100)

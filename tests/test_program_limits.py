@@ -1,7 +1,6 @@
 """Numbers that aren't finite, or not on the way, in programs: they are left to NumPy."""
 
 import time
-from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -18,13 +17,7 @@ from deepcompress.nn.network import Network
 from deepcompress.nn.norm import LocalResponseNorm
 from deepcompress.nn.wiring import INPUT
 
-pytestmark = pytest.mark.skipif(native._load()[0] is None, reason="no C extension")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def programs_are_for_c():
-    with native.use("native") if not native.active() else nullcontext():
-        yield
+pytestmark = pytest.mark.usefixtures("kernels")
 
 
 @pytest.mark.parametrize("value", [np.inf, np.nan, 3e38])

@@ -1,0 +1,73 @@
+"""Where the values of a program are in its one block of memory."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Name = Any  # of a value: a string; a part of a concatenation that is copied has a pair
+ALIGNMENT = 16  # elements
+
+
+def place(
+    given: Sequence[Name],
+    inside: Mapping[Name, tuple[Name, int]],
+    sizes: Mapping[Name, int],
+    last_use: Mapping[Name, int],
+    source: str,
+) -> tuple[dict[Name, int | None], int]:
+    """Give each value a place, apart from all that are needed at the same time.
+
+    It is the first gap between these that is large enough.
+
+    Parameters
+    ----------
+    given : sequence of str
+        What each operation writes, in their order.
+    inside : mapping
+        For a value that is part of another's memory, that and the first element there.
+    sizes : mapping
+        Elements of each value.
+    last_use : mapping
+        Index of the last operation that needs each value.
+    source : str
+        What the operations take from outside, which has memory of its own.
+
+    Returns
+    -------
+    places : dict
+        First element of each value; None in the memory of `source`.
+    elements : int
+        That the block of memory needs.
+    """
+
+    def whole(name: Name) -> tuple[Name, int]:
+        first = 0
+        while name in inside:
+            name, offset = inside[name]
+            first += offset
+        return name, first
+
+    ends: dict[Name, int] = {}
+    for name, use in last_use.items():
+        root = whole(name)[0]
+        ends[root] = max(use, ends.get(root, 0))
+    begins: dict[Name, int] = {source: 0}
+    used: list[tuple[int, int, int]] = []  # first element, end, last operation that needs it
+    for index, name in enumerate(given):
+        root = whole(name)[0]
+        if root in begins:
+            continue
+        used = sorted(one for one in used if one[2] >= index)
+        first, size = 0, -(-sizes[root] // ALIGNMENT) * ALIGNMENT
+        for begin, end, _ in used:
+            if begin - first >= size:
+                break
+            first = max(first, end)
+        begins[root] = first
+        used.append((first, first + size, ends[root]))
+    roots = {name: whole(name) for name in {*sizes, *inside, source}}
+    places = {
+        name: None if root == source else begins[root] + first
+        for name, (root, first) in roots.items()
+    }
+    elements = max(begins[root] + sizes[root] for root in begins if root != source)
+    return places, elements
