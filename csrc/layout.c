@@ -220,7 +220,8 @@ void dc_layout_lanes(const struct dc_tensor *w, unsigned gap_bits, unsigned labe
         for (size_t lane = 0; lane < DC_LANES && group * DC_LANES + lane < rows; lane++) {
             const uint32_t row = order[group * DC_LANES + lane];
             const struct place to = {data + starts[group], data + starts[group + 1], lane};
-            lay_row(w, &begins[row], row, gap_bits, label_bits, to);
+            if (dc_may_survive(w, begins, row, (size_t)row + 1))
+                lay_row(w, &begins[row], row, gap_bits, label_bits, to);
         }
 }
 

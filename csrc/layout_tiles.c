@@ -16,7 +16,7 @@ static struct tiled tiled_of(const struct dc_tensor *w, unsigned label_bits,
     const size_t end = last * DC_TILED_ROWS < rows ? last * DC_TILED_ROWS : rows;
     struct tiled t = {.end = end, .tiles = dc_tile_count(w->cols, label_bits),
                       .tile_bits = dc_tile_bits(label_bits)};
-    if (row < end)
+    if (dc_may_survive(w, begins, row, end))
         t.s = dc_survivors_from(w, begins[row].entry, (int64_t)row, begins[row].before);
     else
         t.end = 0;

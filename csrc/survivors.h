@@ -33,6 +33,15 @@ static inline struct dc_survivors dc_survivors_from(const struct dc_tensor *w, s
     return s;
 }
 
+/* 0 if no weight survives in the rows from `row` to before `end`, of which some needn't be
+ * there; so that nobody goes through the same fillers for each of many rows. May be 1 as well. */
+static inline int dc_may_survive(const struct dc_tensor *w, const struct dc_row *begins,
+                                 size_t row, size_t end)
+{
+    const uint64_t after = end < (size_t)w->rows ? begins[end].entry : (uint64_t)w->entries;
+    return row < (size_t)w->rows && begins[row].entry != after;
+}
+
 /* Moves on to the next survivor; 0 at the end. The place is followed as a column that
  * advances by gap + 1 and drops by `cols` at each row it passes, which saves a division
  * per entry. */

@@ -9,16 +9,20 @@ class ForkSafeLock:
     """A lock for what can be made once more, if the process is forked in the midst of it.
 
     A fork copies one thread alone. What the others held then stays held in the child for ever:
-    so a process that isn't the one which made the lock makes its own.
+    so each process has a lock of its own.
     """
 
     def __init__(self) -> None:
-        self._process, self._lock = os.getpid(), threading.Lock()
+        self._of_process: dict[int, threading.Lock] = {}
 
     def __enter__(self) -> None:
-        if self._process != os.getpid():  # just forked: nobody else is here yet
-            self._process, self._lock = os.getpid(), threading.Lock()
-        self._lock.acquire()
+        process = os.getpid()
+        # Of threads that come at once, all get what the first one puts there.
+        lock = self._of_process.get(process) or self._of_process.setdefault(
+            process, threading.Lock()
+        )
+        lock.acquire()
+        self._held = lock
 
     def __exit__(
         self,
@@ -26,4 +30,4 @@ class ForkSafeLock:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._lock.release()
+        self._held.release()

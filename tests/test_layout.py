@@ -119,6 +119,21 @@ def test_shares_of_the_stream_count_as_one(monkeypatch, shape, density, shares):
         np.testing.assert_array_equal(arrange(w, kind, "native").data, arrange(w, kind).data)
 
 
+@needs_extension
+@pytest.mark.parametrize("kind", [4, layout.TILES])
+def test_rows_that_begin_where_the_next_one_does_are_not_looked_for(monkeypatch, kind):
+    """Else each of many empty rows goes through the same fillers: 2**15 rows took minutes."""
+    monkeypatch.setattr(layout_choice.native_products, "threads", lambda: 2)
+    monkeypatch.setattr(layout_choice.native_products, "BYTES_PER_THREAD", 1)
+    w = tensor(np.ones((600, 40)))
+    with native.use("native"):
+        counts, begins = layout_choice.native_products.layout_counts(w)
+        begins.view(np.uint64)[::2] = 0  # all rows but the last: they only seem to be empty
+        laid = layout.arrange(w, kind, counts[kind % layout.TILES], begins=begins)
+    positions, _ = layout.entries(laid)
+    assert positions.min() >= 512 * 40  # of the last row, or its part
+
+
 def counts_of(shape, density):
     rng = np.random.default_rng(0)
     w = tensor(rng.integers(1, 32, shape) * (rng.random(shape) < density), 5, 8)
