@@ -32,7 +32,7 @@ static struct dc_block take_block(struct input *in)
     memcpy(own_labels, labels, expected);
     release(gaps, count);
     release(labels, count);
-    return (struct dc_block){own_labels, own_gaps, expected, (int64_t)elements};
+    return (struct dc_block){own_labels, own_gaps, expected, (int64_t)elements, 0, 0, 0};
 }
 
 /* What a file has of the same elements leads to the same mask. */
