@@ -14,6 +14,17 @@ static inline uint64_t dc_load8(const uint8_t *p)
            (uint64_t)p[7] << 56;
 }
 
+/* The first eight of `left` bytes, or all of them. */
+static inline uint64_t dc_load_up_to_8(const uint8_t *p, size_t left)
+{
+    uint64_t word = 0;
+    if (left >= 8)
+        return dc_load8(p);
+    for (size_t k = 0; k < left; k++)
+        word |= (uint64_t)p[k] << (8 * k);
+    return word;
+}
+
 /* The reverse, and the same for four bytes. Of the bytes one by one, gcc makes no single store. */
 static inline void dc_store8(uint8_t *p, uint64_t value)
 {
@@ -54,6 +65,19 @@ static inline uint64_t dc_load_block(const uint8_t *packed, size_t i, size_t cou
     for (size_t k = 0; k < bytes; k++)
         word |= (uint64_t)p[k] << (8 * k);
     return word;
+}
+
+/* Which is the lowest 1 of a mask that has one. */
+static inline unsigned dc_lowest_bit(uint64_t mask)
+{
+#if defined(__GNUC__) || defined(__clang__)
+    return (unsigned)__builtin_ctzll(mask);
+#else
+    unsigned bit = 0;
+    for (; !(mask & 1); mask >>= 1)
+        bit++;
+    return bit;
+#endif
 }
 
 /* A bit string, read from its beginning. */

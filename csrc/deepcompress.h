@@ -142,12 +142,9 @@ enum dc_status dc_check_gaps(const uint8_t *gaps, size_t count, int64_t size, si
 /* blocks: how many bits are 1. */
 size_t dc_count_bits(const uint8_t *bytes, size_t size);
 
-/* blocks: the entries of a block, by gaps of 8 bits with fillers, from what a file has of it: a
- * mask of valid bits with a label less 1 for each, or a label for each element. Return how
- * many there are, at most elements / 256 more than survivors. */
-size_t dc_mask_entries(const uint8_t *mask, const uint8_t *less_one, size_t elements,
-                       uint8_t *labels, uint8_t *gaps);
-size_t dc_dense_entries(const uint8_t *all, size_t elements, uint8_t *labels, uint8_t *gaps);
+/* blocks: from a label for each element the mask of those that aren't 0, and these labels less 1,
+ * for which there is room as for all elements. Returns how many they are. */
+size_t dc_dense_mask(const uint8_t *all, size_t elements, uint8_t *mask, uint8_t *less_one);
 
 /* The entries of `elements` consecutive elements; those of label 0 are fillers, wherever they
  * are. All lie within the elements. */
@@ -156,20 +153,40 @@ struct dc_block {
     const uint8_t *gaps;   /* likewise */
     size_t count;
     int64_t elements;
+    /* What dc_count_fillers leaves for dc_join. */
+    uint64_t gap_sum, survivors;
+    int is_plain; /* it has just the fillers that gaps of that width need */
 };
 
 /* blocks: how many weights survive in consecutive blocks, and how many fillers they need as one
- * stream with gaps of each width: fillers[b] for 1 <= b <= 8, and fillers[0] is 0. */
-int64_t dc_survey(const struct dc_block *blocks, size_t count, int64_t *fillers);
+ * stream with gaps of each width: fillers[b] for 1 <= b <= 8, and fillers[0] is 0. *zeros is how
+ * many there are between the survivor before the blocks and them, and then behind their last. */
+int64_t dc_survey(const struct dc_block *blocks, size_t count, uint64_t *zeros, int64_t *fillers);
 
 /* blocks: the same fillers for gaps of one width, which is faster; and the survivors. */
-int64_t dc_count_fillers(const struct dc_block *blocks, size_t count, unsigned gap_bits,
+int64_t dc_count_fillers(struct dc_block *blocks, size_t count, unsigned gap_bits, uint64_t *zeros,
                          int64_t *survivors);
 
-/* blocks: the survivors of consecutive blocks as one stream, packed, with no fillers but those
- * that are needed. There is room for exactly as many entries as dc_survey counts. */
+/* blocks: what dc_survey counts, of one block that is given by a mask of valid bits. */
+int64_t dc_mask_survey(const uint8_t *mask, size_t elements, uint64_t *zeros, int64_t *fillers);
+
+/* The packed stream of consecutive blocks, as far as it is written. */
+struct dc_stream {
+    uint8_t *labels, *gaps;
+    uint64_t entries;
+    uint64_t zeros; /* since the last survivor */
+};
+
+/* blocks: adds the survivors of the blocks that follow, with no fillers but those that are needed.
+ * dc_count_fillers has looked at the blocks, with gaps of the same width, and there is room for
+ * exactly as many entries as it counts. */
 void dc_join(const struct dc_block *blocks, size_t count, unsigned label_bits, unsigned gap_bits,
-             uint8_t *labels, uint8_t *gaps);
+             struct dc_stream *to);
+
+/* blocks: adds those of one block that is given by a mask, with a label less 1 for each of its
+ * bits. There is room for exactly as many entries as dc_mask_survey counts. */
+void dc_mask_join(const uint8_t *mask, const uint8_t *less_one, size_t elements,
+                  unsigned label_bits, unsigned gap_bits, struct dc_stream *to);
 
 /* A tensor of any rank, flattened in row-major order, as a matrix of its first axis
  * against all others. An entry of label 0 is a filler; codebook[0] is 0. */

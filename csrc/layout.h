@@ -59,17 +59,4 @@ static inline unsigned dc_column_of_bit(unsigned bit)
     return bit % 4 * 16 + bit / 4;
 }
 
-/* Which is the lowest 1 of a mask that has one. */
-static inline unsigned dc_lowest_bit(uint64_t mask)
-{
-#if defined(__GNUC__) || defined(__clang__)
-    return (unsigned)__builtin_ctzll(mask);
-#else
-    unsigned bit = 0;
-    for (; !(mask & 1); mask >>= 1)
-        bit++;
-    return bit;
-#endif
-}
-
 #endif

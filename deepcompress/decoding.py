@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 
 from . import bitpack, blocks, coders, huffman, relindex
-from .blocks import Entries
+from .blocks import Decoded, Entries, Joined, Masked, Survey
 from .coders import Code
 from .coding import (
     BlockSymbols,
@@ -56,9 +57,9 @@ def decode_symbols(record: SharedRecord, first: int = 0) -> Iterator[BlockSymbol
     for at in range(0, len(record.blocks), BLOCKS_AT_ONCE):
         group = record.blocks[at : at + BLOCKS_AT_ONCE]
         sizes = [block_size(size, coding.block_bits, first + at + i) for i in range(len(group))]
-        outcomes = iter(_decode_streams(codes, record, group, sizes))
+        outcomes = _decode_streams(codes, record, group, sizes)[::-1]  # each is let go in its turn
         for index, (block, elements) in enumerate(zip(group, sizes, strict=True), first + at):
-            labels, positions = _symbols(next(outcomes)), _symbols(next(outcomes))
+            labels, positions = _symbols(outcomes.pop()), _symbols(outcomes.pop())
             if labels.size and labels.max() >= limit:
                 entry = int((labels >= limit).argmax())
                 raise FormatError(f"a label has no centroid (entry {entry} of block {index})")
@@ -100,8 +101,8 @@ def _symbols(outcome: UInt8Array | FormatError) -> UInt8Array:
     return outcome
 
 
-def decode_entries(record: SharedRecord, first: int = 0) -> Iterator[Entries]:
-    """Decode the blocks of a record to entries; as `decode_symbols`, positions checked.
+def decode_blocks(record: SharedRecord, first: int = 0) -> Iterator[Decoded]:
+    """Decode the blocks of a record as `decode_symbols`, with a look at all positions.
 
     Raises
     ------
@@ -116,7 +117,7 @@ def decode_entries(record: SharedRecord, first: int = 0) -> Iterator[Entries]:
         elif coding.encoding == DENSE:
             yield blocks.from_dense(block.labels)
         else:
-            yield blocks.from_mask(block.positions, block.labels, elements)
+            yield Masked(block.positions, block.labels, elements)
 
 
 def decode_survivors(record: SharedRecord, first: int = 0) -> tuple[Int64Array, UInt8Array]:
@@ -131,10 +132,10 @@ def decode_survivors(record: SharedRecord, first: int = 0) -> tuple[Int64Array, 
     Raises
     ------
     FormatError
-        As `decode_entries`.
+        As `decode_blocks`.
     """
     all_positions, all_labels = [np.zeros(0, np.int64)], [np.zeros(0, np.uint8)]
-    for index, block in enumerate(decode_entries(record, first), start=first):
+    for index, block in enumerate(decode_blocks(record, first), start=first):
         positions, labels = blocks.survivors(block)
         all_positions.append(positions + (index << record.coding.block_bits))
         all_labels.append(labels)
@@ -154,23 +155,49 @@ def decode(record: SharedRecord) -> CompressedTensor:
         If a table, a stream, or what is in it isn't valid.
     """
     label_bits, gap_bits = fixed_width(len(record.codebook) - 1), record.coding.gap_bits
-    entries = list(decode_entries(record))
-    joined = record.coding.encoding != RELATIVE or len(entries) != 1
-    if not joined:
-        count = len(entries[0].labels)
-        labels = bitpack.pack(entries[0].labels, label_bits)
-        gaps = bitpack.pack(entries[0].gaps, gap_bits)
+    if gap_bits and len(record.blocks) == 1:
+        (block,) = decode_blocks(record)
+        assert isinstance(block, Entries)
+        packed = bitpack.pack(block.labels, label_bits), bitpack.pack(block.gaps, gap_bits)
+        count = len(block.labels)
     else:
-        survivors, fillers = blocks.count_fillers(entries, gap_bits) if gap_bits else (0, 0)
-        if not gap_bits or fillers > sum(block.count for block in record.blocks):
-            counted = blocks.survey(entries)
-            gap_bits = cheapest_gap_bits(counted.survivors, counted.fillers, label_bits)
-            survivors, fillers = counted.survivors, counted.fillers[gap_bits]
-        count = survivors + fillers
-        labels, gaps = blocks.join(entries, count, label_bits, gap_bits)
-    return CompressedTensor.from_checked(
-        record.shape, record.codebook, count, (labels, label_bits), (gaps, gap_bits), joined
-    )
+        joined = _join(record, label_bits)
+        packed, count, gap_bits = joined.finish(), joined.count, joined.gap_bits
+    arrays = (packed[0], label_bits), (packed[1], gap_bits)
+    is_joined = not record.coding.gap_bits or len(record.blocks) != 1
+    return CompressedTensor.from_checked(record.shape, record.codebook, count, *arrays, is_joined)
+
+
+def _join(record: SharedRecord, label_bits: int) -> Joined:
+    """Decode some blocks at a time, and join them.
+
+    Where they don't say what width gaps are to have, or that of the record takes too many
+    fillers, all have to be counted before the first is written: more blocks than are decoded at
+    once are then decoded twice, so that they needn't be held.
+    """
+    few = list(_groups(record)) if len(record.blocks) <= BLOCKS_AT_ONCE else None
+    stored, gap_bits = sum(block.count for block in record.blocks), record.coding.gap_bits
+    if gap_bits:
+        joined = Joined(label_bits, gap_bits, stored + len(record.blocks), most_fillers=stored)
+        if all(map(joined.add, few or _groups(record))):
+            return joined
+        del joined
+    counted = Survey()
+    for group in few or _groups(record):
+        counted = blocks.survey(group, counted)
+        del group
+    gap_bits = cheapest_gap_bits(counted.survivors, counted.fillers, label_bits)
+    joined = Joined(label_bits, gap_bits, counted.survivors + counted.fillers[gap_bits])
+    all(map(joined.add, few or _groups(record)))
+    return joined
+
+
+def _groups(record: SharedRecord) -> Iterator[list[Decoded]]:
+    """Yield as many blocks as are decoded at once."""
+    decoded = decode_blocks(record)
+    while group := list(islice(decoded, BLOCKS_AT_ONCE)):
+        yield group
+        del group  # before the next ones are decoded
 
 
 def from_part(

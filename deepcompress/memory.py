@@ -9,7 +9,8 @@ import math
 from collections.abc import Sequence
 
 from . import native
-from .container import BITMASK, RELATIVE
+from .blocks import GROWTH
+from .container import BITMASK, DENSE, RELATIVE
 from .container_header import TensorEntry
 from .container_layout import block_size, fixed_width, stream_symbols
 from .container_shared import BlockSize, SharedHead
@@ -55,15 +56,19 @@ def decoding_bytes(
     elements = [block_size(math.prod(shape), coding.block_bits, index) for index in blocks]
     fixed = OVERHEAD_BYTES + BLOCK_BYTES * len(head.blocks) + streams
     reading, packing = 12 * entries, 0
+    fillers = _most_fillers(head, parts, elements)
+    if coding.encoding == RELATIVE and len(head.blocks) == 1 and not is_part:
+        fillers = 0  # but those that are there
+    bits = fixed_width(len(head.codebook) - 1) + (coding.gap_bits or MAX_BITS)
+    packed = (entries + fillers) * bits // 8
+    packed += packed // GROWTH
     if native.active():
-        held, passing = _native_bytes(head, parts, elements)
+        decoded = _decoded_bytes(head, parts, elements)
         if not is_part:
-            fillers = 0
-            if coding.encoding != RELATIVE or len(parts) > 1:
-                fillers = _most_fillers(head, parts, elements)
-            bits = fixed_width(len(head.codebook) - 1) + (coding.gap_bits or MAX_BITS)
-            return fixed + held + max(passing, (entries + fillers) * bits // 8)
-        reading += held + passing
+            return fixed + decoded + packed
+        reading += decoded
+        if coding.encoding != RELATIVE:
+            reading += max(elements, default=0)
     else:
         if coding.encoding == BITMASK:
             reading += 4 * max(elements, default=0)
@@ -71,22 +76,20 @@ def decoding_bytes(
         coders = coding.label_coder, coding.position_coder
         longest = max((max(part.label_bytes, part.position_bytes) for part in parts), default=0)
         reading += HUFFMAN_BYTES * longest * (HUFFMAN in coders)
-        fixed += RANS_BYTES * (RANS in coders)
+        fixed += RANS_BYTES * (RANS in coders) + packed
     if coding.encoding == RELATIVE and len(head.blocks) == 1 and not is_part:
         return fixed + max(reading, packing)
-    fillers = _most_fillers(head, parts, elements)
     return fixed + max(reading, ENTRY_BYTES * entries + FILLER_BYTES * fillers)
 
 
-def _native_bytes(
-    head: SharedHead, parts: Sequence[BlockSize], elements: list[int]
-) -> tuple[int, int]:
-    """Return what the entries of blocks take in C, and what those are made from."""
-    if head.coding.encoding == RELATIVE:
-        return 2 * sum(part.count for part in parts), 0
-    pairs = [(part.count, size) for part, size in zip(parts, elements, strict=True)]
-    symbols = sorted(sum(stream_symbols(head.coding, *pair)) for pair in pairs)
-    return 2 * sum(count + (size >> 8) for count, size in pairs), sum(symbols[-BLOCKS_AT_ONCE:])
+def _decoded_bytes(head: SharedHead, parts: Sequence[BlockSize], elements: list[int]) -> int:
+    """Return what blocks take in C: as many as are decoded at once, and one from before."""
+    sizes = []
+    for part, size in zip(parts, elements, strict=True):
+        symbols = sum(stream_symbols(head.coding, part.count, size))
+        mask = size + (size + 7) // 8 if head.coding.encoding == DENSE else 0
+        sizes.append(symbols + mask)
+    return sum(sorted(sizes)[-BLOCKS_AT_ONCE - 1 :])
 
 
 def _most_fillers(head: SharedHead, parts: Sequence[BlockSize], elements: list[int]) -> int:

@@ -13,7 +13,7 @@ from .native import _bytes, _check, _choice, _ffi, _lib
 from .tensors import Int64Array, UInt8Array
 
 if TYPE_CHECKING:
-    from .blocks import Entries
+    from .blocks import Entries, Masked
 
 # A stream: its payload, which of two codes it has, and how many symbols it stands for.
 Stream = tuple[UInt8Array, int, int]
@@ -64,44 +64,69 @@ def count_bits(data: UInt8Array) -> int:
     return int(_lib().dc_count_bits(_bytes(data), len(data)))
 
 
-def mask_entries(
-    mask: UInt8Array, less_one: UInt8Array, elements: int
-) -> tuple[UInt8Array, UInt8Array]:
-    """Call dc_mask_entries; return labels and gaps."""
-    labels, gaps = (np.empty(len(less_one) + elements // 256, np.uint8) for _ in range(2))
-    made = _bytes(labels), _bytes(gaps)
-    count = _lib().dc_mask_entries(_bytes(mask), _bytes(less_one), elements, *made)
-    return labels[:count], gaps[:count]
-
-
-def dense_entries(all_labels: UInt8Array) -> tuple[UInt8Array, UInt8Array]:
-    """Call dc_dense_entries; return labels and gaps."""
+def dense_mask(all_labels: UInt8Array) -> tuple[UInt8Array, UInt8Array]:
+    """Call dc_dense_mask; return the mask, and the labels less 1."""
     elements = len(all_labels)
-    room = np.count_nonzero(all_labels) + elements // 256
-    labels, gaps = (np.empty(room, np.uint8) for _ in range(2))
-    count = _lib().dc_dense_entries(_bytes(all_labels), elements, _bytes(labels), _bytes(gaps))
-    return labels[:count], gaps[:count]
+    mask, less_one = np.empty((elements + 7) // 8, np.uint8), np.empty(elements, np.uint8)
+    count = _lib().dc_dense_mask(_bytes(all_labels), elements, _bytes(mask), _bytes(less_one))
+    return mask, less_one[:count]
 
 
-def survey(blocks: "Sequence[Entries]") -> tuple[int, tuple[int, ...]]:
-    """Call dc_survey; return the survivors and the fillers for each width of gaps."""
-    fillers = _ffi().new("int64_t[9]")
-    survivors = _lib().dc_survey(_blocks(blocks), len(blocks), fillers)
-    return int(survivors), tuple(fillers)
+def survey(block: "Entries", zeros: int) -> tuple[int, tuple[int, ...], int]:
+    """Call dc_survey; return survivors, fillers for each width of gaps, and zeros at the end."""
+    fillers, since = _ffi().new("int64_t[9]"), _ffi().new("uint64_t *", zeros)
+    survivors = _lib().dc_survey(_blocks([block]), 1, since, fillers)
+    return int(survivors), tuple(fillers), int(since[0])
 
 
-def count_fillers(blocks: "Sequence[Entries]", gap_bits: int) -> tuple[int, int]:
-    """Call dc_count_fillers; return the survivors and the fillers."""
-    survivors = _ffi().new("int64_t *")
-    fillers = _lib().dc_count_fillers(_blocks(blocks), len(blocks), gap_bits, survivors)
-    return int(survivors[0]), int(fillers)
+def mask_survey(block: "Masked", zeros: int) -> tuple[int, tuple[int, ...], int]:
+    """Call dc_mask_survey; return what `survey` does."""
+    fillers, since = _ffi().new("int64_t[9]"), _ffi().new("uint64_t *", zeros)
+    survivors = _lib().dc_mask_survey(_bytes(block.mask), block.elements, since, fillers)
+    return int(survivors), tuple(fillers), int(since[0])
 
 
-def join(
-    blocks: "Sequence[Entries]", widths: tuple[int, int], labels: UInt8Array, gaps: UInt8Array
-) -> None:
-    """Call dc_join for labels and gaps of the given widths."""
-    _lib().dc_join(_blocks(blocks), len(blocks), *widths, _bytes(labels), _bytes(gaps))
+class Joined:
+    """The stream that dc_join and dc_mask_join write, in arrays in which there is room.
+
+    Parameters
+    ----------
+    label_bits, gap_bits : int
+    """
+
+    def __init__(self, label_bits: int, gap_bits: int) -> None:
+        self._widths = label_bits, gap_bits
+        self._stream = _ffi().new("struct dc_stream *")
+        self._counted: Any = None
+
+    @property
+    def count(self) -> int:
+        """Entries so far."""
+        return int(self._stream.entries)
+
+    def look_at(self, blocks: "Sequence[Entries]") -> tuple[int, int]:
+        """Call dc_count_fillers; return survivors and fillers of the blocks that `add` is given."""
+        self._counted = _blocks(blocks)
+        survivors = _ffi().new("int64_t *")
+        zeros = _ffi().new("uint64_t *", self._stream.zeros)
+        arguments = self._counted, len(blocks), self._widths[1], zeros, survivors
+        fillers = _lib().dc_count_fillers(*arguments)
+        return int(survivors[0]), int(fillers)
+
+    def add(self, blocks: "Sequence[Entries]", labels: UInt8Array, gaps: UInt8Array) -> None:
+        """Call dc_join."""
+        if self._counted is None:
+            self.look_at(blocks)
+        self._stream.labels, self._stream.gaps = _bytes(labels), _bytes(gaps)
+        _lib().dc_join(self._counted, len(blocks), *self._widths, self._stream)
+        self._counted = None
+
+    def add_masks(self, blocks: "Sequence[Masked]", labels: UInt8Array, gaps: UInt8Array) -> None:
+        """Call dc_mask_join."""
+        self._stream.labels, self._stream.gaps = _bytes(labels), _bytes(gaps)
+        for block in blocks:
+            arrays = _bytes(block.mask), _bytes(block.less_one)
+            _lib().dc_mask_join(*arrays, block.elements, *self._widths, self._stream)
 
 
 def _blocks(blocks: "Sequence[Entries]") -> Any:

@@ -7,7 +7,7 @@ from hypothesis import given
 from strategies import sparse, widths
 
 from deepcompress import bitpack, blocks, coding, decoding, native, relindex
-from deepcompress.blocks import Entries
+from deepcompress.blocks import Entries, Masked
 from deepcompress.compressed import CompressedTensor
 from deepcompress.compressed_parts import has_needed_fillers_only
 from deepcompress.container import BITMASK, DENSE, RELATIVE, Coding
@@ -33,8 +33,8 @@ def both(call):
 
 def plain(outcome):
     """Arrays as lists, with all that they are in."""
-    if isinstance(outcome, Entries):
-        return plain((outcome.labels, outcome.gaps, outcome.elements))
+    if isinstance(outcome, Entries | Masked):
+        return plain(tuple(vars(outcome).values()))
     if isinstance(outcome, tuple):
         return [plain(part) for part in outcome]
     return outcome.tolist() if isinstance(outcome, np.ndarray) else outcome
@@ -85,12 +85,27 @@ def test_joined_blocks_have_the_survivors(made, gap_bits, label_bits):
     check_joined(made, gap_bits, label_bits)
 
 
+def joined(made, label_bits, gap_bits, room, most_fillers=None):
+    """The stream, made of all blocks at once or one by one, with room from the start or without."""
+    stream = blocks.Joined(label_bits, gap_bits, room, most_fillers)
+    parts = [made] if most_fillers is None else [[block] for block in made]
+    added = all(map(stream.add, parts))
+    return (*stream.finish(), stream.count) if added else None
+
+
 def check_joined(made, gap_bits, label_bits):
     counted = both(lambda: blocks.survey(made))
-    count = counted.survivors + counted.fillers[gap_bits]
-    pair = both(lambda: blocks.count_fillers(made, gap_bits))
-    assert pair == (counted.survivors, counted.fillers[gap_bits])
-    labels, gaps = both(lambda: blocks.join(made, count, label_bits, gap_bits))
+    half = both(lambda: blocks.survey(made[:1]))
+    assert both(lambda: blocks.survey(made[1:], half)) == counted
+    fillers = counted.fillers[gap_bits]
+    labels, gaps, count = both(
+        lambda: joined(made, label_bits, gap_bits, counted.survivors + fillers)
+    )
+    assert count == counted.survivors + fillers
+    again = both(lambda: joined(made, label_bits, gap_bits, 0, fillers))
+    assert plain(again) == plain((labels, gaps, count))
+    if fillers:
+        assert both(lambda: joined(made, label_bits, gap_bits, 0, fillers - 1)) is None
     labels = bitpack.unpack(labels, label_bits, count)
     size = sum(block.elements for block in made)
     positions = relindex.decode(bitpack.unpack(gaps, gap_bits, count), size)
@@ -110,23 +125,33 @@ def test_a_worked_example():
     made = [blocks.from_dense(exact(dense)) for dense in ([0, 7, 0, 0, 0], [0, 0, 0, 9])]
     counted = both(lambda: blocks.survey(made))
     assert (counted.survivors, counted.fillers) == (2, (0, 3, 1, 0, 0, 0, 0, 0, 0))
-    labels, gaps = both(lambda: blocks.join(made, 3, 4, 2))
+    labels, gaps, _ = both(lambda: joined(made, 4, 2, 3))
     assert bitpack.unpack(labels, 4, 3).tolist() == [7, 0, 9]
     assert bitpack.unpack(gaps, 2, 3).tolist() == [1, 3, 2]
 
 
-@given(sparse())
-def test_masks_and_labels_of_all_elements_give_the_same_entries(tensor):
-    dense = np.zeros(tensor.size, np.uint8)
-    dense[tensor.positions] = 1 + np.arange(len(tensor.positions)) % 255
-    mask = np.packbits(dense != 0, bitorder="little")
-    labels = exact(dense[dense != 0])
-    from_mask = both(lambda: blocks.from_mask(mask, labels - np.uint8(1), tensor.size))
-    from_dense = both(lambda: blocks.from_dense(dense))
-    assert plain(from_mask) == plain(from_dense)
-    positions, kept = both(lambda: blocks.survivors(from_mask))
-    np.testing.assert_array_equal(positions, tensor.positions)
-    np.testing.assert_array_equal(kept, labels)
+@given(sparse(), sparse(), widths)
+def test_masks_and_labels_of_all_elements_join_as_entries(tensor, other, gap_bits):
+    masked, entries = [], []
+    for one in (tensor, other):
+        dense = np.zeros(one.size, np.uint8)
+        dense[one.positions] = 1 + np.arange(len(one.positions)) % 255
+        mask, kept = np.packbits(dense != 0, bitorder="little"), exact(dense[dense != 0])
+        from_dense = both(lambda dense=dense: blocks.from_dense(dense))
+        assert plain(from_dense) == plain(Masked(mask, kept - np.uint8(1), one.size))
+        positions, labels = blocks.survivors(from_dense)
+        np.testing.assert_array_equal(positions, one.positions)
+        np.testing.assert_array_equal(labels, kept)
+        stream = relindex.encode(one.positions, one.size, 8)
+        with_fillers = np.zeros(len(stream.gaps), np.uint8)
+        with_fillers[~stream.fillers] = kept
+        masked.append(from_dense)
+        entries.append(Entries(with_fillers, stream.gaps, one.size))
+    counted = both(lambda: blocks.survey(masked))
+    assert counted == both(lambda: blocks.survey(entries))
+    room = counted.survivors + counted.fillers[gap_bits]
+    expected = both(lambda: joined(entries, 8, gap_bits, room))
+    assert plain(both(lambda: joined(masked, 8, gap_bits, room))) == plain(expected)
 
 
 @given(st.lists(st.integers(0, 255), max_size=40), st.integers(-3, 3))
@@ -159,7 +184,7 @@ def test_what_memory_cant_hold_is_refused(backend):
         counted = blocks.survey(made)
         assert counted.fillers[8] == ((1 << 61) - 1) >> 8
         with pytest.raises(ArgumentError, match="entries of 1-bit gaps"):
-            blocks.join(made, 2 + counted.fillers[1], 1, 1)
+            blocks.Joined(1, 1, 2 + counted.fillers[1])
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

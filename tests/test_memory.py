@@ -104,7 +104,8 @@ def test_the_estimate_isnt_far_above(
     with native.use(backend):
         data = model(20_000 if is_slow else 200_000, density, k, how).to_bytes()
         for ratio in check_estimates(data, tmp_path / "m.dcnn"):
-            assert ratio < 4
+            # The twins may have all fillers in the few blocks that are joined at once.
+            assert ratio < (10 if backend == "reference" else 4)
 
 
 @given(size=st.integers(0, 400_000), dtype=st.sampled_from(["bool", "float32", "complex128"]))
@@ -131,11 +132,11 @@ class TestLimit:
         reader = Reader(data)
         entry = reader.entries["w"]
         if entry.encoding == RAW:
-            whole, part = memory.raw_bytes(entry, 200_000), memory.raw_bytes(entry, 10_000)
+            whole, part = memory.raw_bytes(entry, 200_000), memory.raw_bytes(entry, 4_000)
         else:
             head = reader.shared_head(entry)
             whole = memory.decoding_bytes(head, entry.shape)
-            part = memory.decoding_bytes(head, entry.shape, 0, 3)
+            part = memory.decoding_bytes(head, entry.shape, 0, 1)
         assert part < whole
 
         def with_file(limit: int, read: Callable[[dc.ModelFile], object]) -> Callable[[], object]:
@@ -145,7 +146,7 @@ class TestLimit:
             (whole - 1, whole, lambda: dc.load(path, max_bytes=whole - 1)),
             (whole - 1, whole, lambda: from_bytes(data, str(path), max_bytes=whole - 1)),
             (whole - 1, whole, with_file(whole - 1, lambda file: file["w"])),
-            (part - 1, part, with_file(part - 1, lambda file: file.rows("w", 0, 1000))),
+            (part - 1, part, with_file(part - 1, lambda file: file.rows("w", 0, 400))),
         ]:
 
             def refused(limit: int = limit, needed: int = needed, read=read) -> None:
@@ -157,6 +158,6 @@ class TestLimit:
                     read()
 
             refused()
-            assert peak_of(refused) < 100_000 < needed
+            assert peak_of(refused) < 50_000 < needed
         assert len(dc.load(path, max_bytes=whole)["w"].shape) == 2
-        assert dc.ModelFile(data, max_bytes=part).rows("w", 0, 1000).shape == (1000, 10)
+        assert dc.ModelFile(data, max_bytes=part).rows("w", 0, 400).shape == (400, 10)

@@ -1,6 +1,5 @@
-/* Blocks of a file to the packed stream: dc_check_gaps, dc_survey, dc_count_fillers, dc_join, and
- * what makes entries of masks and of labels for all elements, against a tensor that is written
- * out. */
+/* Blocks of a file to the packed stream, given by entries or by masks, against a tensor that is
+ * written out: all of blocks.c, blocks_join.c and blocks_mask.c. */
 #include "fuzz.h"
 
 #define MAX_BLOCKS 5
@@ -33,42 +32,54 @@ static struct dc_block take_block(struct input *in)
     memcpy(own_labels, labels, expected);
     release(gaps, count);
     release(labels, count);
-    return (struct dc_block){own_labels, own_gaps, expected, (int64_t)elements};
+    return (struct dc_block){own_labels, own_gaps, expected, (int64_t)elements, 0, 0, 0};
 }
 
-/* What a file has of the same elements leads to the same labels. */
-static void check_entries(const uint8_t *dense, size_t elements)
+/* What a file has of the same elements leads to the same mask. */
+static uint8_t *make_mask(const uint8_t *dense, size_t elements, uint8_t *less_one)
 {
     size_t bytes = (elements + 7) / 8, survivors = 0;
-    uint8_t *mask = exact(bytes), *all = exact(elements), *again = exact(elements);
-    memset(mask, 0, bytes);
+    uint8_t *mask = exact(bytes), *all = exact(elements);
     memcpy(all, dense, elements);
-    for (size_t i = 0; i < elements; i++)
-        if (dense[i]) {
-            mask[i / 8] |= (uint8_t)(1u << i % 8);
-            survivors++;
-        }
-    uint8_t *less_one = exact(survivors);
-    for (size_t i = 0, n = 0; i < elements; i++)
-        if (dense[i])
-            less_one[n++] = (uint8_t)(dense[i] - 1);
-    require(dc_count_bits(mask, bytes) == survivors);
-    size_t room = survivors + elements / 256;
-    uint8_t *labels = exact(room), *gaps = exact(room);
-    for (int is_mask = 0; is_mask < 2; is_mask++) {
-        size_t count = is_mask ? dc_mask_entries(mask, less_one, elements, labels, gaps)
-                               : dc_dense_entries(all, elements, labels, gaps), at;
-        require(count <= room);
-        require(dc_check_gaps(gaps, count, (int64_t)elements, &at) == DC_OK);
-        write_out(&(struct dc_block){labels, gaps, count, (int64_t)elements}, again);
-        require(memcmp(again, dense, elements) == 0);
+    size_t count = dc_dense_mask(all, elements, mask, less_one);
+    for (size_t i = 0; i < 8 * bytes; i++) {
+        require((mask[i / 8] >> i % 8 & 1) == (i < elements && dense[i] != 0));
+        if (i < elements && dense[i])
+            require(less_one[survivors++] == dense[i] - 1);
     }
-    release(mask, bytes);
+    require(count == survivors && dc_count_bits(mask, bytes) == survivors);
     release(all, elements);
-    release(again, elements);
-    release(less_one, survivors);
-    release(labels, room);
-    release(gaps, room);
+    return mask;
+}
+
+/* Masks of the same blocks have the same fillers, and join to the same bytes. */
+static void check_masks(const struct dc_block *blocks, size_t n, const uint8_t *dense,
+                        const int64_t *fillers, unsigned gap_bits, size_t gap_bytes,
+                        const struct dc_stream *joined)
+{
+    int64_t sums[9] = {0};
+    uint64_t zeros = 0;
+    uint8_t *labels = exact(joined->entries), *gaps = exact(gap_bytes);
+    struct dc_stream to = {labels, gaps, 0, 0};
+    for (size_t b = 0; b < n; b++) {
+        const size_t elements = (size_t)blocks[b].elements;
+        uint8_t *less_one = exact(elements), *mask = make_mask(dense, elements, less_one);
+        int64_t own[9];
+        dc_mask_survey(mask, elements, &zeros, own);
+        for (unsigned bits = 0; bits <= 8; bits++)
+            sums[bits] += own[bits];
+        dc_mask_join(mask, less_one, elements, 8, gap_bits, &to);
+        require(to.zeros == zeros);
+        release(mask, (elements + 7) / 8);
+        release(less_one, elements);
+        dense += elements;
+    }
+    require(memcmp(sums, fillers, sizeof sums) == 0);
+    require(to.entries == joined->entries && to.zeros == joined->zeros);
+    require(memcmp(labels, joined->labels, joined->entries) == 0);
+    require(memcmp(gaps, joined->gaps, gap_bytes) == 0);
+    release(labels, joined->entries);
+    release(gaps, gap_bytes);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -81,10 +92,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t b = 0; b < n; b++) {
         blocks[b] = take_block(&in);
         write_out(&blocks[b], dense + elements);
-        check_entries(dense + elements, (size_t)blocks[b].elements);
         elements += (size_t)blocks[b].elements;
     }
-    int64_t fillers[9], survivors = dc_survey(blocks, n, fillers), expected[9] = {0}, kept = 0;
+    int64_t fillers[9], expected[9] = {0}, kept = 0;
+    uint64_t zeros_behind = 0, since = 0;
+    int64_t survivors = dc_survey(blocks, n, &zeros_behind, fillers);
     for (size_t i = 0, zeros = 0; i < elements; i++, zeros++)
         if (dense[i]) {
             for (unsigned bits = 1; bits <= 8; bits++)
@@ -95,12 +107,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(survivors == kept);
     require(memcmp(fillers, expected, sizeof fillers) == 0);
     int64_t again = -1;
-    require(dc_count_fillers(blocks, n, gap_bits, &again) == fillers[gap_bits]);
-    require(again == survivors);
+    require(dc_count_fillers(blocks, n, gap_bits, &since, &again) == fillers[gap_bits]);
+    require(again == survivors && since == zeros_behind);
     size_t count = (size_t)(survivors + fillers[gap_bits]), at = 0, last = 0;
     size_t label_bytes = (count * label_bits + 7) / 8, gap_bytes = (count * gap_bits + 7) / 8;
     uint8_t *labels = exact(label_bytes), *gaps = exact(gap_bytes);
-    dc_join(blocks, n, label_bits, gap_bits, labels, gaps);
+    struct dc_stream to = {labels, gaps, 0, 0};
+    for (size_t b = 0; b < n; b++)
+        dc_join(&blocks[b], 1, label_bits, gap_bits, &to);
+    require(to.entries == count && to.zeros == zeros_behind);
+    check_masks(blocks, n, dense, fillers, gap_bits, gap_bytes, &to);
     for (size_t i = 0; i < count; i++, at++) {
         unsigned gap = packed_value(gaps, i, gap_bits), label = packed_value(labels, i, label_bits);
         at += gap;
