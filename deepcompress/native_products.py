@@ -136,7 +136,7 @@ def matmat(codebook: Float32Array, layout: "Layout", x: Float32Array, y: Float32
 def _shares(layout: "Layout", vectors: int) -> int:
     """Return how many threads a product with that many vectors is worth, of those there are."""
     worth = layout.data.nbytes * vectors // BYTES_PER_THREAD
-    return min(threads(), layout.parts, worth) if worth > 1 else 1
+    return max(min(threads(), layout.parts, worth), 1)
 
 
 def matvec_flat(w: "CompressedTensor", x: Float32Array, y: Float32Array) -> None:
