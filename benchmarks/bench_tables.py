@@ -14,8 +14,8 @@ to their even start, the rarer are the labels of large weights, and the fewer bi
 at a larger error. The paper's tables have 4.2 to 6.8 bits per label of a convolution: an even
 codebook gives that (5.1 to 6.4 here), k-means to its end 6.6 to 7.7. So convolutions keep their
 start by default. In fully connected layers the paper has 3.6 to 4.0 bits, 50 iterations give 3.4
-to 3.6, 100 give 3.7 to 3.8, 200 give 4.0 and the end 4.2 (entropies): 50 by default, the number that
-leads to the paper's sizes. ``--iterations 1000 1000`` goes to the end.
+to 3.6, 100 give 3.7 to 3.8, 200 give 4.0 and the end 4.2 (entropies): 50 by default, the number
+that leads to the paper's sizes. ``--iterations 1000 1000`` goes to the end.
 
 Megabytes are millions of bytes. Ours are those of the whole file, with biases.
 """
