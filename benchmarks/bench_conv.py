@@ -31,7 +31,7 @@ from deepcompress.nn.conv import Conv2D
 from deepcompress.tensors import SharedWeights
 
 from .bench_spmv import EPS, peers
-from .harness import machine
+from .harness import machine, require_kernels
 
 BITS, GAP_BITS = 8, 5
 CLOCKS = {"wall": time.perf_counter, "process": time.process_time}
@@ -203,6 +203,7 @@ def main() -> None:
     parser.add_argument("--clock", choices=list(CLOCKS), default="wall")
     parser.add_argument("--json", type=Path, help="file for the rows")
     options = parser.parse_args()
+    require_kernels()
     if options.clock == "process" and options.threads > 1:
         parser.error("--clock process sums up the time of all threads; measure with one")
     torch.set_num_threads(options.threads)

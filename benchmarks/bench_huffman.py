@@ -27,7 +27,7 @@ from bitarray import bitarray, decodetree
 
 from deepcompress import huffman
 
-from .harness import machine, medians, row
+from .harness import machine, medians, require_kernels, row
 
 SYMBOLS, STREAMS, FEW = 3 << 20, 8, 1 << 13
 UNIT = 1 << 20  # symbols that seconds are for
@@ -217,6 +217,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--json", type=Path, help="file for the rows")
     options = parser.parse_args()
+    require_kernels()
     rows = []
     for case in CASES:
         for line in measure(case, options.rounds):

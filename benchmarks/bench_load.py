@@ -20,7 +20,7 @@ import deepcompress
 from deepcompress import coding
 from deepcompress.compressed import CompressedTensor
 
-from .harness import machine, medians, row
+from .harness import machine, medians, require_kernels, row
 
 CONVOLUTIONS = [
     ("conv1_1", 64, 3, 0.58),
@@ -74,6 +74,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--json", type=Path, help="file for the figures")
     options = parser.parse_args()
+    require_kernels()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         layers = vgg16()

@@ -29,6 +29,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from .harness import machine, require_kernels
 from .network_files import NETWORKS, build, write_dense
 
 DRAM_PJ, SRAM_PJ = 640 / 4, 5 / 4  # per byte
@@ -124,6 +125,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="keeps the files; default: a temporary one")
     parser.add_argument("--json", type=Path, help="file for the rows")
     options = parser.parse_args()
+    require_kernels()
     if options.clock == "process" and options.threads > 1:
         raise SystemExit("the time of several threads is that of the wall")
     rows = []
@@ -137,7 +139,6 @@ def main() -> None:
                 show(rows[-1])
     if options.json:
         from .bench_spmv import peers
-        from .harness import machine
 
         content = {"machine": machine(options.threads, **peers()), "rows": rows}
         options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

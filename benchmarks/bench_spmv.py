@@ -45,7 +45,7 @@ from deepcompress.layout_tiles import TILES
 from deepcompress.tensors import SharedWeights
 
 from .gather_limit import GatherLimit, compile_gather
-from .harness import machine
+from .harness import machine, require_kernels
 
 BITS, GAP_BITS = 5, 5  # of the packed tensor; its layout chooses its own
 EPS = 2.0**-23
@@ -254,6 +254,7 @@ def main() -> None:
     parser.add_argument("--layer", nargs="+", choices=list(layers), default=list(layers))
     parser.add_argument("--json", type=Path, help="file for the rows")
     options = parser.parse_args()
+    require_kernels()
     torch.set_num_threads(options.threads)
     threadpool_limits(options.threads)
     if native.threads() != options.threads:

@@ -44,6 +44,19 @@ def row(case: str, seconds: dict[str, float], **more: Any) -> dict[str, Any]:
     }
 
 
+def require_kernels() -> None:
+    """Stop where what is to be timed isn't there.
+
+    A checkout comes before an installed package, and has the kernels only if it is what was
+    installed.
+    """
+    if not native.active():
+        reason = native.info()["reason"] or "the reference backend was asked for"
+        raise SystemExit(
+            f"no C kernels to be timed ({reason}); pip install -e . compiles them here"
+        )
+
+
 def machine(threads: int | None = None, **versions: Any) -> dict[str, Any]:
     """Describe what this ran on; `threads` are those in use by default."""
     info = Path("/proc/cpuinfo")

@@ -188,7 +188,9 @@ def _join(record: SharedRecord, label_bits: int) -> Joined:
         del group
     gap_bits = cheapest_gap_bits(counted.survivors, counted.fillers, label_bits)
     joined = Joined(label_bits, gap_bits, counted.survivors + counted.fillers[gap_bits])
-    all(map(joined.add, few or _groups(record)))
+    for group in few or _groups(record):
+        joined.add(group)
+        del group
     return joined
 
 

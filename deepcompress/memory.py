@@ -55,13 +55,16 @@ def decoding_bytes(
     streams = sum(part.label_bytes + part.position_bytes for part in parts)
     elements = [block_size(math.prod(shape), coding.block_bits, index) for index in blocks]
     fixed = OVERHEAD_BYTES + BLOCK_BYTES * len(head.blocks) + streams
-    reading, packing = 12 * entries, 0
     fillers = _most_fillers(head, parts, elements)
     if coding.encoding == RELATIVE and len(head.blocks) == 1 and not is_part:
         fillers = 0  # but those that are there
     bits = fixed_width(len(head.codebook) - 1) + (coding.gap_bits or MAX_BITS)
     packed = (entries + fillers) * bits // 8
     packed += packed // GROWTH
+    if not native.active() and not is_part:  # a few blocks at a time
+        entries = sum(sorted(part.count for part in parts)[-BLOCKS_AT_ONCE - 1 :])
+        fillers = min(fillers, _most_fillers_at_once(parts, elements))
+    reading, packing = 12 * entries, 0
     if native.active():
         decoded = _decoded_bytes(head, parts, elements)
         if not is_part:
@@ -90,6 +93,21 @@ def _decoded_bytes(head: SharedHead, parts: Sequence[BlockSize], elements: list[
         mask = size + (size + 7) // 8 if head.coding.encoding == DENSE else 0
         sizes.append(symbols + mask)
     return sum(sorted(sizes)[-BLOCKS_AT_ONCE - 1 :])
+
+
+def _most_fillers_at_once(parts: Sequence[BlockSize], elements: list[int]) -> int:
+    """Return how many fillers are placed at most for blocks that are decoded at once.
+
+    A filler stands for two elements or more, of these blocks or of those before them whose
+    zeros are at the end of the stream so far.
+    """
+    most = behind = 0
+    for at in range(0, len(parts), BLOCKS_AT_ONCE):
+        group = slice(at, at + BLOCKS_AT_ONCE)
+        most = max(most, behind + sum(elements[group]))
+        for part, size in zip(parts[group], elements[group], strict=True):
+            behind = size if part.count else behind + size
+    return most // 2
 
 
 def _most_fillers(head: SharedHead, parts: Sequence[BlockSize], elements: list[int]) -> int:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 
 import deepcompress
 from deepcompress import datasets, native
@@ -15,11 +15,9 @@ from deepcompress.formats import net
 from deepcompress.formats.layers import load_layers
 from deepcompress.preprocessing import Preprocessing
 
-# How long a test takes says nothing where other work has the processor.
-untimed = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("dev", **untimed)
-settings.register_profile("ci", derandomize=True, **untimed)
-settings.register_profile("deep", max_examples=5000, **untimed)
+settings.register_profile("dev", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.register_profile("deep", deadline=None, max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 DATA_FOLDER = Path(

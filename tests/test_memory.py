@@ -104,8 +104,7 @@ def test_the_estimate_isnt_far_above(
     with native.use(backend):
         data = model(20_000 if is_slow else 200_000, density, k, how).to_bytes()
         for ratio in check_estimates(data, tmp_path / "m.dcnn"):
-            # The twins may have all fillers in the few blocks that are joined at once.
-            assert ratio < (10 if backend == "reference" else 4)
+            assert ratio < 4
 
 
 @given(size=st.integers(0, 400_000), dtype=st.sampled_from(["bool", "float32", "complex128"]))
