@@ -155,16 +155,16 @@ def decode(record: SharedRecord) -> CompressedTensor:
         If a table, a stream, or what is in it isn't valid.
     """
     label_bits, gap_bits = fixed_width(len(record.codebook) - 1), record.coding.gap_bits
-    if gap_bits and len(record.blocks) == 1:
+    is_joined = not gap_bits or len(record.blocks) != 1
+    if is_joined:
+        joined = _join(record, label_bits)
+        packed, count, gap_bits = joined.finish(), joined.count, joined.gap_bits
+    else:
         (block,) = decode_blocks(record)
         assert isinstance(block, Entries)
         packed = bitpack.pack(block.labels, label_bits), bitpack.pack(block.gaps, gap_bits)
         count = len(block.labels)
-    else:
-        joined = _join(record, label_bits)
-        packed, count, gap_bits = joined.finish(), joined.count, joined.gap_bits
     arrays = (packed[0], label_bits), (packed[1], gap_bits)
-    is_joined = not record.coding.gap_bits or len(record.blocks) != 1
     return CompressedTensor.from_checked(record.shape, record.codebook, count, *arrays, is_joined)
 
 
