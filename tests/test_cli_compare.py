@@ -102,7 +102,7 @@ def test_verify_against_another_of_ours(tmp_path: Path, file: Path) -> None:
     coarse = dc.compress(DENSE, dc.Config(dc.TensorConfig(bits=2)))
     coarse.save(tmp_path / "coarse.dcnn")
     values, _ = answer(0, "verify", file, "--against", tmp_path / "coarse.dcnn")
-    apart = dc.load(file)["a/w"].to_dense() - coarse["a/w"].to_dense()
+    apart = dc.load(file)["a/w"].to_dense().astype(float) - coarse["a/w"].to_dense()
     assert values["differences"][0]["largest"] == np.abs(apart).max()
     assert answer(0, "verify", file, "--against", file)[0]["differences"][0]["differing"] == 0
 

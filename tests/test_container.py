@@ -84,6 +84,9 @@ def test_malformed_varints(hex_bytes: str, error: type[Exception], words: str) -
         Cursor(memoryview(bytes.fromhex(hex_bytes)), "test").varint("value")
 
 
+NUMPY_2 = np.lib.NumpyVersion(np.__version__) >= "2.0.0"  # before, arrays had 32 axes at most
+
+
 @pytest.mark.parametrize(
     ("tensors", "metadata", "words"),
     [
@@ -92,7 +95,7 @@ def test_malformed_varints(hex_bytes: str, error: type[Exception], words: str) -
         ({"a": np.array(["text"])}, {}, "'a': dtype <U4 can't be stored"),
         ({"a": np.array([object()])}, {}, "'a': dtype object"),
         ({"a": np.zeros(1, [("x", "f4")])}, {}, "'a': dtype"),
-        ({"a": np.zeros((1,) * 33)}, {}, "rank 33 is above 32"),
+        *([({"a": np.zeros((1,) * 33)}, {}, "rank 33 is above 32")] if NUMPY_2 else []),
         ({}, {"a": object()}, "metadata can't be written as JSON"),
         ({}, {"a": float("nan")}, "metadata"),
     ],

@@ -157,7 +157,7 @@ def test_fit_and_predict_errors():
         ("labels must lie in 0 … 9", lambda: train(network, (x, labels + 9))),
         ("batch_size 0", lambda: train(network, (x, labels), batch_size=0)),
         ("shards 0", lambda: train(network, (x, labels), shards=0)),
-        ("isn't an ndarray of dtype float64", lambda: train(network, (x * np.float64(1), labels))),
+        ("isn't an ndarray of dtype float64", lambda: train(network, (x.astype(float), labels))),
         ("optimizer's state", lambda: train(network, (x, labels), state=adam_state)),
         ("optimizer's state", lambda: train(
             network, (x, labels), state=sgd_state, optimizer=Adam())),
