@@ -131,7 +131,9 @@ def _parser() -> argparse.ArgumentParser:
     data = "folder of MNIST's four files; default: $DEEPCOMPRESS_DATA, then a download"
 
     demo = add(commands.demo, "compress a small network for scikit-learn's digits, within a minute")
-    demo.add_argument("--out", metavar="DIR", help=f"{folder}; default: {commands.DEMO_FOLDER}")
+    demo.add_argument(
+        "-o", "--out", metavar="DIR", help=f"{folder}; default: {commands.DEMO_FOLDER}"
+    )
 
     run = add(commands.run, "train, prune, share, code and measure a network of the paper")
     networks = sorted({network for _, network in recipes.RECIPES})
@@ -141,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--recipe", default="paper", metavar="NAME", help=recipe)
     run.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="default: 0")
     default = f"{commands.RUNS_FOLDER}/NETWORK-seedN"
-    run.add_argument("--out", metavar="DIR", help=f"{folder}; default: {default}")
+    run.add_argument("-o", "--out", metavar="DIR", help=f"{folder}; default: {default}")
     threads = "default: all processors; the result is the same"
     run.add_argument("--threads", type=_whole(1), metavar="N", help=threads)
     holdout = "measure on the last N training images in place of the test images"
@@ -168,12 +170,12 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--labels", metavar="FILE", help=names)
     size = f"pictures that are held and run at a time; default: {BATCH_SIZE}"
     predict.add_argument("--batch-size", type=_whole(1), default=BATCH_SIZE, metavar="N", help=size)
-    decompress.add_argument("-o", dest="out", metavar="OUT.npz", required=True)
+    decompress.add_argument("-o", "--out", metavar="OUT.npz", required=True)
 
     compress = add(compression.compress, "compress arrays into a .dcnn file, tensor by tensor")
     arrays = "an .npz or a .safetensors file, or a folder of .npy files"
     compress.add_argument("file", metavar="IN", help=arrays)
-    compress.add_argument("-o", dest="out", metavar="OUT.dcnn", required=True)
+    compress.add_argument("-o", "--out", metavar="OUT.dcnn", required=True)
     how = compress.add_mutually_exclusive_group()
     configuration = (
         'what to do with each tensor, such as {"by_kind": {"fc": {"sparsity": 0.9, "bits": 5}}}; '
@@ -194,7 +196,7 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("--layers", metavar="LAYERS.json", help=layers)
     coder = "the strongest coder of OUT.dcnn, chosen anew for each tensor"
     convert.add_argument("--coder", choices=CODERS, help=coder)
-    convert.add_argument("-o", dest="out", metavar="OUT", required=True, help="OUT.dcnn or OUT.net")
+    convert.add_argument("-o", "--out", metavar="OUT", required=True, help="OUT.dcnn or OUT.net")
 
     diff = add(differences.diff, "compare two files, tensor by tensor")
     diff.add_argument("a", metavar="A", help="a .dcnn file")
@@ -202,9 +204,7 @@ def _parser() -> argparse.ArgumentParser:
 
     plot = add(plotting.plot, "draw a file's layers, labels, gaps and codebooks (with matplotlib)")
     plot.add_argument("file", metavar="FILE", help="a .dcnn file")
-    plot.add_argument(
-        "-o", dest="out", metavar="DIR", required=True, help="folder for the pictures"
-    )
+    plot.add_argument("-o", "--out", metavar="DIR", required=True, help="folder for the pictures")
     one = "whose labels, gaps and codebook to draw, may be repeated; default: the four largest"
     plot.add_argument("--layer", action="append", metavar="NAME", help=one)
     under = f"{kinds}: draw its weights under the codebooks"

@@ -164,7 +164,7 @@ def test_decompress(file: Path, model: deepcompress.CompressedModel) -> None:
         for name, array in model.to_dense().items():
             np.testing.assert_array_equal(arrays[name], array, strict=True)
     before = out.read_bytes()
-    values = json.loads(call("decompress", file, "-o", out, "--json")[1])
+    values = json.loads(call("decompress", file, "--out", out, "--json")[1])
     assert out.read_bytes() == before
     assert values["out_bytes"] == len(before)
 

@@ -63,7 +63,7 @@ def test_run_with_options() -> None:
     assert call("run", "digits", "--seed", 3, "--threads", 1)[0] == 0
     report = json.loads(Path("runs/digits-seed3/report.json").read_bytes())
     assert report["seed"] == 3
-    assert call("run", "digits", "--seed", 3, "--threads", 2, "--out", "two")[0] == 0
+    assert call("run", "digits", "--seed", 3, "--threads", 2, "-o", "two")[0] == 0
     assert contents("two") == contents("runs/digits-seed3")
     assert call("run", "digits", "--seed", 3, "--holdout", 100, "--out", "held")[0] == 0
     assert contents("held")["config.json"] != contents("two")["config.json"]
@@ -78,7 +78,7 @@ def test_folder_of_another_run() -> None:
     assert contents("x") == before
     Path("mine").mkdir()
     Path("mine/thesis.tex").touch()
-    assert "not empty" in fails(2, "demo", "--out", "mine")
+    assert "not empty" in fails(2, "demo", "-o", "mine")
     assert "can't use it" in fails(2, "demo", "--out", "mine/thesis.tex")
     assert os.listdir("mine") == ["thesis.tex"]
 
