@@ -132,18 +132,18 @@ def with_huffman(symbols: np.ndarray, lengths: np.ndarray) -> tuple[Coder, int]:
 def with_rans(symbols: np.ndarray, levels: np.ndarray) -> tuple[Coder, int]:
     """Return our rANS, and the bytes of all streams."""
     parts = np.split(symbols, STREAMS)
-    streams = [rans.encode(part, levels) for part in parts]
+    streams = [(rans.encode(part, levels), 0, len(part)) for part in parts]
 
     def encode() -> None:
         for part in parts:
             rans.encode(part, levels)
 
     def decode() -> list[Any]:
-        return [rans.decode(s, levels, len(p)) for s, p in zip(streams, parts, strict=True)]
+        return rans.decode_streams([levels], streams)
 
     if b"".join(map(bytes, decode())) != symbols.tobytes():
         raise SystemExit("ours gives other symbols")
-    return (len(symbols), encode, decode), sum(map(len, streams))
+    return (len(symbols), encode, decode), sum(len(payload) for payload, _, _ in streams)
 
 
 def times(coders: dict[str, Coder], direction: str, rounds: int) -> dict[str, float]:

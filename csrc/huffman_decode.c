@@ -69,7 +69,7 @@ static int pairs_pay(const struct dc_huffman_code *code)
 /* Reads what is left of a stream symbol by symbol, and says how it ended. */
 static void finish(const struct lane *lane, const uint8_t *lengths)
 {
-    struct dc_huffman_stream *stream = lane->stream;
+    struct dc_coded_stream *stream = lane->stream;
     struct dc_bitreader r = {lane->next, lane->end, 0, 0};
     uint8_t *out = lane->out;
     dc_refill(&r);
@@ -98,7 +98,7 @@ static void finish(const struct lane *lane, const uint8_t *lengths)
     }
 }
 
-static struct lane start(struct dc_huffman_stream *stream, const uint32_t *table)
+static struct lane start(struct dc_coded_stream *stream, const uint32_t *table)
 {
     return (struct lane){
         .next = stream->payload,
@@ -141,7 +141,7 @@ static size_t rounds_of(const struct lane *lane, struct pace pace)
 /* Decodes the streams of some codes, all with the table `narrow` of single symbols, or without. */
 static void take_turns(const struct way *way, const struct dc_huffman_code *codes,
                        uint32_t (*tables)[TABLE_SIZE], struct rounds rounds,
-                       struct dc_huffman_stream *streams, size_t count, const int *chosen)
+                       struct dc_coded_stream *streams, size_t count, const int *chosen)
 {
     const struct pace pace = rounds.narrow ? way->singles : way->joined;
     size_t waiting = 0;
@@ -174,7 +174,7 @@ static void take_turns(const struct way *way, const struct dc_huffman_code *code
 }
 
 void dc_huffman_decode(enum dc_isa isa, const struct dc_huffman_code *codes,
-                       struct dc_huffman_stream *streams, size_t count)
+                       struct dc_coded_stream *streams, size_t count)
 {
     const struct way way = way_of(isa);
     uint32_t tables[CODES][TABLE_SIZE];

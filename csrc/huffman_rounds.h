@@ -21,7 +21,7 @@
 #define FIRST(entry) ((uint8_t)((entry) >> 8))
 #define ONE_SYMBOL (1u << 6)
 
-struct dc_huffman_stream;
+struct dc_coded_stream;
 
 struct lane {
     const uint8_t *next; /* the byte in which the next bit is */
@@ -31,7 +31,7 @@ struct lane {
     const uint8_t *out_end;
     const uint32_t *table;
     int gets_on; /* whatever the bits are, in each round */
-    struct dc_huffman_stream *stream;
+    struct dc_coded_stream *stream;
 };
 
 /* What is the same in all rounds of some lanes. */

@@ -9,18 +9,6 @@
 #define INLINE static inline
 #endif
 
-INLINE unsigned bits_above_mark(uint64_t word)
-{
-#if defined(__GNUC__)
-    return (unsigned)__builtin_clzll(word);
-#else
-    unsigned n = 0;
-    for (; !(word & MARK); word <<= 1)
-        n++;
-    return n;
-#endif
-}
-
 INLINE void take_rounds(struct lane *lanes, const size_t n, size_t rounds, const uint16_t *narrow,
                         const int singles)
 {
@@ -52,7 +40,7 @@ INLINE void take_rounds(struct lane *lanes, const size_t n, size_t rounds, const
                 }
             }
         for (size_t k = 0; k < n; k++) {
-            unsigned read = bits_above_mark(bits[k]);
+            unsigned read = dc_leading_zeros(bits[k]);
             next[k] += read / 8;
             bits[k] = read % 8;
             out[k] += singles ? STEPS : 0;

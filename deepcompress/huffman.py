@@ -44,6 +44,7 @@ from .prefix_code import (
     check_counts,
     check_lengths,
     code_lengths,
+    histogram,
 )
 from .tensors import UInt8Array
 
@@ -90,8 +91,7 @@ def encode(symbols: npt.ArrayLike, lengths: npt.ArrayLike) -> bytes:
     """
     symbols = as_uint8(symbols, "symbols")
     lengths = check_lengths(lengths)
-    counts = native_blocks.histogram(symbols) if native.active() else np.bincount(symbols)
-    counts = np.pad(counts, (0, max(0, len(lengths) - len(counts))))
+    counts = histogram(symbols)
     bits = encoded_bits(counts, np.pad(lengths, (0, len(counts) - len(lengths))))
     if native.active():
         return native.huffman_encode(symbols, lengths, (bits + 7) // 8).tobytes()
