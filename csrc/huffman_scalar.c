@@ -9,8 +9,7 @@
 #define INLINE static inline
 #endif
 
-INLINE void take_rounds(struct lane *lanes, const size_t n, size_t rounds, const uint16_t *narrow,
-                        const int singles)
+INLINE void take_rounds(struct lane *lanes, const size_t n, size_t rounds, const int singles)
 {
     const uint32_t *table[LANES];
     const uint8_t *next[LANES];
@@ -28,13 +27,11 @@ INLINE void take_rounds(struct lane *lanes, const size_t n, size_t rounds, const
         for (unsigned step = 0; step < STEPS; step++)
             for (size_t k = 0; k < n; k++) {
                 const size_t index = bits[k] & (TABLE_SIZE - 1);
+                const uint32_t entry = table[k][index];
+                bits[k] >>= BITS(entry);
                 if (singles) {
-                    uint32_t entry = narrow[index];
-                    bits[k] >>= BITS(entry);
                     out[k][step] = FIRST(entry);
                 } else {
-                    uint32_t entry = table[k][index];
-                    bits[k] >>= BITS(entry);
                     dc_store4(out[k], entry >> 8);
                     out[k] += COUNT(entry);
                 }
@@ -55,10 +52,10 @@ INLINE void take_rounds(struct lane *lanes, const size_t n, size_t rounds, const
 
 INLINE void take_rounds_of(struct lane *lanes, const size_t n, const struct rounds *rounds)
 {
-    if (rounds->narrow)
-        take_rounds(lanes, n, rounds->count, rounds->narrow, 1);
+    if (rounds->singles)
+        take_rounds(lanes, n, rounds->count, 1);
     else
-        take_rounds(lanes, n, rounds->count, 0, 0);
+        take_rounds(lanes, n, rounds->count, 0);
 }
 
 void dc_huffman_rounds_scalar(struct lane *lanes, size_t n, const struct rounds *rounds)
