@@ -251,14 +251,13 @@ void dc_layout_lanes(const struct dc_tensor *w, unsigned gap_bits, unsigned labe
                      size_t first, size_t last, uint8_t *data);
 void dc_layout_masks(const struct dc_tensor *w, const uint64_t *starts, uint8_t *data);
 
-/* layout: how many survivors each row of each tile has, added to `counts` of shape
- * (parts, tiles, 256); and the entries of all tiles, ORed to `data`, the first one of each
- * row from bit bits[part][tile][row] on, which is then moved beyond the last. Of the parts
- * from `first` to before `last`. */
+/* layout: how many survivors each row of each tile has, in `counts` of shape (parts, tiles, 256),
+ * zeroed by the caller; and the entries of all tiles, ORed to `data`, the first one of each row
+ * from bit bits[part][tile][row] on. Of the parts from `first` to before `last`. */
 void dc_tile_counts(const struct dc_tensor *w, unsigned label_bits, const struct dc_row *begins,
                     size_t first, size_t last, uint8_t *counts);
 void dc_layout_tiles(const struct dc_tensor *w, unsigned label_bits, const struct dc_row *begins,
-                     size_t first, size_t last, uint64_t *bits, uint8_t *data);
+                     size_t first, size_t last, const uint64_t *bits, uint8_t *data);
 
 /* spmv: 1 if none of the elements is infinite or NaN, which the products below take for
  * granted, else 0. */
@@ -306,7 +305,7 @@ void dc_layout_counts_shared(const struct dc_tensor *w, uint32_t *counts, struct
 void dc_tile_counts_shared(const struct dc_tensor *w, unsigned label_bits,
                            const struct dc_row *begins, uint8_t *counts, size_t shares);
 void dc_layout_tiles_shared(const struct dc_tensor *w, unsigned label_bits,
-                            const struct dc_row *begins, uint64_t *bits, uint8_t *data,
+                            const struct dc_row *begins, const uint64_t *bits, uint8_t *data,
                             size_t shares);
 void dc_layout_lanes_shared(const struct dc_tensor *w, unsigned gap_bits, unsigned label_bits,
                             const struct dc_row *begins, const uint32_t *order,

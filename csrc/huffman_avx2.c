@@ -11,7 +11,6 @@
 #include <immintrin.h>
 
 #define TARGET __attribute__((target("avx2,bmi,bmi2,lzcnt")))
-/* Only as part of a function that knows `n` are the arrays of lanes registers. */
 #define INLINE static inline __attribute__((always_inline)) TARGET
 
 /* gcc would put values of two lanes into one vector register, and then take them out again. */
@@ -21,8 +20,7 @@
 
 void dc_huffman_find_places(struct places *places)
 {
-    memset(places, 0, sizeof *places); /* entries of no symbols, before the first round */
-    for (unsigned counts = 1; counts < 256; counts++) {
+    for (unsigned counts = 0; counts < 256; counts++) {
         uint8_t *from = places->from[counts];
         unsigned symbols = 0;
         for (unsigned step = 0; step < STEPS; step++) {
@@ -99,17 +97,17 @@ INLINE void store_singles(__m128i entries, uint8_t *out)
 
 /* An entry is loaded twice, into either kind of register: compilers would move it, which takes
  * longer. */
-#define PUT(how, table, index)                                                       \
-    __asm__(how : "+x"(entries) : "r"(table), "r"(index),                            \
-            "m"(*(const uint32_t (*)[TABLE_SIZE])(table)))
+#define PUT(how)                                                                        \
+    __asm__(how : "+x"(entries) : "r"(table), "r"(index),                               \
+            "m"(*(const uint32_t (*)[TABLE_SIZE])table)) /* this is read */
 
 INLINE __m128i put(__m128i entries, const uint32_t *table, size_t index, unsigned step)
 {
     switch (step) {
-    case 0: PUT("vmovd (%1,%2,4), %0", table, index); break;
-    case 1: PUT("vpinsrd $1, (%1,%2,4), %0, %0", table, index); break;
-    case 2: PUT("vpinsrd $2, (%1,%2,4), %0, %0", table, index); break;
-    case 3: PUT("vpinsrd $3, (%1,%2,4), %0, %0", table, index); break;
+    case 0: PUT("vmovd (%1,%2,4), %0"); break;
+    case 1: PUT("vpinsrd $1, (%1,%2,4), %0, %0"); break;
+    case 2: PUT("vpinsrd $2, (%1,%2,4), %0, %0"); break;
+    case 3: PUT("vpinsrd $3, (%1,%2,4), %0, %0"); break;
     }
     return entries;
 }
@@ -164,17 +162,13 @@ INLINE void take_rounds_of(struct lane *lanes, const size_t n, const struct roun
         take_rounds(lanes, n, rounds, 0, 0);
 }
 
+#define FOR_LANES(n) \
+    case n: take_rounds_of(lanes, n, rounds); break;
+
 TARGET void dc_huffman_rounds_avx2(struct lane *lanes, size_t n, const struct rounds *rounds)
 {
     switch (n) {
-    case 1: take_rounds_of(lanes, 1, rounds); break;
-    case 2: take_rounds_of(lanes, 2, rounds); break;
-    case 3: take_rounds_of(lanes, 3, rounds); break;
-    case 4: take_rounds_of(lanes, 4, rounds); break;
-    case 5: take_rounds_of(lanes, 5, rounds); break;
-    case 6: take_rounds_of(lanes, 6, rounds); break;
-    case 7: take_rounds_of(lanes, 7, rounds); break;
-    case LANES: take_rounds_of(lanes, LANES, rounds); break;
+        DC_CASES_8(FOR_LANES)
     }
 }
 #endif

@@ -1,11 +1,11 @@
 /* Decoding of Huffman codes. `_decode` in huffman.py, one bit at a time, is the definition.
  *
  * As no code is longer than 12 bits, the next that many select from a table the symbols that
- * they begin with, up to three; or just the first one, where a second seldom fits. Each such step depends on the one before, so several streams take turns, step by
- * step, and the processor overlaps them. A lane is a stream on its way; huffman_scalar.c and
- * huffman_avx2.c have rounds of them. How many rounds there is room for, whatever the bits are,
- * is found out before them. The last few symbols of a stream are then read one by one, with a
- * look at every bit. */
+ * they begin with, up to three; or just the first one, where a second seldom fits. Each such step
+ * depends on the one before, so several streams take turns, step by step, and the processor
+ * overlaps them. A lane is a stream on its way; huffman_scalar.c and huffman_avx2.c have rounds of
+ * them. How many rounds there is room for, whatever the bits are, is found out before them. The
+ * last few symbols of a stream are then read one by one, with a look at every bit. */
 #include <string.h>
 
 #include "deepcompress.h"

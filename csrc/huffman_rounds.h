@@ -5,10 +5,11 @@
 
 #include "bitreader.h"
 #include "huffman.h"
+#include "inline.h"
 #include "spmv.h"
 
 #define TABLE_SIZE (1u << DC_MAX_CODE_BITS)
-#define LANES 8
+#define LANES 8 /* as DC_CASES_8 has */
 #define STEPS 4 /* for a load: 7 bits of a byte are read already, + 4 * 12 < 64 */
 #define LOAD_BYTES ((7 + STEPS * DC_MAX_CODE_BITS) / 8) /* that are read of a load, at most */
 #define MOST_JOINED (3 * STEPS)                         /* symbols of a load */
@@ -36,8 +37,8 @@ struct lane {
 /* What is the same in all rounds of some lanes. */
 struct rounds {
     size_t count;
-    int singles;                 /* all lanes have the same table, of single symbols */
     int one_table;               /* all lanes have the same one */
+    int singles;                 /* of one symbol in each entry; then it is one table, too */
     const struct places *places; /* of joined symbols, for AVX2 */
 };
 
@@ -53,7 +54,7 @@ struct pace {
 
 /* The portable way, and with AVX2; n lanes, at most LANES, or LANES_SCALAR: more than that, and
  * what they need to know isn't in registers. */
-#define LANES_SCALAR 6
+#define LANES_SCALAR 6 /* as DC_CASES_6 has */
 #define JOINED_SCALAR ((struct pace){MOST_JOINED, 1})
 
 void dc_huffman_rounds_scalar(struct lane *lanes, size_t n, const struct rounds *rounds);
@@ -64,7 +65,7 @@ void dc_huffman_rounds_scalar(struct lane *lanes, size_t n, const struct rounds 
 /* Where the symbols of four joined entries are, by the counts of these: bit i of an index is bit
  * 0 of the count of entry i, bit 4 + i its bit 1. */
 struct places {
-    uint8_t from[256][16];
+    _Alignas(16) uint8_t from[256][16];
     uint8_t symbols[256];
 };
 

@@ -1,15 +1,7 @@
 /* Rounds of Huffman decoding in portable C. */
 #include "huffman_rounds.h"
 
-/* Only as part of a function that knows `n` and the path are their arrays registers: clang has
- * to be told, and gcc's loop of joined symbols is a fifth faster for it. */
-#if defined(__GNUC__)
-#define INLINE static inline __attribute__((always_inline))
-#else
-#define INLINE static inline
-#endif
-
-INLINE void take_rounds(struct lane *lanes, const size_t n, size_t rounds, const int singles)
+DC_INLINE void take_rounds(struct lane *lanes, const size_t n, size_t rounds, const int singles)
 {
     const uint32_t *table[LANES];
     const uint8_t *next[LANES];
@@ -50,7 +42,7 @@ INLINE void take_rounds(struct lane *lanes, const size_t n, size_t rounds, const
     }
 }
 
-INLINE void take_rounds_of(struct lane *lanes, const size_t n, const struct rounds *rounds)
+DC_INLINE void take_rounds_of(struct lane *lanes, const size_t n, const struct rounds *rounds)
 {
     if (rounds->singles)
         take_rounds(lanes, n, rounds->count, 1);
@@ -58,14 +50,12 @@ INLINE void take_rounds_of(struct lane *lanes, const size_t n, const struct roun
         take_rounds(lanes, n, rounds->count, 0);
 }
 
+#define FOR_LANES(n) \
+    case n: take_rounds_of(lanes, n, rounds); break;
+
 void dc_huffman_rounds_scalar(struct lane *lanes, size_t n, const struct rounds *rounds)
 {
     switch (n) {
-    case 1: take_rounds_of(lanes, 1, rounds); break;
-    case 2: take_rounds_of(lanes, 2, rounds); break;
-    case 3: take_rounds_of(lanes, 3, rounds); break;
-    case 4: take_rounds_of(lanes, 4, rounds); break;
-    case 5: take_rounds_of(lanes, 5, rounds); break;
-    case LANES_SCALAR: take_rounds_of(lanes, LANES_SCALAR, rounds); break;
+        DC_CASES_6(FOR_LANES)
     }
 }

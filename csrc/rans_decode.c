@@ -10,10 +10,11 @@
 
 #include "bitreader.h"
 #include "deepcompress.h"
+#include "inline.h"
 #include "rans.h"
 
 #define CODES 2
-#define LANES 8
+#define LANES 8 /* as DC_CASES_8 has */
 #define STEPS 2 /* in a round; each takes two bytes at most, a word has four */
 #define WORD_BYTES 4
 
@@ -23,13 +24,6 @@
 #define STATE_AT (1 + 8 * WORD_BYTES)
 #define QUOTIENT_AT (STATE_AT + DC_PROBABILITY_BITS)
 #define LACKING(word) (dc_leading_zeros(word) & ~7u)
-
-/* Only as part of a function that knows `n` are arrays of lanes registers. */
-#if defined(__GNUC__)
-#define INLINE static inline __attribute__((always_inline))
-#else
-#define INLINE static inline
-#endif
 
 /* Symbols by slots, and of each symbol frequency and first slot, at the place of the state. */
 struct table {
@@ -55,7 +49,7 @@ static void build_table(const struct dc_rans_code *code, struct table *table)
     }
 }
 
-INLINE uint64_t word_of(uint64_t state, const uint8_t *next)
+DC_INLINE uint64_t word_of(uint64_t state, const uint8_t *next)
 {
     uint32_t bytes = (uint32_t)next[0] << 24 | (uint32_t)next[1] << 16 | (uint32_t)next[2] << 8 |
                      (uint32_t)next[3];
@@ -63,14 +57,14 @@ INLINE uint64_t word_of(uint64_t state, const uint8_t *next)
 }
 
 /* Takes a step but for the bytes that are lacking then. */
-INLINE uint64_t step(uint64_t word, const struct table *table, uint8_t *symbol)
+DC_INLINE uint64_t step(uint64_t word, const struct table *table, uint8_t *symbol)
 {
     const uint64_t low = word & (((uint64_t)1 << QUOTIENT_AT) - 1);
     *symbol = table->symbol_of[low >> STATE_AT];
     return table->frequency[*symbol] * (word >> QUOTIENT_AT) + (low - table->start[*symbol]);
 }
 
-INLINE void take_rounds(struct lane *lanes, const size_t n, size_t rounds)
+DC_INLINE void take_rounds(struct lane *lanes, const size_t n, size_t rounds)
 {
     const struct table *table[LANES];
     const uint8_t *next[LANES];
@@ -100,17 +94,13 @@ INLINE void take_rounds(struct lane *lanes, const size_t n, size_t rounds)
     }
 }
 
+#define FOR_LANES(n) \
+    case n: take_rounds(lanes, n, rounds); break;
+
 static void take_rounds_of(struct lane *lanes, size_t n, size_t rounds)
 {
     switch (n) {
-    case 1: take_rounds(lanes, 1, rounds); break;
-    case 2: take_rounds(lanes, 2, rounds); break;
-    case 3: take_rounds(lanes, 3, rounds); break;
-    case 4: take_rounds(lanes, 4, rounds); break;
-    case 5: take_rounds(lanes, 5, rounds); break;
-    case 6: take_rounds(lanes, 6, rounds); break;
-    case 7: take_rounds(lanes, 7, rounds); break;
-    case LANES: take_rounds(lanes, LANES, rounds); break;
+        DC_CASES_8(FOR_LANES)
     }
 }
 
@@ -191,7 +181,7 @@ void dc_rans_decode(const struct dc_rans_code *codes, struct dc_coded_stream *st
             live += (size_t)start(&lanes[live], stream, &tables[code]);
             waiting--;
         }
-        size_t rounds = live ? SIZE_MAX : 0;
+        size_t rounds = SIZE_MAX;
         for (size_t k = live; k-- > 0;) {
             size_t mine = rounds_of(&lanes[k]);
             if (mine == 0) {
@@ -200,6 +190,7 @@ void dc_rans_decode(const struct dc_rans_code *codes, struct dc_coded_stream *st
             }
             rounds = mine < rounds ? mine : rounds;
         }
-        take_rounds_of(lanes, live, rounds);
+        if (rounds > 0)
+            take_rounds_of(lanes, live, rounds);
     }
 }
