@@ -1,177 +1,163 @@
-"""Time Huffman coding against zstd's Huffman stage and coders that Python has.
+"""Time Huffman coding and rANS against zstd's Huffman stage and coders that Python has.
 
 ``python -m benchmarks.bench_huffman [--rounds N] [--json FILE]``
 
-Symbols as the project has them, drawn independently: gaps of 5 bits at the paper's densities,
-labels of 5 and of 8 bits. One thread. Ours are eight streams, as of the blocks of a tensor, coded
-and decoded by one call; the largest share of their time is C's. zstd's level 1 splits the same
-bytes into four streams to 128 KB; as it is to code literals and nothing else, its search for
-matches is made as weak as it can be, and at least 98 % of its output must be coded literals.
-`constriction`, `bitarray` and the pure Python coder have a small part of the symbols, in one
-stream each. All give the symbols back, which is checked first. Seconds are for 2**20 symbols, of
-the processor's time, so that what else runs counts little.
+Symbols as the project has them, drawn independently: positions at the paper's densities, as gaps
+of 5 bits and in the form that a file would have (of which gaps of 5 bits are one: the choice is
+`deepcompress.choice`'s, for labels of 5 bits); labels of 5 and of 8 bits. Forms differ in how many
+symbols they need, and fillers cost labels as well: they compare by the bits of a file per weight,
+labels and all, beside the entropy of a weight and its place.
+
+One thread. Ours are eight streams, as of the blocks of a tensor, coded and decoded by one call; the
+largest share of their time is C's. zstd's level 1 splits the same bytes into four streams to
+128 KB; as it is to code literals and nothing else, its search for matches is made as weak as it
+can be, and at least 98 % of its output must be coded literals. `constriction`'s Huffman codes,
+`bitarray` and the pure Python coder have a small part of the symbols, in one stream each. Rows of
+rANS have zstd, our Huffman codes and the rANS of `constriction` beside it. All give the symbols
+back, which is checked first. Seconds are for 2**20 symbols, of the processor's time, so that what
+else runs counts little.
 """
 
 import argparse
 import json
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import constriction
 import numpy as np
-import zstandard
-from bitarray import bitarray, decodetree
 
-from deepcompress import huffman
+from deepcompress import choice, coding, container, huffman, rans
 
 from .harness import machine, medians, require_kernels, row
+from .huffman_peers import (
+    Coder,
+    in_python,
+    with_bitarray,
+    with_constriction,
+    with_constriction_rans,
+    zstd,
+)
 
-SYMBOLS, STREAMS, FEW = 3 << 20, 8, 1 << 13
+DRAWN, STREAMS, FEW = 3 << 20, 8, 1 << 13
 UNIT = 1 << 20  # symbols that seconds are for
 
 
-def gaps(density: float) -> np.ndarray:
-    """Return gaps of 5 bits with their fillers."""
-    rng = np.random.default_rng(0)
-    runs = rng.geometric(density, SYMBOLS) - 1
-    fillers = runs >> 5
-    symbols = np.full((fillers + 1).sum(), 31, np.uint8)
-    symbols[np.cumsum(fillers + 1) - 1] = runs & 31
-    return rng.permutation(symbols)[:SYMBOLS]  # so that none depends on the one before
+@dataclass(frozen=True)
+class Sample:
+    """Symbols, as many as streams can have equal parts of.
+
+    Attributes
+    ----------
+    form : str
+        What a symbol is.
+    symbols : ndarray of uint8
+    per_weight : dict of str to float
+        For each coder the bits of a file per weight, and the entropy of the same; empty for labels.
+    """
+
+    form: str
+    symbols: np.ndarray
+    per_weight: dict[str, float]
 
 
-def labels(bits: int) -> np.ndarray:
+def entropy(counts: np.ndarray) -> float:
+    """Return the entropy of symbols with these counts, in bits."""
+    share = counts[counts > 0] / counts.sum()
+    return float(-(share * np.log2(share)).sum())
+
+
+def draw_labels(bits: int) -> np.ndarray:
     """Return labels of normal weights, centroids spread evenly."""
-    values = np.random.default_rng(0).standard_normal(SYMBOLS)
+    values = np.random.default_rng(0).standard_normal(DRAWN)
     k = 2**bits - 1
     return (1 + np.clip((values + 3) / 6 * k, 0, k - 1)).astype(np.uint8)
 
 
-CASES: dict[str, Callable[[], np.ndarray]] = {
-    "5-bit gaps, density 4 %": lambda: gaps(0.04),
-    "5-bit gaps, density 9 %": lambda: gaps(0.09),
-    "5-bit gaps, density 25 %": lambda: gaps(0.25),
+def labels(bits: int) -> Sample:
+    """Return labels, all independent."""
+    return Sample(f"{bits}-bit labels", draw_labels(bits), {})
+
+
+def positions(density: float, gap_bits: int | None) -> Sample:
+    """Return positions of weights as gaps of a width, or None for what is in a file."""
+    places = np.cumsum(np.random.default_rng(0).geometric(density, DRAWN)) - 1
+    codebook, names = np.linspace(0, 1, 32, dtype=np.float32), draw_labels(5)
+    tensor = coding.from_survivors((int(places[-1]) + 1,), codebook, places, names, 5)
+    price = choice.choose(tensor, choice.Choice("huffman", gap_bits=gap_bits))
+    encoding, gap_bits = price.coding.encoding, price.coding.gap_bits or None
+    same = choice.Choice("rans", container.ENCODINGS[encoding], gap_bits)
+    sizes = {"huffman": price.size_bytes, "rans": choice.choose(tensor, same).size_bytes}
+    per_weight = {coder: 8 * size / DRAWN for coder, size in sizes.items()}
+    per_weight["entropy"] = entropy(np.bincount(names))
+    per_weight["entropy"] += entropy(np.array([density, 1 - density])) / density
+    symbols = np.concatenate([b.positions for b in coding.block_symbols(tensor, price.coding)])
+    if gap_bits:  # so that none depends on the one before, as one that follows a filler does
+        symbols = np.random.default_rng(1).permutation(symbols)
+    form = f"{gap_bits}-bit gaps" if gap_bits else container.ENCODINGS[encoding]
+    return Sample(form, symbols[: len(symbols) // STREAMS * STREAMS], per_weight)
+
+
+CASES: dict[str, Callable[[], Sample]] = {
+    "5-bit gaps, density 4 %": lambda: positions(0.04, 5),
+    "5-bit gaps, density 9 %": lambda: positions(0.09, 5),
+    "5-bit gaps, density 25 %": lambda: positions(0.25, 5),
+    "positions in files, density 4 %": lambda: positions(0.04, None),
+    "positions in files, density 9 %": lambda: positions(0.09, None),
+    "positions in files, density 25 %": lambda: positions(0.25, None),
     "5-bit labels": lambda: labels(5),
     "8-bit labels": lambda: labels(8),
 }
 
-# A coder: how many symbols it is given, and what encodes and decodes them.
-Coder = tuple[int, Callable[[], Any], Callable[[], Any]]
 
-
-def literals_in(frame: bytes) -> int:
-    """Return how many bytes of a zstd frame's contents are Huffman coded (RFC 8878, 3.1.1)."""
-    at = zstandard.frame_header_size(frame)
-    coded, is_last = 0, False
-    while not is_last:
-        header = int.from_bytes(frame[at : at + 3], "little")
-        is_last, kind, size = bool(header & 1), header >> 1 & 3, header >> 3
-        at += 3
-        literals = int.from_bytes(frame[at : at + 5], "little")
-        if kind == 2 and literals & 3 >= 2:  # a compressed block that begins with coded literals
-            bits = (10, 10, 14, 18)[literals >> 2 & 3]
-            coded += literals >> 4 & (1 << bits) - 1
-        at += 1 if kind == 1 else size
-    return coded
-
-
-def zstd(symbols: np.ndarray) -> Coder:
-    """Return zstd with literals only."""
-    data = symbols.tobytes()
-    parameters = zstandard.ZstdCompressionParameters.from_level(
-        1, min_match=7, hash_log=6, window_log=17, strategy=zstandard.STRATEGY_FAST
-    )
-    compressor = zstandard.ZstdCompressor(compression_params=parameters)
-    decompressor = zstandard.ZstdDecompressor()
-    frame = compressor.compress(data)
-    if literals_in(frame) < 0.98 * len(data):
-        raise SystemExit("zstd found matches")
-    return len(data), lambda: compressor.compress(data), lambda: decompressor.decompress(frame)
-
-
-def ours(symbols: np.ndarray, lengths: np.ndarray) -> tuple[Coder, int]:
-    """Return our coder, and the bytes of all streams."""
+def with_huffman(symbols: np.ndarray, lengths: np.ndarray) -> tuple[Coder, int]:
+    """Return our Huffman coder, and the bytes of all streams."""
     parts = np.split(symbols, STREAMS)
     streams = [(huffman.encode(part, lengths), 0, len(part)) for part in parts]
 
-    def encode() -> bytes:
-        return b"".join(huffman.encode(part, lengths) for part in parts)
+    def encode() -> None:
+        for part in parts:
+            huffman.encode(part, lengths)
 
-    def decode() -> bytes:
-        return b"".join(map(bytes, huffman.decode_streams([lengths], streams)))
+    def decode() -> list[Any]:
+        return huffman.decode_streams([lengths], streams)
 
-    def decode_only() -> None:
-        huffman.decode_streams([lengths], streams)
-
-    if decode() != symbols.tobytes():
+    if b"".join(map(bytes, decode())) != symbols.tobytes():
         raise SystemExit("ours gives other symbols")
-    return (len(symbols), encode, decode_only), sum(len(payload) for payload, _, _ in streams)
+    return (len(symbols), encode, decode), sum(len(payload) for payload, _, _ in streams)
 
 
-def with_bitarray(few: np.ndarray, codes: dict[int, str]) -> Coder:
-    """Return `bitarray` with the same code."""
-    code = {symbol: bitarray(bits) for symbol, bits in codes.items()}
-    tree, listed = decodetree(code), few.tolist()
+def with_rans(symbols: np.ndarray, levels: np.ndarray) -> tuple[Coder, int]:
+    """Return our rANS, and the bytes of all streams."""
+    parts = np.split(symbols, STREAMS)
+    streams = [(rans.encode(part, levels), 0, len(part)) for part in parts]
 
-    def encode() -> bitarray:
-        coded = bitarray()
-        coded.encode(code, listed)
-        return coded
+    def encode() -> None:
+        for part in parts:
+            rans.encode(part, levels)
 
-    coded = encode()
-    return len(few), encode, lambda: bytes(coded.decode(tree))
+    def decode() -> list[Any]:
+        return rans.decode_streams([levels], streams)
 
-
-def with_constriction(few: np.ndarray, counts: np.ndarray) -> Coder:
-    """Return `constriction` with a Huffman code of its own."""
-    trees = constriction.symbol.huffman
-    shares = (counts / counts.sum()).astype(np.float32)
-    to_bits, from_bits = trees.EncoderHuffmanTree(shares), trees.DecoderHuffmanTree(shares)
-    listed = few.tolist()
-
-    def encode() -> Any:
-        coder = constriction.symbol.QueueEncoder()
-        for symbol in listed:
-            coder.encode_symbol(symbol, to_bits)
-        return coder.get_compressed()[0]
-
-    coded = encode()
-
-    def decode() -> bytes:
-        coder = constriction.symbol.QueueDecoder(coded)
-        return bytes(coder.decode_symbol(from_bits) for _ in listed)
-
-    return len(few), encode, decode
+    if b"".join(map(bytes, decode())) != symbols.tobytes():
+        raise SystemExit("ours gives other symbols")
+    return (len(symbols), encode, decode), sum(len(payload) for payload, _, _ in streams)
 
 
-def in_python(few: np.ndarray, codes: dict[int, str]) -> Coder:
-    """Return what Python does with strings of bits."""
-    listed, symbols = few.tolist(), {bits: symbol for symbol, bits in codes.items()}
-
-    def encode() -> str:
-        return "".join([codes[symbol] for symbol in listed])
-
-    coded = encode()
-
-    def decode() -> bytes:
-        decoded, code = bytearray(), ""
-        for bit in coded:
-            code += bit
-            if code in symbols:
-                decoded.append(symbols[code])
-                code = ""
-        return bytes(decoded)
-
-    return len(few), encode, decode
+def times(coders: dict[str, Coder], direction: str, rounds: int) -> dict[str, float]:
+    """Return each coder's median seconds for `UNIT` symbols."""
+    index = {"encode": 1, "decode": 2}[direction]
+    calls = {name: coder[index] for name, coder in coders.items()}
+    taken = medians(calls, rounds, time.thread_time)
+    return {name: taken[name] * UNIT / coders[name][0] for name in coders}
 
 
 def measure(case: str, rounds: int) -> list[dict[str, Any]]:
-    """Return the rows of a case: decoding, and encoding."""
-    symbols = CASES[case]()
-    few = symbols[:FEW]
+    """Return the rows of a case: Huffman decoding and encoding, then rANS."""
+    sample = CASES[case]()
+    symbols, few = sample.symbols, sample.symbols[:FEW]
     counts = np.bincount(symbols)
     lengths = huffman.code_lengths(counts)
     numbers = huffman.canonical_codes(lengths)
@@ -180,34 +166,38 @@ def measure(case: str, rounds: int) -> list[dict[str, Any]]:
         for symbol, length in enumerate(lengths.tolist())
         if length
     }
-    mine, size_bytes = ours(symbols, lengths)
-    coders = {
-        "ours": mine,
-        "zstd": zstd(symbols),
+    huffman_coder, huffman_bytes = with_huffman(symbols, lengths)
+    rans_coder, rans_bytes = with_rans(symbols, rans.levels(counts))
+    peers = {"zstd": zstd(symbols)}
+    huffman_peers = {
         "constriction": with_constriction(few, counts),
         "bitarray": with_bitarray(few, codes),
         "python": in_python(few, codes),
     }
-    for name, (count, _, decode) in coders.items():
-        if name != "ours" and decode() != symbols[:count].tobytes():
+    rans_peers = {"constriction": with_constriction_rans(symbols, counts)}
+    for name, (count, _, decode) in [*peers.items(), *huffman_peers.items(), *rans_peers.items()]:
+        if decode() != symbols[:count].tobytes():
             raise SystemExit(f"{name} gives other symbols")
-    share = counts[counts > 0] / counts.sum()
-    figures = {
-        "entropy_bits": float(-(share * np.log2(share)).sum()),
-        "ours_bits": 8 * size_bytes / len(symbols),
-        "zstd_bits": 8 * len(coders["zstd"][1]()) / len(symbols),
+    rivals: dict[str, tuple[int, dict[str, Coder]]] = {
+        "huffman": (huffman_bytes, {"ours": huffman_coder, **peers, **huffman_peers}),
+        "rans": (rans_bytes, {"ours": rans_coder, **peers, "huffman": huffman_coder, **rans_peers}),
     }
     rows = []
-    for index, direction in ((2, "decode"), (1, "encode")):
-        calls = {name: coder[index] for name, coder in coders.items()}
-        seconds = {
-            name: value * UNIT / coders[name][0]
-            for name, value in medians(calls, rounds, time.thread_time).items()
+    for coder, (size_bytes, coders) in rivals.items():
+        figures: dict[str, Any] = {
+            "form": sample.form,
+            "entropy_bits": entropy(counts),
+            "ours_bits": 8 * size_bytes / len(symbols),
+            "zstd_bits": 8 * len(peers["zstd"][1]()) / len(symbols),
         }
-        million = UNIT / seconds["ours"] / 1e6
-        rows.append(
-            row(f"{direction}, {case}", seconds, ours_million_per_second=million, **figures)
-        )
+        if sample.per_weight:
+            figures["file_bits_per_weight"] = sample.per_weight[coder]
+            figures["entropy_bits_per_weight"] = sample.per_weight["entropy"]
+        for direction in ("decode", "encode"):
+            seconds = times(coders, direction, rounds)
+            figures["ours_million_per_second"] = UNIT / seconds["ours"] / 1e6
+            name = direction if coder == "huffman" else f"rANS {direction}"
+            rows.append(row(f"{name}, {case}", seconds, **figures))
     return rows
 
 
@@ -222,11 +212,12 @@ def main() -> None:
     for case in CASES:
         for line in measure(case, options.rounds):
             ratios = "  ".join(f"{k[6:]} {v:.2f}" for k, v in line.items() if k[:6] == "ratio_")
-            print(
-                f"{line['case']:34} {line['ours_million_per_second']:6.0f} M/s  {ratios}  "
-                f"{line['ours_bits']:.3f} bits, entropy {line['entropy_bits']:.3f}",
-                flush=True,
-            )
+            print(f"{line['case']:46} {line['ours_million_per_second']:6.0f} M/s  {ratios}")
+            bits = f"{line['ours_bits']:.3f} bits, entropy {line['entropy_bits']:.3f}"
+            if "file_bits_per_weight" in line:
+                bits += f"; with labels {line['file_bits_per_weight']:.3f} bits per weight"
+                bits += f", entropy {line['entropy_bits_per_weight']:.3f}"
+            print(f"    {line['form']}: {bits}", flush=True)
             rows.append(line)
     if options.json:
         peers = {name: version(name) for name in ("zstandard", "constriction", "bitarray")}

@@ -80,6 +80,19 @@ static inline unsigned dc_lowest_bit(uint64_t mask)
 #endif
 }
 
+/* How many zeros are above the highest 1 of a word that has one. */
+static inline unsigned dc_leading_zeros(uint64_t word)
+{
+#if defined(__GNUC__) || defined(__clang__)
+    return (unsigned)__builtin_clzll(word);
+#else
+    unsigned zeros = 0;
+    for (; !(word >> 63); word <<= 1)
+        zeros++;
+    return zeros;
+#endif
+}
+
 /* A bit string, read from its beginning. */
 struct dc_bitreader {
     const uint8_t *next; /* first byte that isn't wholly in `bits` */

@@ -102,8 +102,8 @@ struct dc_huffman_code {
     size_t alphabet;
 };
 
-/* A stream: the `size` bytes of `payload` stand for `count` symbols. */
-struct dc_huffman_stream {
+/* A stream, here and below: the `size` bytes of `payload` stand for `count` symbols. */
+struct dc_coded_stream {
     const uint8_t *payload;
     size_t size;
     uint8_t *symbols;
@@ -118,23 +118,30 @@ struct dc_huffman_stream {
  * written, and those after it may be. DC_TRAILING, DC_BAD_PADDING: `at` is the byte at which
  * the fault begins, and all symbols are written. A code that no stream has isn't looked at. */
 void dc_huffman_decode(enum dc_isa isa, const struct dc_huffman_code *codes,
-                       struct dc_huffman_stream *streams, size_t count);
+                       struct dc_coded_stream *streams, size_t count);
 
 /* rans: a range asymmetric numeral system. `frequencies` of `alphabet` (at most 256)
- * symbols; their sum must be 2**14. There is at least one symbol.
+ * symbols; their sum must be 2**14. There is at least one symbol in a stream.
  *
  * Encoding: every symbol has a frequency; writes the last bytes of `payload`, which
  * has room for `capacity` of them, and returns how many. They are at most
  * 4 + 2 * count; the bytes before them are left alone.
  *
- * Decoding: reads the `size` bytes of `payload`, writes `count` symbols.
- * DC_TRUNCATED: *at is the symbol after which a byte is missing, and those up to it are
- * written; or 0 without a whole state. DC_BAD_START: *at is 0, nothing is written.
- * DC_TRAILING, DC_BAD_END: *at is where reading ended, and all symbols are written. */
+ * Decoding: of all streams, in turns. Each has its own status.
+ * DC_TRUNCATED: `at` is the symbol after which a byte is missing, and those up to it are
+ * written; or 0 without a whole state. DC_BAD_START: `at` is 0, nothing is written.
+ * DC_TRAILING, DC_BAD_END: `at` is where reading ended, and all symbols are written.
+ * A code that no stream has isn't looked at. */
 size_t dc_rans_encode(const uint8_t *symbols, size_t count, const uint16_t *frequencies,
                       size_t alphabet, uint8_t *payload, size_t capacity);
-enum dc_status dc_rans_decode(const uint8_t *payload, size_t size, const uint16_t *frequencies,
-                              size_t alphabet, uint8_t *symbols, size_t count, size_t *at);
+
+struct dc_rans_code {
+    const uint16_t *frequencies;
+    size_t alphabet;
+};
+
+void dc_rans_decode(const struct dc_rans_code *codes, struct dc_coded_stream *streams,
+                    size_t count);
 
 /* blocks: as dc_decode_gaps, without the positions. */
 enum dc_status dc_check_gaps(const uint8_t *gaps, size_t count, int64_t size, size_t *at);
@@ -244,14 +251,13 @@ void dc_layout_lanes(const struct dc_tensor *w, unsigned gap_bits, unsigned labe
                      size_t first, size_t last, uint8_t *data);
 void dc_layout_masks(const struct dc_tensor *w, const uint64_t *starts, uint8_t *data);
 
-/* layout: how many survivors each row of each tile has, added to `counts` of shape
- * (parts, tiles, 256); and the entries of all tiles, ORed to `data`, the first one of each
- * row from bit bits[part][tile][row] on, which is then moved beyond the last. Of the parts
- * from `first` to before `last`. */
+/* layout: how many survivors each row of each tile has, in `counts` of shape (parts, tiles, 256),
+ * zeroed by the caller; and the entries of all tiles, ORed to `data`, the first one of each row
+ * from bit bits[part][tile][row] on. Of the parts from `first` to before `last`. */
 void dc_tile_counts(const struct dc_tensor *w, unsigned label_bits, const struct dc_row *begins,
                     size_t first, size_t last, uint8_t *counts);
 void dc_layout_tiles(const struct dc_tensor *w, unsigned label_bits, const struct dc_row *begins,
-                     size_t first, size_t last, uint64_t *bits, uint8_t *data);
+                     size_t first, size_t last, const uint64_t *bits, uint8_t *data);
 
 /* spmv: 1 if none of the elements is infinite or NaN, which the products below take for
  * granted, else 0. */
@@ -299,7 +305,7 @@ void dc_layout_counts_shared(const struct dc_tensor *w, uint32_t *counts, struct
 void dc_tile_counts_shared(const struct dc_tensor *w, unsigned label_bits,
                            const struct dc_row *begins, uint8_t *counts, size_t shares);
 void dc_layout_tiles_shared(const struct dc_tensor *w, unsigned label_bits,
-                            const struct dc_row *begins, uint64_t *bits, uint8_t *data,
+                            const struct dc_row *begins, const uint64_t *bits, uint8_t *data,
                             size_t shares);
 void dc_layout_lanes_shared(const struct dc_tensor *w, unsigned gap_bits, unsigned label_bits,
                             const struct dc_row *begins, const uint32_t *order,

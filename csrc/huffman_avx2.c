@@ -1,30 +1,26 @@
 /* Rounds of Huffman decoding with AVX2 and BMI2; huffman_scalar.c has the portable ones.
  *
- * Stores decide how fast this is: a processor takes two a cycle that follow each other in a line
- * of its cache, but for one that goes from line to line it takes about two cycles (Zen 4). So
- * the steps of all lanes, by turns, leave the entries that they look up in an array, lane by
- * lane; and a round later, when they have arrived there, the symbols of a lane's entries are
- * moved together in a register, and stored at once. That also leaves a lane with one register at
- * each step. */
+ * Stores decide how fast this could be: a processor takes two a cycle that follow each other in a
+ * line of its cache, but for one that goes from line to line it takes about two cycles (Zen 4).
+ * So the entries that a lane looks up, step by step and by turns with the other lanes, gather in
+ * a vector register, and a round's symbols are moved together there and stored at once. That also
+ * leaves a lane with one other register. */
 #include "huffman_rounds.h"
 
 #if DC_X86
 #include <immintrin.h>
 
 #define TARGET __attribute__((target("avx2,bmi,bmi2,lzcnt")))
-/* Only as part of a function that knows `n` are the arrays of lanes registers. */
 #define INLINE static inline __attribute__((always_inline)) TARGET
 
 /* gcc would put values of two lanes into one vector register, and then take them out again. */
 #define ALONE(value) __asm__("" : "+r"(value))
-#define STORE(type, to, value) (*(volatile type *)&(to) = (value))
 
 #define NOTHING 0x80 /* _mm_shuffle_epi8 makes a zero of it */
 
 void dc_huffman_find_places(struct places *places)
 {
-    memset(places, 0, sizeof *places); /* entries of no symbols, before the first round */
-    for (unsigned counts = 1; counts < 256; counts++) {
+    for (unsigned counts = 0; counts < 256; counts++) {
         uint8_t *from = places->from[counts];
         unsigned symbols = 0;
         for (unsigned step = 0; step < STEPS; step++) {
@@ -81,100 +77,98 @@ INLINE void end(struct lane *lanes, const size_t n, const struct at *at, const u
     }
 }
 
-INLINE uint8_t *store_joined(const uint32_t *entries, uint8_t *out, const struct places *places)
+/* Stores the symbols of four entries; returns where the next ones go. */
+INLINE uint8_t *store_joined(__m128i entries, uint8_t *out, const struct places *places)
 {
-    const __m128i four = _mm_load_si128((const __m128i *)entries);
     /* The upper bits of the counts in the upper half. */
     const __m256i up = _mm256_setr_epi32(25, 25, 25, 25, 24, 24, 24, 24);
-    const __m256i twice = _mm256_sllv_epi32(_mm256_broadcastsi128_si256(four), up);
+    const __m256i twice = _mm256_sllv_epi32(_mm256_broadcastsi128_si256(entries), up);
     size_t counts = (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(twice));
     __m128i from = _mm_load_si128((const __m128i *)places->from[counts]);
-    _mm_storeu_si128((__m128i *)out, _mm_shuffle_epi8(four, from));
+    _mm_storeu_si128((__m128i *)out, _mm_shuffle_epi8(entries, from));
     return out + places->symbols[counts];
 }
 
-INLINE void take_joined(struct lane *lanes, const size_t n, const int one_table,
-                        const struct rounds *rounds)
+INLINE void store_singles(__m128i entries, uint8_t *out)
 {
-    _Alignas(16) uint32_t entries[2][LANES][STEPS] = {{{0}}};
+    const __m128i firsts = _mm_setr_epi8(1, 5, 9, 13, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    dc_store4(out, (uint32_t)_mm_cvtsi128_si32(_mm_shuffle_epi8(entries, firsts)));
+}
+
+/* An entry is loaded twice, into either kind of register: compilers would move it, which takes
+ * longer. */
+#define PUT(how)                                                                        \
+    __asm__(how : "+x"(entries) : "r"(table), "r"(index),                               \
+            "m"(*(const uint32_t (*)[TABLE_SIZE])table)) /* this is read */
+
+INLINE __m128i put(__m128i entries, const uint32_t *table, size_t index, unsigned step)
+{
+    switch (step) {
+    case 0: PUT("vmovd (%1,%2,4), %0"); break;
+    case 1: PUT("vpinsrd $1, (%1,%2,4), %0, %0"); break;
+    case 2: PUT("vpinsrd $2, (%1,%2,4), %0, %0"); break;
+    case 3: PUT("vpinsrd $3, (%1,%2,4), %0, %0"); break;
+    }
+    return entries;
+}
+
+INLINE void take_step(const uint32_t *const *tables, uint64_t *bits, __m128i *entries,
+                      const size_t n, const unsigned step)
+{
+    for (size_t k = 0; k < n; k++) {
+        const size_t index = bits[k] & (TABLE_SIZE - 1);
+        entries[k] = put(entries[k], tables[k], index, step);
+        bits[k] >>= BITS(tables[k][index]);
+    }
+}
+
+INLINE void take_rounds(struct lane *lanes, const size_t n, const struct rounds *rounds,
+                        const int singles, const int one_table)
+{
     const struct places *places = rounds->places;
-    const uint32_t *table = lanes[0].table;
+    const uint32_t *tables[LANES];
     struct at at;
     uint64_t bits[LANES];
+    __m128i entries[LANES];
+    for (size_t k = 0; k < n; k++) {
+        tables[k] = lanes[one_table ? 0 : k].table;
+        entries[k] = _mm_setzero_si128();
+    }
     begin(lanes, n, &at, bits);
     for (size_t round = 0; round < rounds->count; round++) {
-        uint32_t (*now)[STEPS] = entries[round % 2], (*before)[STEPS] = entries[(round + 1) % 2];
-        for (unsigned step = 0; step < STEPS; step++)
-            for (size_t k = 0; k < n; k++) {
-                const size_t index = bits[k] & (TABLE_SIZE - 1);
-                uint32_t entry = (one_table ? table : lanes[k].table)[index];
-                bits[k] >>= BITS(entry);
-                STORE(uint32_t, now[k][step], entry);
-            }
+        take_step(tables, bits, entries, n, 0);
+        take_step(tables, bits, entries, n, 1);
+        take_step(tables, bits, entries, n, 2);
+        take_step(tables, bits, entries, n, 3);
         for (size_t k = 0; k < n; k++)
-            at.out[k] = store_joined(before[k], at.out[k], places);
+            if (singles)
+                store_singles(entries[k], at.out[k] + STEPS * round);
+            else
+                at.out[k] = store_joined(entries[k], at.out[k], places);
         load_again(&at, bits, n);
     }
-    for (size_t k = 0; k < n; k++)
-        at.out[k] = store_joined(entries[(rounds->count - 1) % 2][k], at.out[k], places);
+    for (size_t k = 0; singles && k < n; k++)
+        at.out[k] += STEPS * rounds->count;
     end(lanes, n, &at, bits);
 }
 
-INLINE uint8_t *store_singles(const uint16_t *entries, uint8_t *out)
+INLINE void take_rounds_of(struct lane *lanes, const size_t n, const struct rounds *rounds)
 {
-    __m128i eight = _mm_srli_epi16(_mm_load_si128((const __m128i *)entries), 8);
-    _mm_storel_epi64((__m128i *)out, _mm_packus_epi16(eight, eight));
-    return out + 2 * STEPS;
-}
-
-INLINE void take_singles(struct lane *lanes, const size_t n, const struct rounds *rounds)
-{
-    _Alignas(16) uint16_t entries[2][LANES][2 * STEPS];
-    const uint16_t *narrow = rounds->narrow;
-    struct at at;
-    uint64_t bits[LANES];
-    begin(lanes, n, &at, bits);
-    for (size_t round = 0; round < rounds->count; round++) {
-        uint16_t (*now)[2 * STEPS] = entries[round % 2];
-        for (unsigned first = 0; first < 2 * STEPS; first += STEPS) {
-            for (unsigned step = first; step < first + STEPS; step++)
-                for (size_t k = 0; k < n; k++) {
-                    uint32_t entry = narrow[bits[k] & (TABLE_SIZE - 1)];
-                    bits[k] >>= BITS(entry);
-                    STORE(uint16_t, now[k][step], (uint16_t)entry);
-                }
-            load_again(&at, bits, n);
-        }
-        if (round > 0)
-            for (size_t k = 0; k < n; k++)
-                at.out[k] = store_singles(entries[(round + 1) % 2][k], at.out[k]);
-    }
-    for (size_t k = 0; k < n; k++)
-        at.out[k] = store_singles(entries[(rounds->count - 1) % 2][k], at.out[k]);
-    end(lanes, n, &at, bits);
-}
-
-INLINE void take_rounds(struct lane *lanes, const size_t n, const struct rounds *rounds)
-{
-    if (rounds->narrow)
-        take_singles(lanes, n, rounds);
+    if (rounds->singles)
+        take_rounds(lanes, n, rounds, 1, 1);
     else if (rounds->one_table)
-        take_joined(lanes, n, 1, rounds);
+        take_rounds(lanes, n, rounds, 0, 1);
     else
-        take_joined(lanes, n, 0, rounds);
+        take_rounds(lanes, n, rounds, 0, 0);
 }
+
+#define FOR_LANES(n) \
+    case n: take_rounds_of(lanes, n, rounds); break;
 
 TARGET void dc_huffman_rounds_avx2(struct lane *lanes, size_t n, const struct rounds *rounds)
 {
     switch (n) {
-    case 1: take_rounds(lanes, 1, rounds); break;
-    case 2: take_rounds(lanes, 2, rounds); break;
-    case 3: take_rounds(lanes, 3, rounds); break;
-    case 4: take_rounds(lanes, 4, rounds); break;
-    case 5: take_rounds(lanes, 5, rounds); break;
-    case 6: take_rounds(lanes, 6, rounds); break;
-    case 7: take_rounds(lanes, 7, rounds); break;
-    case LANES: take_rounds(lanes, LANES, rounds); break;
+        DC_CASES_8(FOR_LANES)
     }
 }
 #endif

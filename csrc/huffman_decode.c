@@ -1,12 +1,11 @@
 /* Decoding of Huffman codes. `_decode` in huffman.py, one bit at a time, is the definition.
  *
  * As no code is longer than 12 bits, the next that many select from a table the symbols that
- * they begin with, up to three; or just the first one, from a smaller table, where a second
- * seldom fits. Each such step depends on the one before, so several streams take turns, step by
- * step, and the processor overlaps them. A lane is a stream on its way; huffman_scalar.c and
- * huffman_avx2.c have rounds of them. How many rounds there is room for, whatever the bits are,
- * is found out before them. The last few symbols of a stream are then read one by one, with a
- * look at every bit. */
+ * they begin with, up to three; or just the first one, where a second seldom fits. Each such step
+ * depends on the one before, so several streams take turns, step by step, and the processor
+ * overlaps them. A lane is a stream on its way; huffman_scalar.c and huffman_avx2.c have rounds of
+ * them. How many rounds there is room for, whatever the bits are, is found out before them. The
+ * last few symbols of a stream are then read one by one, with a look at every bit. */
 #include <string.h>
 
 #include "deepcompress.h"
@@ -69,7 +68,7 @@ static int pairs_pay(const struct dc_huffman_code *code)
 /* Reads what is left of a stream symbol by symbol, and says how it ended. */
 static void finish(const struct lane *lane, const uint8_t *lengths)
 {
-    struct dc_huffman_stream *stream = lane->stream;
+    struct dc_coded_stream *stream = lane->stream;
     struct dc_bitreader r = {lane->next, lane->end, 0, 0};
     uint8_t *out = lane->out;
     dc_refill(&r);
@@ -98,7 +97,7 @@ static void finish(const struct lane *lane, const uint8_t *lengths)
     }
 }
 
-static struct lane start(struct dc_huffman_stream *stream, const uint32_t *table)
+static struct lane start(struct dc_coded_stream *stream, const uint32_t *table)
 {
     return (struct lane){
         .next = stream->payload,
@@ -115,17 +114,17 @@ static struct lane start(struct dc_huffman_stream *stream, const uint32_t *table
 struct way {
     void (*take)(struct lane *lanes, size_t n, const struct rounds *rounds);
     size_t lanes;
-    struct pace joined, singles;
+    struct pace joined;
 };
 
 static struct way way_of(enum dc_isa isa)
 {
 #if DC_X86
     if (isa != DC_SCALAR && dc_isa_available(DC_AVX2))
-        return (struct way){dc_huffman_rounds_avx2, LANES, JOINED_AVX2, SINGLES_AVX2};
+        return (struct way){dc_huffman_rounds_avx2, LANES, JOINED_AVX2};
 #endif
     (void)isa;
-    return (struct way){dc_huffman_rounds_scalar, LANES_SCALAR, JOINED_SCALAR, SINGLES_SCALAR};
+    return (struct way){dc_huffman_rounds_scalar, LANES_SCALAR, JOINED_SCALAR};
 }
 
 static size_t rounds_of(const struct lane *lane, struct pace pace)
@@ -133,17 +132,17 @@ static size_t rounds_of(const struct lane *lane, struct pace pace)
     const size_t left = (size_t)(lane->end - lane->next);
     const size_t room = (size_t)(lane->out_end - lane->out);
     /* With eight bytes beyond what it reads, it may load again after the last one. */
-    size_t in = left < 8 ? 0 : (left - 8) / (pace.loads * LOAD_BYTES);
+    size_t in = left < 8 ? 0 : (left - 8) / LOAD_BYTES;
     size_t out = room < pace.beyond ? 0 : (room - pace.beyond) / pace.symbols;
     return !lane->gets_on ? 0 : in < out ? in : out;
 }
 
-/* Decodes the streams of some codes, all with the table `narrow` of single symbols, or without. */
+/* Decodes the streams of some codes. */
 static void take_turns(const struct way *way, const struct dc_huffman_code *codes,
                        uint32_t (*tables)[TABLE_SIZE], struct rounds rounds,
-                       struct dc_huffman_stream *streams, size_t count, const int *chosen)
+                       struct dc_coded_stream *streams, size_t count, const int *chosen)
 {
-    const struct pace pace = rounds.narrow ? way->singles : way->joined;
+    const struct pace pace = rounds.singles ? SINGLES : way->joined;
     size_t waiting = 0;
     for (size_t i = 0; i < count; i++)
         waiting += chosen[streams[i].code] != 0;
@@ -174,7 +173,7 @@ static void take_turns(const struct way *way, const struct dc_huffman_code *code
 }
 
 void dc_huffman_decode(enum dc_isa isa, const struct dc_huffman_code *codes,
-                       struct dc_huffman_stream *streams, size_t count)
+                       struct dc_coded_stream *streams, size_t count)
 {
     const struct way way = way_of(isa);
     uint32_t tables[CODES][TABLE_SIZE];
@@ -199,12 +198,9 @@ void dc_huffman_decode(enum dc_isa isa, const struct dc_huffman_code *codes,
         if (joined[c]) {
             join_symbols(tables[c]);
         } else {
-            uint16_t narrow[TABLE_SIZE];
-            for (unsigned i = 0; i < TABLE_SIZE; i++)
-                narrow[i] = (uint16_t)tables[c][i];
             int this_one[CODES] = {0};
             this_one[c] = 1;
-            take_turns(&way, codes, tables, (struct rounds){.narrow = narrow}, streams, count,
+            take_turns(&way, codes, tables, (struct rounds){.singles = 1}, streams, count,
                        this_one);
         }
     }

@@ -1,28 +1,7 @@
 /* Rounds of Huffman decoding in portable C. */
 #include "huffman_rounds.h"
 
-/* Only as part of a function that knows `n` and the path are their arrays registers: clang has
- * to be told, and gcc's loop of joined symbols is a fifth faster for it. */
-#if defined(__GNUC__)
-#define INLINE static inline __attribute__((always_inline))
-#else
-#define INLINE static inline
-#endif
-
-INLINE unsigned bits_above_mark(uint64_t word)
-{
-#if defined(__GNUC__)
-    return (unsigned)__builtin_clzll(word);
-#else
-    unsigned n = 0;
-    for (; !(word & MARK); word <<= 1)
-        n++;
-    return n;
-#endif
-}
-
-INLINE void take_rounds(struct lane *lanes, const size_t n, size_t rounds, const uint16_t *narrow,
-                        const int singles)
+DC_INLINE void take_rounds(struct lane *lanes, const size_t n, size_t rounds, const int singles)
 {
     const uint32_t *table[LANES];
     const uint8_t *next[LANES];
@@ -40,19 +19,17 @@ INLINE void take_rounds(struct lane *lanes, const size_t n, size_t rounds, const
         for (unsigned step = 0; step < STEPS; step++)
             for (size_t k = 0; k < n; k++) {
                 const size_t index = bits[k] & (TABLE_SIZE - 1);
+                const uint32_t entry = table[k][index];
+                bits[k] >>= BITS(entry);
                 if (singles) {
-                    uint32_t entry = narrow[index];
-                    bits[k] >>= BITS(entry);
                     out[k][step] = FIRST(entry);
                 } else {
-                    uint32_t entry = table[k][index];
-                    bits[k] >>= BITS(entry);
                     dc_store4(out[k], entry >> 8);
                     out[k] += COUNT(entry);
                 }
             }
         for (size_t k = 0; k < n; k++) {
-            unsigned read = bits_above_mark(bits[k]);
+            unsigned read = dc_leading_zeros(bits[k]);
             next[k] += read / 8;
             bits[k] = read % 8;
             out[k] += singles ? STEPS : 0;
@@ -65,22 +42,20 @@ INLINE void take_rounds(struct lane *lanes, const size_t n, size_t rounds, const
     }
 }
 
-INLINE void take_rounds_of(struct lane *lanes, const size_t n, const struct rounds *rounds)
+DC_INLINE void take_rounds_of(struct lane *lanes, const size_t n, const struct rounds *rounds)
 {
-    if (rounds->narrow)
-        take_rounds(lanes, n, rounds->count, rounds->narrow, 1);
+    if (rounds->singles)
+        take_rounds(lanes, n, rounds->count, 1);
     else
-        take_rounds(lanes, n, rounds->count, 0, 0);
+        take_rounds(lanes, n, rounds->count, 0);
 }
+
+#define FOR_LANES(n) \
+    case n: take_rounds_of(lanes, n, rounds); break;
 
 void dc_huffman_rounds_scalar(struct lane *lanes, size_t n, const struct rounds *rounds)
 {
     switch (n) {
-    case 1: take_rounds_of(lanes, 1, rounds); break;
-    case 2: take_rounds_of(lanes, 2, rounds); break;
-    case 3: take_rounds_of(lanes, 3, rounds); break;
-    case 4: take_rounds_of(lanes, 4, rounds); break;
-    case 5: take_rounds_of(lanes, 5, rounds); break;
-    case LANES_SCALAR: take_rounds_of(lanes, LANES_SCALAR, rounds); break;
+        DC_CASES_6(FOR_LANES)
     }
 }

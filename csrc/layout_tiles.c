@@ -36,43 +36,41 @@ static inline size_t place_of(const struct tiled *t)
     return (row / DC_TILED_ROWS * t->tiles + tile) * DC_TILED_ROWS + row % DC_TILED_ROWS;
 }
 
-/* Consecutive survivors mostly are of the same row of a tile, for which one place in memory is
- * kept in a register: to add to it each time would take as long as storing and loading it. */
+/* Consecutive survivors mostly are of the same row of a tile, and none of that row comes later:
+ * what is kept of a row stays in a register meanwhile, as to load and store it each time would
+ * take as long as all else. */
 
 void dc_tile_counts(const struct dc_tensor *w, unsigned label_bits, const struct dc_row *begins,
                     size_t first, size_t last, uint8_t *counts)
 {
     struct tiled t = tiled_of(w, label_bits, begins, first, last);
-    size_t place = 0;
+    uint8_t *of_row = NULL; /* until there is a survivor */
     unsigned count = 0;
     while (next_tiled(&t)) {
-        const size_t now = place_of(&t);
-        if (now != place) {
-            if (count) /* else the place may be another thread's */
-                counts[place] = (uint8_t)(counts[place] + count);
-            place = now;
+        uint8_t *now = counts + place_of(&t);
+        if (now != of_row) {
+            if (of_row)
+                *of_row = (uint8_t)count;
+            of_row = now;
             count = 0;
         }
         count++;
     }
-    if (count)
-        counts[place] = (uint8_t)(counts[place] + count);
+    if (of_row)
+        *of_row = (uint8_t)count;
 }
 
 void dc_layout_tiles(const struct dc_tensor *w, unsigned label_bits, const struct dc_row *begins,
-                     size_t first, size_t last, uint64_t *bits, uint8_t *data)
+                     size_t first, size_t last, const uint64_t *bits, uint8_t *data)
 {
     struct tiled t = tiled_of(w, label_bits, begins, first, last);
-    uint64_t *of_row = bits, bit = 0;
-    int any = 0;
+    const uint64_t *of_row = NULL;
+    uint64_t bit = 0;
     while (next_tiled(&t)) {
-        uint64_t *now = bits + place_of(&t);
-        if (!any || now != of_row) {
-            if (any)
-                *of_row = bit;
+        const uint64_t *now = bits + place_of(&t);
+        if (now != of_row) {
             of_row = now;
             bit = *now;
-            any = 1;
         }
         const unsigned col = (unsigned)t.s.col & ((1u << t.tile_bits) - 1);
         const unsigned entry = (col << label_bits | t.s.label) << bit % 8;
@@ -80,6 +78,4 @@ void dc_layout_tiles(const struct dc_tensor *w, unsigned label_bits, const struc
         data[bit / 8 + 1] |= (uint8_t)(entry >> 8);
         bit += DC_TILE_LANES * DC_ENTRY_BITS;
     }
-    if (any)
-        *of_row = bit;
 }

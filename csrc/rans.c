@@ -1,84 +1,58 @@
-/* A range asymmetric numeral system. `encode` and `decode` in rans.py are the definition.
+/* A range asymmetric numeral system: the encoder. `_encode` in rans.py is the definition.
  *
- * Decoding is one chain of dependent steps, so it is kept short: a slot selects its
- * symbol from a table of 2**14 bytes, and the symbol its slots from a second one; both
- * stay in the L1 cache. Taking bytes without a branch lengthens the chain by more
- * than the branches that are predicted wrongly cost. */
-#include <string.h>
-
+ * Each state is found from the one before, so that chain of steps is kept short: there is no
+ * division in it, and no branch that would depend on symbols. */
 #include "deepcompress.h"
+#include "rans.h"
 
-#define PROBABILITY_BITS 14
-#define SLOTS (1u << PROBABILITY_BITS)
-#define MAX_ALPHABET 256
-#define LOWEST_STATE (1u << 23)
-#define STATE_BYTES 4
-
-struct share {
-    uint16_t frequency;
-    uint16_t start; /* the first slot; of no consequence without a frequency */
+/* What a symbol of frequency f makes of a state x, once that is below f << 17. */
+struct step {
+    uint32_t one, two;   /* states from which on a byte, or two, are given off before */
+    uint32_t reciprocal; /* x / f is x * reciprocal >> shift */
+    uint32_t shift;
+    uint32_t rest; /* 2**14 - f: (x / f << 14) + x % f is x + x / f * rest */
+    uint32_t start;
 };
 
-static void find_shares(const uint16_t *frequencies, size_t alphabet, struct share *shares)
+/* With 2**l >= f the reciprocal is 2**(31 + l) / f, rounded up by less than 1: the product with
+ * a state of 31 bits is too large by less than 2**31, which is at most 2**(31 + l) / f. */
+static struct step step_of(uint32_t f, uint32_t start)
 {
-    unsigned start = 0;
-    for (size_t s = 0; s < alphabet; s++) {
-        shares[s] = (struct share){frequencies[s], (uint16_t)start};
-        start += frequencies[s];
-    }
+    const uint64_t two = (uint64_t)f << (DC_STATE_BITS - DC_PROBABILITY_BITS + 8);
+    unsigned l = 0;
+    while (1u << l < f)
+        l++;
+    return (struct step){
+        .one = f << (DC_STATE_BITS - DC_PROBABILITY_BITS),
+        .two = two < UINT32_MAX ? (uint32_t)two : UINT32_MAX,
+        .reciprocal = (uint32_t)((((uint64_t)1 << (DC_STATE_BITS + l)) + f - 1) / f),
+        .shift = DC_STATE_BITS + l,
+        .rest = DC_SLOTS - f,
+        .start = start,
+    };
 }
 
 size_t dc_rans_encode(const uint8_t *symbols, size_t count, const uint16_t *frequencies,
                       size_t alphabet, uint8_t *payload, size_t capacity)
 {
-    struct share shares[MAX_ALPHABET];
-    find_shares(frequencies, alphabet, shares);
+    struct step steps[DC_RANS_ALPHABET];
+    uint32_t start = 0;
+    for (size_t s = 0; s < alphabet; start += frequencies[s], s++)
+        if (frequencies[s])
+            steps[s] = step_of(frequencies[s], start);
     uint8_t *front = payload + capacity;
-    uint32_t state = LOWEST_STATE;
+    uint32_t state = DC_LOWEST_STATE;
     for (size_t i = count; i-- > 0;) {
-        uint32_t f = shares[symbols[i]].frequency;
-        for (; state >= f << (23 - PROBABILITY_BITS + 8); state >>= 8)
-            *--front = (uint8_t)state;
-        state = (state / f << PROBABILITY_BITS) + state % f + shares[symbols[i]].start;
+        const struct step *s = &steps[symbols[i]];
+        const unsigned bytes = (unsigned)(state >= s->one) + (unsigned)(state >= s->two);
+        /* Both, whether they are given off or not: there is still the state to be put there. */
+        front[-1] = (uint8_t)state;
+        front[-2] = (uint8_t)(state >> 8);
+        front -= bytes;
+        state >>= 8 * bytes;
+        state += (uint32_t)((uint64_t)state * s->reciprocal >> s->shift) * s->rest + s->start;
     }
-    for (unsigned k = STATE_BYTES; k-- > 0;)
+    for (unsigned k = DC_STATE_BYTES; k-- > 0;)
         *--front = (uint8_t)(state >> (8 * k));
     return (size_t)(payload + capacity - front);
-}
-
-enum dc_status dc_rans_decode(const uint8_t *payload, size_t size, const uint16_t *frequencies,
-                              size_t alphabet, uint8_t *symbols, size_t count, size_t *at)
-{
-    *at = 0;
-    if (size < STATE_BYTES)
-        return DC_TRUNCATED;
-    uint32_t state = (uint32_t)payload[0] | (uint32_t)payload[1] << 8 |
-                     (uint32_t)payload[2] << 16 | (uint32_t)payload[3] << 24;
-    if (state < LOWEST_STATE || state >= LOWEST_STATE << 8)
-        return DC_BAD_START;
-
-    struct share shares[MAX_ALPHABET];
-    find_shares(frequencies, alphabet, shares);
-    uint8_t symbol_of[SLOTS];
-    for (size_t s = 0; s < alphabet; s++)
-        memset(symbol_of + shares[s].start, (int)s, shares[s].frequency);
-
-    const uint8_t *next = payload + STATE_BYTES, *end = payload + size;
-    for (size_t i = 0; i < count; i++) {
-        uint32_t slot = state & (SLOTS - 1);
-        uint8_t symbol = symbol_of[slot];
-        struct share share = shares[symbol];
-        symbols[i] = symbol;
-        state = share.frequency * (state >> PROBABILITY_BITS) + (slot - share.start);
-        for (; state < LOWEST_STATE; state = state << 8 | *next++)
-            if (next == end) {
-                *at = i;
-                return DC_TRUNCATED;
-            }
-    }
-
-    *at = (size_t)(next - payload);
-    if (next < end)
-        return DC_TRAILING;
-    return state == LOWEST_STATE ? DC_OK : DC_BAD_END;
 }

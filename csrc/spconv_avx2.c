@@ -1,5 +1,6 @@
 /* Products of a block of W with a tile of X, eight columns to a register. */
 #include "avx2.h"
+#include "inline.h"
 #include "spconv.h"
 
 #if DC_X86
@@ -38,14 +39,7 @@ AVX2 const uint16_t *dc_block_product_avx2(const uint16_t *data, size_t rows,
                                            unsigned vectors, int first)
 {
     switch (vectors) {
-        FOR_VECTORS(1)
-        FOR_VECTORS(2)
-        FOR_VECTORS(3)
-        FOR_VECTORS(4)
-        FOR_VECTORS(5)
-        FOR_VECTORS(6)
-        FOR_VECTORS(7)
-        FOR_VECTORS(8)
+        DC_CASES_8(FOR_VECTORS)
         FOR_VECTORS(9)
         FOR_VECTORS(10)
         FOR_VECTORS(11)

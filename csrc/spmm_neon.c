@@ -1,4 +1,5 @@
 /* Y = W X from a layout, up to 64 columns of X at a time, in tiles; spmm_tiled.c has their frame. */
+#include "inline.h"
 #include "spmm_tiled.h"
 
 #if DC_ARM
@@ -8,7 +9,7 @@
 #define PANEL 16 /* sums, in 32 registers */
 #define PAIRED 8
 #define KERNEL
-#define KERNEL_INLINE static inline __attribute__((always_inline))
+#define KERNEL_INLINE DC_INLINE
 typedef float32x4_t vec;
 #define VEC_ZERO() vdupq_n_f32(0.0f)
 #define VEC_LOAD(from) vld1q_f32(from)

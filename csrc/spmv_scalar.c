@@ -5,14 +5,9 @@
 #include <string.h>
 
 #include "bitreader.h"
+#include "inline.h"
 #include "layout.h"
 #include "spmv.h"
-
-#if defined(__GNUC__) || defined(__clang__)
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-#else
-#define ALWAYS_INLINE static inline
-#endif
 
 int dc_all_finite(const float *x, size_t count)
 {
@@ -27,7 +22,7 @@ int dc_all_finite(const float *x, size_t count)
 }
 
 /* a * b + sum, in one instruction where every processor of the kind has it, as 64-bit ARM. */
-ALWAYS_INLINE float multiply_add(float a, float b, float sum)
+DC_INLINE float multiply_add(float a, float b, float sum)
 {
 #ifdef FP_FAST_FMAF
     return fmaf(a, b, sum);
@@ -48,7 +43,7 @@ static inline size_t lanes_in_use(const struct dc_layout *w, size_t group)
  * Two lanes at a time, as their values begin at a byte, from one end of the group to the other:
  * with the lanes in turn for each block, a fifth of the time went to keeping their places and
  * sums in memory. Eight sums, so that no addition waits for the one before it. */
-ALWAYS_INLINE void lanes_product(const struct dc_layout *w, const float *x, float *y, size_t first,
+DC_INLINE void lanes_product(const struct dc_layout *w, const float *x, float *y, size_t first,
                                  size_t last, unsigned gap_bits, unsigned label_bits)
 {
     const unsigned gap_mask = (1u << gap_bits) - 1, label_mask = (1u << label_bits) - 1;

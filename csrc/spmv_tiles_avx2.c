@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "avx2.h"
+#include "inline.h"
 #include "tiles.h"
 
 #if DC_X86
@@ -142,14 +143,7 @@ AVX2 static void add_tile(const struct dc_layout *w, size_t part, size_t tile,
                           const float *of_tile, float *sums, unsigned vectors)
 {
     switch (vectors) {
-        FOR_VECTORS(1)
-        FOR_VECTORS(2)
-        FOR_VECTORS(3)
-        FOR_VECTORS(4)
-        FOR_VECTORS(5)
-        FOR_VECTORS(6)
-        FOR_VECTORS(7)
-        FOR_VECTORS(8)
+        DC_CASES_8(FOR_VECTORS)
     }
 }
 

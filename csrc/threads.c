@@ -117,7 +117,7 @@ void dc_tile_counts_shared(const struct dc_tensor *w, unsigned label_bits,
 }
 
 void dc_layout_tiles_shared(const struct dc_tensor *w, unsigned label_bits,
-                            const struct dc_row *begins, uint64_t *bits, uint8_t *data,
+                            const struct dc_row *begins, const uint64_t *bits, uint8_t *data,
                             size_t shares)
 {
     const size_t parts = tiled_parts(w);

@@ -1,5 +1,6 @@
 """The coders of a stream behind one interface: fixed width, Huffman, rANS."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,22 +44,6 @@ class Code:
             return rans.encode(symbols, self.parameters) if symbols.size else b""
         return bitpack.pack(symbols, self.width).tobytes()
 
-    def decode(self, data: bytes, count: int) -> UInt8Array:
-        """Return the symbols that `data` holds, shape (count,).
-
-        Raises
-        ------
-        FormatError
-            If they aren't valid. At fixed width, symbols beyond the alphabet pass.
-        """
-        if self.coder == HUFFMAN:
-            return huffman.decode(data, self.parameters, count)
-        if self.coder == RANS:
-            if not count and not data:
-                return np.zeros(0, np.uint8)
-            return rans.decode(data, self.parameters, count)
-        return bitpack.unpack(np.frombuffer(data, np.uint8), self.width, count)
-
     def size_bytes(self, symbols: UInt8Array) -> int:
         """Return how many bytes symbols take."""
         if self.coder == RANS:
@@ -70,6 +55,45 @@ class Code:
         if self.coder == HUFFMAN:
             return np.asarray(counts @ self.parameters.astype(np.int64))
         return np.asarray(self.width * counts.sum(axis=-1))
+
+
+def decode_streams(
+    codes: tuple[Code, Code], streams: Sequence[tuple[bytes, int, int]]
+) -> list[UInt8Array | FormatError]:
+    """Return of each stream the symbols, or why it has none.
+
+    Parameters
+    ----------
+    codes : tuple of two Code
+    streams : sequence of (data, code, count)
+        Each with the index of its code, and how many symbols it holds.
+
+    Returns
+    -------
+    list of (ndarray of shape (count,), uint8) or FormatError
+        At fixed width, symbols beyond the alphabet pass.
+    """
+    outcomes: dict[int, UInt8Array | FormatError] = {}
+    for coder in (FIXED_WIDTH, HUFFMAN, RANS):
+        mine = [i for i, (_, code, _) in enumerate(streams) if codes[code].coder == coder]
+        together = [streams[i] for i in mine]
+        if not mine:
+            continue
+        if coder == FIXED_WIDTH:
+            decoded = [_unpack(data, codes[code].width, count) for data, code, count in together]
+        else:
+            of_coder = [c.parameters if c.coder == coder else np.zeros(0, np.uint8) for c in codes]
+            decode = huffman.decode_streams if coder == HUFFMAN else rans.decode_streams
+            decoded = decode(of_coder, together)
+        outcomes.update(zip(mine, decoded, strict=True))
+    return [outcomes[i] for i in range(len(streams))]
+
+
+def _unpack(data: bytes, width: int, count: int) -> UInt8Array | FormatError:
+    try:
+        return bitpack.unpack(np.frombuffer(data, np.uint8), width, count)
+    except FormatError as error:
+        return error
 
 
 def make(coder: int, counts: Int64Array, width: int) -> Code:

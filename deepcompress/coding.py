@@ -22,6 +22,7 @@ from .container import (
 )
 from .container_layout import block_count, block_size, fixed_width, stream_bits
 from .errors import ArgumentError
+from .prefix_code import histogram
 from .tensors import HUFFMAN, MAX_BITS, RANS, Int64Array, SharedWeights, UInt8Array
 
 
@@ -80,11 +81,11 @@ def _bounded(symbols: list[UInt8Array], streams: list[bytes]) -> bool:
 def make_codes(coding: Coding, k: int, blocks: list[BlockSymbols]) -> tuple[Code, Code]:
     """Return the best codes for the labels and positions of all blocks."""
     sizes, widths = alphabets(coding, k), stream_bits(coding, k)
-    labels = [np.bincount(block.labels, minlength=sizes[0]) for block in blocks]
-    positions = [np.bincount(block.positions, minlength=sizes[1]) for block in blocks]
+    labels = np.sum([histogram(block.labels) for block in blocks], axis=0)[: sizes[0]]
+    positions = np.sum([histogram(block.positions) for block in blocks], axis=0)[: sizes[1]]
     return (
-        coders.make(coding.label_coder, np.sum(labels, axis=0), widths[0]),
-        coders.make(coding.position_coder, np.sum(positions, axis=0), max(widths[1], 1)),
+        coders.make(coding.label_coder, labels, widths[0]),
+        coders.make(coding.position_coder, positions, max(widths[1], 1)),
     )
 
 

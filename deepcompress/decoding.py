@@ -1,12 +1,12 @@
 """A record in a file -> the compressed tensor that it stands for. `coding` goes the way there."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
 
-from . import bitpack, blocks, coders, huffman, relindex
+from . import bitpack, blocks, coders, relindex
 from .blocks import Decoded, Entries, Joined, Masked, Survey
 from .coders import Code
 from .coding import (
@@ -17,10 +17,10 @@ from .coding import (
     narrowest_gap_bits,
 )
 from .compressed import CompressedTensor
-from .container import BITMASK, DENSE, RELATIVE, Block, SharedRecord
+from .container import BITMASK, DENSE, RELATIVE, SharedRecord
 from .container_layout import block_size, fixed_width, stream_bits, stream_symbols
 from .errors import FormatError
-from .tensors import HUFFMAN, Int64Array, UInt8Array
+from .tensors import Int64Array, UInt8Array
 
 # Whose streams are decoded side by side: of either code as many as the decoder takes at once.
 BLOCKS_AT_ONCE = 8
@@ -57,7 +57,11 @@ def decode_symbols(record: SharedRecord, first: int = 0) -> Iterator[BlockSymbol
     for at in range(0, len(record.blocks), BLOCKS_AT_ONCE):
         group = record.blocks[at : at + BLOCKS_AT_ONCE]
         sizes = [block_size(size, coding.block_bits, first + at + i) for i in range(len(group))]
-        outcomes = _decode_streams(codes, record, group, sizes)[::-1]  # each is let go in its turn
+        streams = []
+        for block, elements in zip(group, sizes, strict=True):
+            counts = stream_symbols(coding, block.count, elements)
+            streams += [(block.labels, 0, counts[0]), (block.positions, 1, counts[1])]
+        outcomes = coders.decode_streams(codes, streams)[::-1]  # each is let go in its turn
         for index, (block, elements) in enumerate(zip(group, sizes, strict=True), first + at):
             labels, positions = _symbols(outcomes.pop()), _symbols(outcomes.pop())
             if labels.size and labels.max() >= limit:
@@ -66,33 +70,6 @@ def decode_symbols(record: SharedRecord, first: int = 0) -> Iterator[BlockSymbol
             if coding.encoding == BITMASK:
                 blocks.check_mask(positions, block.count, elements, index)
             yield BlockSymbols(block.count, labels, positions)
-
-
-def _decode_streams(
-    codes: tuple[Code, Code], record: SharedRecord, group: Sequence[Block], sizes: Sequence[int]
-) -> list[UInt8Array | FormatError]:
-    """Return what labels and positions of some blocks are, by turns, or why they are nothing."""
-    streams = []
-    for block, elements in zip(group, sizes, strict=True):
-        counts = stream_symbols(record.coding, block.count, elements)
-        streams += [(block.labels, 0, counts[0]), (block.positions, 1, counts[1])]
-    is_huffman = [codes[code].coder == HUFFMAN for _, code, _ in streams]
-    lengths = [
-        code.parameters if code.coder == HUFFMAN else np.zeros(0, np.uint8) for code in codes
-    ]
-    together = [stream for stream, is_it in zip(streams, is_huffman, strict=True) if is_it]
-    decoded = iter(huffman.decode_streams(lengths, together) if together else [])
-    return [
-        next(decoded) if is_it else _decode_stream(codes[code], data, count)
-        for (data, code, count), is_it in zip(streams, is_huffman, strict=True)
-    ]
-
-
-def _decode_stream(code: Code, data: bytes, count: int) -> UInt8Array | FormatError:
-    try:
-        return code.decode(data, count)
-    except FormatError as error:
-        return error
 
 
 def _symbols(outcome: UInt8Array | FormatError) -> UInt8Array:

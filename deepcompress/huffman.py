@@ -44,6 +44,7 @@ from .prefix_code import (
     check_counts,
     check_lengths,
     code_lengths,
+    histogram,
 )
 from .tensors import UInt8Array
 
@@ -90,8 +91,7 @@ def encode(symbols: npt.ArrayLike, lengths: npt.ArrayLike) -> bytes:
     """
     symbols = as_uint8(symbols, "symbols")
     lengths = check_lengths(lengths)
-    counts = native_blocks.histogram(symbols) if native.active() else np.bincount(symbols)
-    counts = np.pad(counts, (0, max(0, len(lengths) - len(counts))))
+    counts = histogram(symbols)
     bits = encoded_bits(counts, np.pad(lengths, (0, len(counts) - len(lengths))))
     if native.active():
         return native.huffman_encode(symbols, lengths, (bits + 7) // 8).tobytes()
@@ -162,7 +162,8 @@ def decode_streams(
     checked = [check_lengths(lengths) for lengths in codes]
     views = [(np.frombuffer(payload, np.uint8), code, n) for payload, code, n in streams]
     outcomes: list[UInt8Array | FormatError | None]
-    outcomes = [_refusal(data, checked[code], count) for data, code, count in views]
+    is_empty = [not lengths.any() for lengths in checked]
+    outcomes = [_refusal(data, is_empty[code], count) for data, code, count in views]
     sound = [i for i, refusal in enumerate(outcomes) if refusal is None]
     if native.active():
         decoded = native_blocks.huffman_decode(checked, [views[i] for i in sound])
@@ -207,10 +208,10 @@ def _encode(symbols: UInt8Array, lengths: UInt8Array) -> UInt8Array:
     return np.packbits(bits, bitorder="little")
 
 
-def _refusal(data: UInt8Array, lengths: UInt8Array, count: int) -> FormatError | None:
+def _refusal(data: UInt8Array, is_empty: bool, count: int) -> FormatError | None:
     """Return the error of a stream that can't be right, whatever its bits are."""
     check_count(count)
-    if count and not lengths.any():
+    if count and is_empty:
         return FormatError(f"{count} symbols are declared, but the code is empty")
     if count > 8 * len(data):  # a symbol takes at least one bit; also bounds what we allocate
         return TruncatedError(f"{len(data)} bytes can't hold {count} symbols")

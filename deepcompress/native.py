@@ -172,18 +172,6 @@ def rans_encode(symbols: UInt8Array, frequencies: UInt16Array) -> UInt8Array:
     return room[len(room) - size :]
 
 
-def rans_decode(payload: UInt8Array, frequencies: UInt16Array, count: int) -> UInt8Array:
-    """Call dc_rans_decode for at least one symbol; raise TruncatedError or FormatError."""
-    symbols = np.empty(count, np.uint8)
-    shares = (_ffi().from_buffer("uint16_t[]", frequencies), len(frequencies))
-    at = _ffi().new("size_t *")
-    status = _lib().dc_rans_decode(
-        _bytes(payload), len(payload), *shares, _bytes(symbols), count, at
-    )
-    _check(status, at[0])
-    return symbols
-
-
 @cache
 def _load() -> tuple[Any, str | None]:
     """Return the extension module, or None and why there isn't one."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from .errors import FormatError
 from .native import _bytes, _check, _choice, _ffi, _lib
-from .tensors import Int64Array, UInt8Array
+from .tensors import Int64Array, UInt8Array, UInt16Array
 
 if TYPE_CHECKING:
     from .blocks import Entries, Masked
@@ -30,18 +30,40 @@ def huffman_decode(
     codes: Sequence[UInt8Array], streams: Sequence[Stream]
 ) -> list[UInt8Array | FormatError]:
     """Call dc_huffman_decode; return the symbols of each stream, or the error that it has."""
-    results = [np.empty(count, np.uint8) for _, _, count in streams]
     of_codes = _ffi().new("struct dc_huffman_code[2]")
     for one, lengths in zip(of_codes, codes, strict=False):
         one.lengths, one.alphabet = _bytes(lengths), len(lengths)
-    of_streams = _ffi().new("struct dc_huffman_stream[]", len(streams))
-    for one, (payload, code, count), symbols in zip(of_streams, streams, results, strict=True):
+    of_streams, results = _coded(streams)
+    _lib().dc_huffman_decode(_choice().isa, of_codes, of_streams, len(streams))
+    return _outcomes(of_streams, results)
+
+
+def rans_decode(
+    codes: Sequence[UInt16Array], streams: Sequence[Stream]
+) -> list[UInt8Array | FormatError]:
+    """Call dc_rans_decode; return what `huffman_decode` does."""
+    of_codes = _ffi().new("struct dc_rans_code[2]")
+    for one, shares in zip(of_codes, codes, strict=False):
+        one.frequencies, one.alphabet = _ffi().from_buffer("uint16_t[]", shares), len(shares)
+    of_streams, results = _coded(streams)
+    _lib().dc_rans_decode(of_codes, of_streams, len(streams))
+    return _outcomes(of_streams, results)
+
+
+def _coded(streams: Sequence[Stream]) -> tuple[Any, list[UInt8Array]]:
+    """Return an array of struct dc_coded_stream, and arrays for the symbols of each."""
+    results = [np.empty(count, np.uint8) for _, _, count in streams]
+    structs = _ffi().new("struct dc_coded_stream[]", len(streams))
+    for one, (payload, code, count), symbols in zip(structs, streams, results, strict=True):
         one.payload, one.size, one.code = _bytes(payload), len(payload), code
         one.symbols, one.count = _bytes(symbols), count
-    _lib().dc_huffman_decode(_choice().isa, of_codes, of_streams, len(streams))
+    return structs, results
+
+
+def _outcomes(structs: Any, results: list[UInt8Array]) -> list[UInt8Array | FormatError]:
     return [
         _outcome(one.status, one.at) or symbols
-        for one, symbols in zip(of_streams, results, strict=True)
+        for one, symbols in zip(structs, results, strict=True)
     ]
 
 

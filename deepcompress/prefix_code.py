@@ -7,9 +7,10 @@ written with it. Format notes on lengths, ties and codes are there.
 import numpy as np
 import numpy.typing as npt
 
+from . import native, native_blocks
 from .bitpack import as_uint8
 from .errors import ArgumentError, FormatError
-from .tensors import UInt8Array, UInt16Array
+from .tensors import Int64Array, UInt8Array, UInt16Array
 
 MAX_CODE_BITS = 12
 MAX_ALPHABET = 256
@@ -113,6 +114,13 @@ def check_lengths(lengths: npt.ArrayLike) -> UInt8Array:
     if kraft < whole and used.size and used.tolist() != [1]:
         raise FormatError("code lengths are incomplete: some bit patterns have no symbol")
     return lengths
+
+
+def histogram(symbols: UInt8Array) -> Int64Array:
+    """Return how often each of the 256 symbols there can be occurs."""
+    if native.active():
+        return native_blocks.histogram(symbols)
+    return np.bincount(symbols, minlength=MAX_ALPHABET)
 
 
 def check_counts(counts: npt.ArrayLike) -> npt.NDArray[np.int64]:

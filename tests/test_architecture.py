@@ -23,7 +23,7 @@ STAGES = {
     "huffman": BASE | {"prefix_code", "code_table"},
     "blocks": BASE | {"relindex"},
     "rans_table": BASE | {"prefix_code", "delta_tokens"},
-    "rans": BASE | {"rans_table"},
+    "rans": BASE | {"prefix_code", "rans_table"},
     "container": BASE | {"cursor"},
     "spmv": BASE,
     "spconv": BASE | {"spmv"},

@@ -128,8 +128,13 @@ def decode(payload, lengths, count):
 
 
 def rans_decode(payload, frequencies, count):
-    shares = np.array(frequencies, np.uint16)
-    return lambda: native.rans_decode(np.frombuffer(payload, np.uint8), shares, count)
+    def run():
+        shares, data = np.array(frequencies, np.uint16), np.frombuffer(payload, np.uint8)
+        (symbols,) = native_blocks.rans_decode([shares], [(data, 0, count)])
+        if isinstance(symbols, FormatError):
+            raise symbols
+
+    return run
 
 
 def tensor(labels, gaps, shape=(2, 3)):

@@ -113,6 +113,23 @@ def test_rans_on_any_payload(payload, sample, count):
     assert c == reference
 
 
+@given(
+    st.lists(st.tuples(rans_payloads(60), st.integers(0, 1), st.integers(0, 120)), max_size=9),
+    symbols(max_symbol=9),
+    symbols(max_symbol=200),
+)
+def test_rans_on_any_streams(drawn, one, other):
+    codes = [rans.levels(np.bincount(sample, minlength=1)) for sample in (one, other)]
+
+    def decoded(*_):
+        streams = [(exact(np.frombuffer(data, np.uint8)), code, n) for data, code, n in drawn]
+        outcomes = rans.decode_streams(codes, streams)
+        return [x.tolist() if isinstance(x, np.ndarray) else repr(x) for x in outcomes]
+
+    reference, c = outcomes(decoded, 0, 0)
+    assert c == reference
+
+
 @given(symbols(max_size=60).filter(len), st.integers(0, 3))
 def test_rans_writes_the_end_of_its_buffer_only(symbols, more):
     ffi, lib = EXTENSION.ffi, EXTENSION.lib

@@ -7,7 +7,7 @@ from contract import check_coder
 from hypothesis import given
 from strategies import rans_payloads, symbols
 
-from deepcompress import huffman, rans
+from deepcompress import huffman, native, rans
 from deepcompress.errors import ArgumentError, FormatError, TruncatedError
 
 # Frequencies 8192, 4096, 4096, which begin at slots 0, 8192, 12288.
@@ -128,6 +128,70 @@ def test_any_payload_that_is_read_is_what_would_be_written(payload, count, sampl
     except FormatError:
         return
     assert rans.encode(decoded, levels) == payload
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 1), st.integers(0, 400), st.integers(-3, 3), st.integers(0, 1)),
+        max_size=20,
+    ),
+    st.integers(0, 99),
+)
+def test_streams_side_by_side_end_as_each_alone(drawn, seed):
+    """With symbols wanted beyond the end or too few, and bytes that are wrong."""
+    rng = np.random.default_rng(seed)
+    samples = [rng.geometric(share, 400).clip(0, 40).astype(np.uint8) for share in (0.9, 0.1)]
+    codes = [levels_for(sample) for sample in samples]
+    streams = []
+    for code, count, more, damage in drawn:
+        sample = samples[code][:count]
+        payload = rans.encode(sample, codes[code]) if count else b""
+        changed = bytearray(payload)
+        changed[-1:] = bytes(byte ^ damage for byte in changed[-1:])
+        streams.append((bytes(changed), code, max(0, count + more)))
+    outcomes = rans.decode_streams(codes, streams)
+    assert len(outcomes) == len(streams)
+    for outcome, (payload, code, count) in zip(outcomes, streams, strict=True):
+        (alone,) = rans.decode_streams([codes[code]], [(payload, 0, count)])
+        if isinstance(alone, FormatError):
+            assert (type(outcome), str(outcome)) == (type(alone), str(alone))
+        else:
+            np.testing.assert_array_equal(outcome, alone)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 6, 7, 8, 11])
+@pytest.mark.parametrize("symbol_bits", [0.1, 1, 4, 8])
+def test_long_streams_of_different_lengths(count, symbol_bits):
+    """Of symbols that take no byte, or two, and lanes that end one by one."""
+    rng = np.random.default_rng(count)
+    codes, streams, parts = [], [], []
+    for code in (0, 1):
+        drawn = [
+            rng.geometric(2.0**-symbol_bits, 900 * i + 7 * i * i + 400).clip(1, 255) - code
+            for i in range(count)
+        ]
+        mine = [symbols.astype(np.uint8) for symbols in drawn]
+        codes.append(levels_for(np.concatenate(mine)))
+        streams += [(rans.encode(part, codes[code]), code, len(part)) for part in mine]
+        parts += mine
+    order = rng.permutation(2 * count)
+    outcomes = rans.decode_streams(codes, [streams[i] for i in order])
+    for outcome, i in zip(outcomes, order, strict=True):
+        np.testing.assert_array_equal(outcome, parts[i])
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_long_streams_that_end_too_early(count):
+    rng = np.random.default_rng(count)
+    symbols = rng.geometric(1 / 8, 3000).clip(0, 255).astype(np.uint8)
+    levels = levels_for(symbols)
+    payload = rans.encode(symbols, levels)
+    streams = [(payload[: 500 + 50 * i], 0, 3000) for i in range(count)]
+    with native.use("reference"):
+        expected = rans.decode_streams([levels], streams)
+    for outcome, error in zip(rans.decode_streams([levels], streams), expected, strict=True):
+        assert isinstance(outcome, TruncatedError)
+        assert str(outcome) == str(error)
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ static enum dc_status decode_alone(enum dc_isa isa, const uint8_t *payload, size
                                    size_t count, size_t *at)
 {
     struct dc_huffman_code codes[2] = {{lengths, alphabet}};
-    struct dc_huffman_stream stream = {payload, size, symbols, count, 0, DC_STATUS_COUNT, SIZE_MAX};
+    struct dc_coded_stream stream = {payload, size, symbols, count, 0, DC_STATUS_COUNT, SIZE_MAX};
     dc_huffman_decode(isa, codes, &stream, 1);
     *at = stream.at;
     return stream.status;
@@ -159,7 +159,7 @@ static void side_by_side(struct input *in, const uint8_t *lengths, size_t alphab
     for (size_t s = 0; s < alphabet; s++)
         mirrored[s] = lengths[alphabet - 1 - s];
     struct dc_huffman_code codes[2] = {{lengths, alphabet}, {mirrored, alphabet}};
-    struct dc_huffman_stream streams[MAX_STREAMS];
+    struct dc_coded_stream streams[MAX_STREAMS];
     enum dc_isa isa = take_isa(in);
     size_t n = take(in) % (MAX_STREAMS + 1);
     /* With some symbols in the least, tables have several to an entry. */
@@ -171,12 +171,12 @@ static void side_by_side(struct input *in, const uint8_t *lengths, size_t alphab
             payload[k] = part[k % one];
         release(part, one);
         size_t symbols = count * times / (i + 1);
-        streams[i] = (struct dc_huffman_stream){payload, size, exact(symbols), symbols, i % 2,
+        streams[i] = (struct dc_coded_stream){payload, size, exact(symbols), symbols, i % 2,
                                                 DC_STATUS_COUNT, SIZE_MAX};
     }
     dc_huffman_decode(isa, codes, streams, n);
     for (size_t i = 0; i < n; i++) {
-        struct dc_huffman_stream *s = &streams[i];
+        struct dc_coded_stream *s = &streams[i];
         size_t at = SIZE_MAX;
         uint8_t *expected = exact(s->count);
         enum dc_status status = decode_by_bits(s->payload, s->size, codes[s->code].lengths,

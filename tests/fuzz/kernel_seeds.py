@@ -68,6 +68,11 @@ def rans_seeds() -> dict[str, bytes]:
                 state = int(rng.integers(1 << 23, 1 << 31)).to_bytes(4, "little")
                 data += state if name == "decode" else b""
                 files[f"{name}-{alphabet}-{count}"] = data + rng.bytes(100 - len(data))
+    for streams in (1, 2, 9, 19):  # side by side, of a code and its mirror image
+        rng = drawn(streams)
+        given = int(rng.integers(9))
+        data = bytes([99, 2, 200, given]) + rng.bytes(2 * given) + bytes([streams])
+        files[f"several-{streams}"] = data + rng.bytes(120 - len(data))
     halves = bytes([1, 1, 0, 0])  # two symbols of the same frequency, one to be decoded
     whole = bytes([0, 1, 9, 0])  # a symbol that takes no bits, ten times
     return files | {

@@ -49,6 +49,17 @@ static enum dc_status decode_by_search(const uint8_t *payload, size_t size,
     return place < size ? DC_TRAILING : state == LOWEST ? DC_OK : DC_BAD_END;
 }
 
+static enum dc_status decode_alone(const uint8_t *payload, size_t size,
+                                   const uint16_t *frequencies, size_t alphabet, uint8_t *symbols,
+                                   size_t count, size_t *at)
+{
+    struct dc_rans_code codes[2] = {{frequencies, alphabet}};
+    struct dc_coded_stream stream = {payload, size, symbols, count, 0, DC_STATUS_COUNT, SIZE_MAX};
+    dc_rans_decode(codes, &stream, 1);
+    *at = stream.at;
+    return stream.status;
+}
+
 /* Symbols of the input, all of which have frequencies -> bytes -> the same symbols. */
 static void there_and_back(struct input *in, const uint16_t *frequencies, size_t alphabet)
 {
@@ -65,7 +76,7 @@ static void there_and_back(struct input *in, const uint16_t *frequencies, size_t
     require(untouched(room, capacity - bytes));
     uint8_t *payload = exact(bytes);
     memcpy(payload, room + capacity - bytes, bytes);
-    require(dc_rans_decode(payload, bytes, frequencies, alphabet, decoded, count, &at) == DC_OK);
+    require(decode_alone(payload, bytes, frequencies, alphabet, decoded, count, &at) == DC_OK);
     require(memcmp(symbols, decoded, count) == 0);
     release(symbols, count);
     release(room, capacity);
@@ -79,7 +90,7 @@ static void back_and_there(struct input *in, const uint16_t *frequencies, size_t
     size_t size = in->left, at = SIZE_MAX, expected_at = SIZE_MAX;
     uint8_t *payload = take_exact(in, size), *symbols = exact(count), *expected = exact(count);
     enum dc_status status =
-        dc_rans_decode(payload, size, frequencies, alphabet, symbols, count, &at);
+        decode_alone(payload, size, frequencies, alphabet, symbols, count, &at);
     require(status == decode_by_search(payload, size, frequencies, expected, count, &expected_at));
     require(memcmp(symbols, expected, count) == 0); /* as far as they were written, and beyond */
     require(at == expected_at);
@@ -94,6 +105,42 @@ static void back_and_there(struct input *in, const uint16_t *frequencies, size_t
     release(expected, count);
 }
 
+#define MAX_STREAMS 19 /* more than take turns at once */
+
+/* The input dealt out to several streams, of this code and of one that is its mirror image. */
+static void side_by_side(struct input *in, const uint16_t *frequencies, size_t alphabet,
+                         size_t count)
+{
+    uint16_t *mirrored = exact(alphabet * sizeof *mirrored);
+    for (size_t s = 0; s < alphabet; s++)
+        mirrored[s] = frequencies[alphabet - 1 - s];
+    struct dc_rans_code codes[2] = {{frequencies, alphabet}, {mirrored, alphabet}};
+    struct dc_coded_stream streams[MAX_STREAMS];
+    size_t n = take(in) % (MAX_STREAMS + 1);
+    for (size_t i = 0; i < n; i++) {
+        size_t size = i + 1 < n ? in->left / 3 : in->left, symbols = count / (i + 1) + 1;
+        uint8_t *payload = take_exact(in, size);
+        if (size > 3) /* a state that may be the first */
+            payload[2] |= 0x80, payload[3] &= 0x7f;
+        streams[i] = (struct dc_coded_stream){payload, size, exact(symbols), symbols, i % 2,
+                                              DC_STATUS_COUNT, SIZE_MAX};
+    }
+    dc_rans_decode(codes, streams, n);
+    for (size_t i = 0; i < n; i++) {
+        struct dc_coded_stream *s = &streams[i];
+        size_t at = SIZE_MAX;
+        uint8_t *expected = exact(s->count);
+        enum dc_status status = decode_by_search(s->payload, s->size, codes[s->code].frequencies,
+                                                 expected, s->count, &at);
+        require(s->status == status && s->at == at);
+        require(memcmp(s->symbols, expected, s->count) == 0);
+        release(expected, s->count);
+        release((uint8_t *)s->payload, s->size);
+        release(s->symbols, s->count);
+    }
+    release(mirrored, alphabet * sizeof *mirrored);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input in = {data, size};
@@ -104,6 +151,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     make_frequencies(&in, frequencies, alphabet);
     if (direction == 0)
         there_and_back(&in, frequencies, alphabet);
+    else if (direction == 2)
+        side_by_side(&in, frequencies, alphabet, count);
     else
         back_and_there(&in, frequencies, alphabet, count + 1); /* at least one symbol */
     release(frequencies, alphabet * sizeof *frequencies);
