@@ -39,7 +39,8 @@ def write(path: Path, order: str) -> None:
             bounds = (terms + 1) * EPS * (np.abs(matrix) @ np.abs(x.astype(np.float64)))
             widths = layout.gap_bits, layout.label_bits, len(layout.data)
             counts = layout.parts, len(layout.order)
-            file.write(struct.pack(f"{order}9q", *shape, n, len(w.packed.codebook), *widths, *counts))
+            head = *shape, n, len(w.packed.codebook), *widths, *counts
+            file.write(struct.pack(f"{order}9q", *head))
             memory = (w.packed.codebook, layout.data, layout.starts, layout.order, x, y, bounds)
             for array in memory:
                 file.write(array.astype(array.dtype.newbyteorder(order)).tobytes())
