@@ -26,8 +26,8 @@ static inline void or_bits(uint8_t *packed, size_t at, unsigned size, uint64_t v
 /* As many values of a stream as a lane has steps in a block, and anything above them. */
 static inline uint64_t four_at(const uint8_t *packed, size_t entry, unsigned width)
 {
-    const size_t bit = entry * width;
-    return dc_load8(packed + bit / 8) >> bit % 8;
+    const uint64_t bit = (uint64_t)entry * width; /* 32 bits may not do */
+    return dc_load8(packed + (size_t)(bit / 8)) >> bit % 8;
 }
 
 /* Where a lane's next block goes. */

@@ -28,10 +28,10 @@ def to_dense(w: "CompressedTensor") -> Float32Array:
     """
     try:
         dense = np.zeros(w.shape, np.float32)
+        positions, labels = w.survivors()
+        dense.reshape(-1)[positions] = w.codebook[labels]
     except (MemoryError, ValueError) as error:  # ValueError beyond NumPy's largest size
         raise ArgumentError(f"can't hold {w.shape} densely: {error}") from None
-    positions, labels = w.survivors()
-    dense.reshape(-1)[positions] = w.codebook[labels]
     return dense
 
 
@@ -47,8 +47,8 @@ def to_scipy_csr(w: "CompressedTensor") -> "csr_array":
 
     if len(w.shape) < 2:
         raise ArgumentError(f"a tensor of shape {w.shape} isn't a matrix")
-    row, col, value = spmv.coordinates(w)
     try:
+        row, col, value = spmv.coordinates(w)
         row_starts = np.searchsorted(row, np.arange(w.rows + 1))
     except (MemoryError, ValueError) as error:
         raise ArgumentError(f"can't index {w.rows} rows: {error}") from None

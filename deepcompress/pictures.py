@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .errors import ArgumentError, BackendError, FormatError
+from .locks import ForkSafeLock
 from .pipeline import read_file
 from .preprocessing import Preprocessing
 from .tensors import Float32Array, UInt8Array
@@ -102,11 +103,15 @@ def _check_size(width: int, height: int, what: str) -> None:
         )
 
 
+# Filters of warnings are the process's: of two threads, the last would set back the other's.
+_one_at_a_time = ForkSafeLock()
+
+
 def _decoded(source: Any, what: str, grey: bool) -> Any:
     """Return a file's or an image's pixels, upright, in mode RGB or L."""
     image_module = _pillow(what)
     try:
-        with warnings.catch_warnings():
+        with _one_at_a_time, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of sizes, which are checked here, and odd Exif data
             image = source if hasattr(source, "convert") else image_module.open(source)
             width, height = image.size

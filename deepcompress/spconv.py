@@ -106,6 +106,8 @@ def convolve(
     """
     array = spmv.as_numbers(x, "x")
     geometry = _geometry(w, array, stride, padding, groups)
+    if not isinstance(relu, (bool, np.bool_)):
+        raise ArgumentError(f"relu must be True or False, got {relu!r}")
     added = None if bias is None else _as_bias(bias, w.rows)
     if out is not None:
         spmv.check_out(out, geometry.out_shape, array)
@@ -118,7 +120,7 @@ def convolve(
             return out  # type: ignore[no-any-return]
         blocks = w.blocks() if native.active() and native_products.all_finite(array) else None
         if blocks is not None:
-            native_spconv.convolve(w, blocks, geometry, array, added, relu, out)
+            native_spconv.convolve(w, blocks, geometry, array, added, bool(relu), out)
         else:
             _with_numpy(w, geometry, array, added, relu, out)
     except (MemoryError, ValueError) as error:  # ValueError beyond NumPy's largest size

@@ -62,13 +62,13 @@ def dot(w: "CompressedTensor", x: npt.ArrayLike, out: Float32Array | None = None
         flags = array.flags  # looked at here, as `require` takes longer than a small product
         if array.dtype != np.float32 or not (flags.c_contiguous and flags.aligned):
             array = np.require(array, np.float32, ["C", "A"])
+        if native.active() and native_products.all_finite(array):
+            _native(w, array, out)
+        else:
+            columns = array if array.ndim == 2 else array[:, np.newaxis]
+            out[...] = _exact(w, columns).reshape(shape)
     except (MemoryError, ValueError) as error:  # ValueError beyond NumPy's largest size
         raise ArgumentError(f"can't hold x and a product of {shape}: {error}") from None
-    if native.active() and native_products.all_finite(array):
-        _native(w, array, out)
-    else:
-        columns = array if array.ndim == 2 else array[:, np.newaxis]
-        out[...] = _exact(w, columns).reshape(shape)
     return out
 
 

@@ -8,6 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from deepcompress.nn import conv, layers, norm, parallel, pool
 from deepcompress.nn.conv import Conv2D
@@ -109,18 +110,100 @@ def test_threads_compute_as_the_calling_one_would():
 
     def overflow(_):
         meeting.wait()
-        one = [
-            lib["num_threads"] for lib in parallel._controller().info() if lib["user_api"] == "blas"
-        ]
-        return one, np.float32(3e38) * np.float32(10)
+        return blas_threads(), np.float32(3e38) * np.float32(10)
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with np.errstate(over="ignore"):
             found = Crew().of(2)(overflow, range(4))
     for blas, value in found:
-        assert set(blas) <= {1}
+        assert blas <= {1}
         assert value == np.inf
+
+
+def blas_threads():
+    return {library.get_num_threads() for library in parallel._libraries()}
+
+
+def enter_after_another_and_stay():
+    """Return what two threads see within, of which one comes and leaves first, and it then."""
+    entered, left, seen = threading.Event(), threading.Event(), []
+
+    def enter_first():
+        with parallel.single_threaded_blas():
+            seen.append(blas_threads())
+            entered.set()
+            left.wait(20)
+        seen.append(blas_threads())
+
+    first = threading.Thread(target=enter_first)
+    first.start()
+    assert entered.wait(20)
+    with parallel.single_threaded_blas():
+        left.set()
+        first.join(20)
+        within, after = seen
+        return within | blas_threads(), after
+
+
+def test_blas_has_one_thread_while_anybody_wants_that_and_then_as_many_as_before():
+    with threadpool_limits(2, "blas"):  # of which this thread is in charge
+        before = blas_threads()
+        assert enter_after_another_and_stay()[0] <= {1}
+        assert blas_threads() == before
+
+
+class Library(threading.local):
+    """A BLAS whose number of threads is that of the process, or each thread has its own."""
+
+    internal_api = "openblas"
+    of_all = 5
+
+    def __init__(self, layer):
+        self.threading_layer, self.own = layer, 6
+
+    def get_num_threads(self):
+        return self.own if self.threading_layer == "openmp" else Library.of_all
+
+    def set_num_threads(self, number):
+        if self.threading_layer == "openmp":
+            self.own = number
+        else:
+            Library.of_all = number
+
+
+@pytest.mark.parametrize(("layer", "before", "between"), [("pthreads", 5, 1), ("openmp", 6, 6)])
+def test_numbers_of_threads_are_of_the_process_or_of_each(layer, before, between, monkeypatch):
+    library = Library(layer)
+    monkeypatch.setattr(parallel, "_libraries", lambda: [library])
+    assert enter_after_another_and_stay() == ({1}, {between})
+    assert blas_threads() == {before}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_process_counts_only_who_is_within_there():
+    entered, forked = threading.Event(), threading.Event()
+
+    def stay():
+        with parallel.single_threaded_blas():
+            entered.set()
+            forked.wait(20)
+
+    other = threading.Thread(target=stay)
+    with threadpool_limits(2, "blas"):
+        other.start()
+        assert entered.wait(20)
+        child = os.fork()
+        if child == 0:
+            with threadpool_limits(2, "blas"):
+                before = blas_threads()
+                with parallel.single_threaded_blas():
+                    is_one = blas_threads() <= {1}
+                os._exit(0 if is_one and blas_threads() == before else 1)
+        forked.set()
+        other.join(20)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_an_error_reaches_the_caller_and_the_crew_goes_on():

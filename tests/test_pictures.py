@@ -2,6 +2,8 @@
 
 import io
 import sys
+import threading
+import warnings
 import zlib
 from pathlib import Path
 
@@ -116,6 +118,36 @@ def test_a_damaged_file_is_an_error_or_a_picture(tmp_path: Path, pixels: np.ndar
         except (FormatError, ArgumentError) as error:
             refused += str(error).startswith(f"{path}: ")
     assert refused > len(data) // 2
+
+
+def test_threads_leave_the_filters_of_warnings_alone(
+    monkeypatch: pytest.MonkeyPatch, pixels: np.ndarray
+) -> None:
+    first_in, second_in, first_out = (threading.Event() for _ in range(3))
+
+    def meet(_: str, what: str) -> None:
+        if what == "first":
+            first_in.set()
+            second_in.wait(0.3)  # in vain, unless two can be here
+        else:
+            second_in.set()
+            first_out.wait(20)
+
+    monkeypatch.setattr(pictures, "_check_mode", meet)
+    image, preprocessing = Image.fromarray(pixels), Preprocessing(pixels.shape[1::-1])
+    before = list(warnings.filters)
+    threads = [
+        threading.Thread(target=load_picture, args=(image, preprocessing, what))
+        for what in ("first", "second")
+    ]
+    threads[0].start()
+    assert first_in.wait(20)
+    threads[1].start()
+    threads[0].join(20)
+    first_out.set()
+    threads[1].join(20)
+    assert second_in.is_set()
+    assert warnings.filters == before
 
 
 def test_what_is_no_picture(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_a_worked_example():
     dense[0, 1, 0, 0], dense[1, 0] = 2, 1
     w = compress(dense)
     x = np.arange(1, 9, dtype=np.float32).reshape(2, 2, 2, 1)
-    y = w.convolve(x, padding=1, bias=[0, -5], relu=True)[..., 0]
+    y = w.convolve(x, padding=1, bias=[0, -5], relu=np.True_)[..., 0]
     assert y[0].tolist() == [[0, 0, 0], [0, 10, 12], [0, 14, 16]]
     assert y[1].tolist() == [[0, 0, 0], [0, 5, 1], [0, 2, 0]]
     assert w.convolve(x, stride=2, padding=1)[1, ..., 0].tolist() == [[1, 2], [3, 4]]
@@ -142,6 +142,8 @@ X = np.zeros((4, 5, 5, 2), np.float32)
         ({"padding": 10**9}, r"can't hold x and a convolution of \(6, 2000000003"),
         ({"bias": np.zeros(5)}, r"bias must have shape \(6,\), got \(5,\)"),
         ({"bias": "ab"}, "bias must be of real numbers"),
+        ({"relu": "no"}, "relu must be True or False, got 'no'"),
+        ({"relu": np.ones(2)}, "relu must be True or False"),
         ({"out": np.zeros((6, 3, 3, 2))}, "out must be a float32 array of shape"),
         ({"out": np.zeros((6, 3, 3, 4), np.float32)[..., ::2]}, "contiguous"),
     ],

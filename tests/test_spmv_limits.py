@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from test_spmv import draw_x, random_tensor
 
-from deepcompress import relindex
+from deepcompress import layout_choice, relindex
 from deepcompress.compressed import CompressedTensor
 from deepcompress.errors import ArgumentError
 from deepcompress.tensors import SharedWeights
@@ -28,6 +28,28 @@ def test_a_product_that_memory_cannot_hold(rows):
         w @ np.ones((2, 3), np.float32)
     with pytest.raises(ArgumentError, match=f"can't index {rows} rows"):
         w.to_scipy_csr()
+
+
+@pytest.mark.parametrize(
+    ("use", "words"),
+    [
+        (lambda w: w @ np.ones(60), r"a product of \(40,\)"),
+        (lambda w: w @ np.full(60, np.nan), r"a product of \(40,\)"),
+        (lambda w: w.to_dense(), "densely"),
+        (lambda w: w.to_scipy_csr(), "can't index 40 rows"),
+    ],
+)
+def test_memory_that_is_needed_on_the_way(use, words, monkeypatch):
+    def fail(*_, **__):
+        raise MemoryError("too little")
+
+    w = random_tensor((40, 60), 0.3, 4).packed
+    with monkeypatch.context() as patch:
+        patch.setattr(CompressedTensor, "survivors", fail)
+        patch.setattr(layout_choice, "build", fail)
+        with pytest.raises(ArgumentError, match=f"{words}.*: too little"):
+            use(w)
+    use(w)  # as if nothing had been
 
 
 @pytest.mark.parametrize("cols", [1 << 50, 1 << 60])

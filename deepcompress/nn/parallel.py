@@ -14,9 +14,10 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from threadpoolctl import ThreadpoolController, threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from ..errors import ArgumentError
+from ..locks import ForkSafeLock
 
 Run = Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]
 
@@ -56,15 +57,59 @@ def available_threads() -> int:
 def single_threaded_blas() -> Iterator[None]:
     """Keep NumPy's BLAS to one thread, as its results may round differently with each number.
 
-    It takes microseconds, where `threadpool_limits` looks for libraries for milliseconds.
+    The number is mostly that of the whole process: of threads that are in here at once, the last
+    sets it back to what the first has found. It takes microseconds, where `threadpool_limits`
+    looks for libraries for milliseconds.
     """
-    with _controller().limit(limits=1, user_api="blas"):
+    process = os.getpid()
+    with _counting:
+        found = [library.get_num_threads() for library in _libraries()]
+        inside, before = _within.get(process, (0, found))
+        _within[process] = inside + 1, before if inside else found
+        _set_threads([1] * len(found))
+    try:
         yield
+    finally:
+        with _counting:
+            inside, before = _within[process]
+            _within[process] = inside - 1, before
+            wanted = list(before) if inside == 1 else [1] * len(before)
+            for index, library in enumerate(_libraries()):
+                if _is_set_by_thread(library):
+                    wanted[index] = found[index]
+            _set_threads(wanted)
+
+
+# How many are within, and what the first has found, by process: of those within when a process
+# is forked, one at most goes on in it.
+_within: dict[int, tuple[int, list[int]]] = {}
+_counting = ForkSafeLock()
+
+
+def _set_threads(numbers: list[int]) -> None:
+    """Set the numbers of threads of the libraries, whichever thread has set them before.
+
+    As threads can't each have a number of their own, threadpoolctl (since 3.8) ignores what
+    others than one of them set. Here they agree.
+    """
+    for library, number in zip(_libraries(), numbers, strict=True):
+        release = getattr(library, "clear_controlling_thread", lambda force: None)
+        release(force=True)
+        library.set_num_threads(number)
+        release(force=True)
+
+
+def _is_set_by_thread(library: Any) -> bool:
+    """Tell whether each thread has a number of its own, as with OpenMP."""
+    is_openmp = getattr(library, "threading_layer", None) == "openmp"
+    return bool(library.internal_api == "openblas" and is_openmp)
 
 
 @cache
-def _controller() -> Any:
-    return ThreadpoolController()
+def _libraries() -> list[Any]:
+    """Return the BLAS libraries that are loaded, of which NumPy's is one."""
+    found = ThreadpoolController().select(user_api="blas").lib_controllers
+    return [library for library in found if library.get_num_threads() is not None]
 
 
 @contextmanager
@@ -79,7 +124,7 @@ def workers(threads: int | None = None) -> Iterator[Run]:
     count = available_threads() if threads is None else threads
     if count < 1:
         raise ArgumentError(f"threads {threads} is not positive")
-    with threadpool_limits(1, "blas"):
+    with single_threaded_blas():
         if count == 1:
             yield serially
             return

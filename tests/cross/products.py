@@ -26,8 +26,8 @@ def cases() -> Iterator[tuple[tuple[int, int], float, int, int, int]]:
             yield (40, 1100 if n < 200 else 300), 0.15, kind, 5, n
 
 
-def write(path: Path) -> None:
-    """Write all cases to a file."""
+def write(path: Path, order: str) -> None:
+    """Write all cases to a file, in the byte order ``"<"`` or ``">"``."""
     with path.open("wb") as file, native.use("reference"):
         for shape, density, kind, bits, n in cases():
             w = random_tensor(shape, density, bits)
@@ -39,7 +39,8 @@ def write(path: Path) -> None:
             bounds = (terms + 1) * EPS * (np.abs(matrix) @ np.abs(x.astype(np.float64)))
             widths = layout.gap_bits, layout.label_bits, len(layout.data)
             counts = layout.parts, len(layout.order)
-            file.write(struct.pack("<9q", *shape, n, len(w.packed.codebook), *widths, *counts))
+            head = *shape, n, len(w.packed.codebook), *widths, *counts
+            file.write(struct.pack(f"{order}9q", *head))
             memory = (w.packed.codebook, layout.data, layout.starts, layout.order, x, y, bounds)
             for array in memory:
-                file.write(array.tobytes())
+                file.write(array.astype(array.dtype.newbyteorder(order)).tobytes())

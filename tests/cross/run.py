@@ -4,6 +4,9 @@ They are compiled for 64-bit ARM, with its vectors (NEON), and run by QEMU's use
 targets of `tests/fuzz` on their corpus and damaged copies of it, without sanitizers, and the
 products that `products.py` writes. That takes a cross compiler, QEMU (Debian's packages
 gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user) and the package itself.
+
+``CROSS_CC`` and ``CROSS_EMULATOR`` name others, as s390x-linux-gnu-gcc and qemu-s390x for the other
+byte order, or arm-linux-gnueabihf-gcc and qemu-arm for 32 bits.
 """
 
 import argparse
@@ -45,6 +48,12 @@ def call(*command: str | Path) -> str:
     return done.stdout.strip()
 
 
+def byte_order() -> str:
+    """Return that of the processor, ``"<"`` or ``">"``."""
+    macros = call(COMPILER, "-dM", "-E", "-x", "c", "/dev/null")
+    return ">" if "__BYTE_ORDER__ __ORDER_BIG_ENDIAN__" in macros else "<"
+
+
 def compile_kernel(source: Path, folder: Path) -> Path:
     """Return the object file of a kernel."""
     made = folder / f"{source.stem}.o"
@@ -66,7 +75,7 @@ def run_products(kernels: list[Path], folder: Path) -> str:
     """Build and run the products, and return their summary."""
     program, cases = folder / "products", folder / "cases"
     call(COMPILER, *FLAGS, HERE / "products.c", *kernels, "-o", program, "-lm")
-    products.write(cases)
+    products.write(cases, byte_order())
     return call(EMULATOR, program, cases)
 
 

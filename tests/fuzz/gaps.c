@@ -15,18 +15,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     size_t count = in.left, at = SIZE_MAX, good = 0;
     uint8_t *gaps = take_exact(&in, count);
-    __extension__ __int128 position = -1;
-    for (; good < count && position + gaps[good] + 1 < (int64_t)elements; good++)
-        position += gaps[good] + 1;
+    uint64_t behind = 0; /* elements up to an entry, itself included; at most 2**63 */
+    for (; good < count && behind + gaps[good] < elements; good++)
+        behind += gaps[good] + 1u;
 
     int64_t *positions = exact(count * sizeof *positions);
     enum dc_status status = dc_decode_gaps(gaps, count, (int64_t)elements, positions, &at);
     require(status == (good == count ? DC_OK : DC_BAD_POSITION));
     require(at == (good == count ? SIZE_MAX : good));
-    position = -1;
+    behind = 0;
     for (size_t i = 0; i < good; i++) {
-        position += gaps[i] + 1;
-        require(positions[i] == position);
+        behind += gaps[i] + 1u;
+        require((uint64_t)positions[i] == behind - 1);
     }
 
     release(gaps, count);

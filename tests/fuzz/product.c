@@ -20,14 +20,14 @@ static enum dc_status check(const struct dc_tensor *w, int64_t *positions, size_
             *at = i;
             return DC_BAD_LABEL;
         }
-    __extension__ __int128 position = -1;
+    uint64_t behind = 0; /* elements up to an entry, itself included; below 2**63 + 256 */
     for (size_t i = 0; i < (size_t)w->entries; i++) {
-        position += packed_value(w->gaps, i, w->gap_bits) + 1;
-        if (position >= w->rows * w->cols) {
+        behind += packed_value(w->gaps, i, w->gap_bits) + 1;
+        if (behind > (uint64_t)(w->rows * w->cols)) {
             *at = i;
             return DC_BAD_POSITION;
         }
-        positions[i] = (int64_t)position;
+        positions[i] = (int64_t)behind - 1;
     }
     return DC_OK;
 }
