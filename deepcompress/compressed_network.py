@@ -25,6 +25,7 @@ from .pictures import load_picture
 from .pipeline import CompressedModel
 from .preprocessing import Preprocessing
 from .program import Programs
+from .spmv import as_numbers
 from .tensors import Float32Array
 
 BATCH_SIZE = 32
@@ -248,13 +249,7 @@ class CompressedNetwork:
         return np.concatenate(collected)
 
     def _checked_inputs(self, x: npt.ArrayLike) -> Float32Array:
-        try:
-            array = np.asarray(x)
-        except ValueError as error:
-            raise ArgumentError(f"x isn't an array: {error}") from None
-        if array.dtype.kind not in "biuf":
-            raise ArgumentError(f"x must be of real numbers, got {array.dtype}")
-        inputs: Float32Array = np.ascontiguousarray(array, np.float32)
+        inputs: Float32Array = np.ascontiguousarray(as_numbers(x, "x"), np.float32)
         self.network.check_inputs(inputs)
         return inputs.reshape(-1, *self.input_shape)
 

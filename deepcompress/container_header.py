@@ -25,7 +25,7 @@ from .container import (
     VERSION,
     Section,
 )
-from .container_writer import raw_size
+from .container_layout import raw_size
 from .cursor import Cursor, common_bytes
 from .errors import ChecksumError, FormatError, TruncatedError, VersionError
 

@@ -1,6 +1,12 @@
-"""How large the parts of a tensor of shared weights are, as `container` specifies them."""
+"""What writers and readers derive alike of a tensor: sizes of its parts, starts of checksums.
 
-from .container import BITMASK, DENSE, RELATIVE, Coding
+`container` specifies them.
+"""
+
+import zlib
+
+from .container import BITMASK, CRC, DENSE, RAW_CHUNK_BYTES, RELATIVE, Coding
+from .cursor import varint
 
 
 def block_count(size: int, block_bits: int) -> int:
@@ -28,3 +34,14 @@ def stream_symbols(coding: Coding, count: int, elements: int) -> tuple[int, int]
     """Return how many labels and positions a block of S = `count` entries has."""
     positions = {RELATIVE: count, DENSE: 0, BITMASK: (elements + 7) // 8}[coding.encoding]
     return (elements if coding.encoding == DENSE else count), positions
+
+
+def raw_size(size_bytes: int) -> int:
+    """Return the size of the data of a raw tensor with so many bytes of elements."""
+    return size_bytes + CRC.size * max(1, -(-size_bytes // RAW_CHUNK_BYTES))
+
+
+def chunk_crc_start(head: bytes, index: int) -> int:
+    """Return the value from which the CRC of a tensor's chunk continues."""
+    crc = zlib.crc32(head)
+    return zlib.crc32(varint(index), crc) if index else crc

@@ -15,9 +15,8 @@ import numpy.typing as npt
 
 from .container import CRC, RAW, RAW_CHUNK_BYTES, Record, Section, SharedRecord
 from .container_header import TensorEntry, check_length, check_prefix, parse_header
-from .container_layout import block_count
+from .container_layout import block_count, chunk_crc_start
 from .container_shared import SharedHead, parse_block, parse_head
-from .container_writer import chunk_crc_start
 from .cursor import Cursor
 from .errors import ChecksumError, FormatError
 

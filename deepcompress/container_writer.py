@@ -27,6 +27,7 @@ from .container import (
     Record,
     SharedRecord,
 )
+from .container_layout import chunk_crc_start
 from .cursor import common_bytes, varint
 from .errors import ArgumentError
 from .tensors import FIXED_WIDTH
@@ -122,12 +123,6 @@ def file_start(heads: Sequence[bytes], metadata: bytes) -> bytes:
     return start + CRC.pack(zlib.crc32(start))
 
 
-def chunk_crc_start(head: bytes, index: int) -> int:
-    """Return the value from which the CRC of a tensor's chunk continues."""
-    crc = zlib.crc32(head)
-    return zlib.crc32(varint(index), crc) if index else crc
-
-
 def shared_chunks(record: SharedRecord) -> list[bytes]:
     """Return the chunks of a tensor of shared weights, without their CRCs."""
     head = shared_head(
@@ -182,11 +177,6 @@ def shared_size(
     streams = sum(labels + positions for _, labels, positions in blocks)
     head = len(shared_head(coding, k, table_bytes, blocks))
     return head + 4 * k + sum(table_bytes) + streams + CRC.size * chunks
-
-
-def raw_size(size_bytes: int) -> int:
-    """Return the size of the data of a raw tensor with so many bytes of elements."""
-    return size_bytes + CRC.size * max(1, -(-size_bytes // RAW_CHUNK_BYTES))
 
 
 def _checked_name(name: str, shape: tuple[int, ...]) -> bytes:

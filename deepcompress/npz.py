@@ -113,7 +113,6 @@ class NpzFile(Mapping[str, npt.NDArray[Any]]):
     Attributes
     ----------
     shapes : dict of str to tuple of int
-    dtypes : dict of str to dtype
 
     Raises
     ------
@@ -148,7 +147,6 @@ class NpzFile(Mapping[str, npt.NDArray[Any]]):
                 with archive.open(member) as stream:
                     self._members[name] = member, _read_header(stream, member.file_size)
         self.shapes = {name: header.shape for name, (_, header) in self._members.items()}
-        self.dtypes = {name: header.dtype for name, (_, header) in self._members.items()}
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
         member, header = self._members[name]

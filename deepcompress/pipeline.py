@@ -20,7 +20,7 @@ from .choice import Choice
 from .compressed import CompressedTensor
 from .config import Config, TensorConfig
 from .container import Coding, Record
-from .container_layout import fixed_width
+from .container_layout import fixed_width, raw_size
 from .errors import ArgumentError, DataError, shown
 from .modelfile import ModelFile, Tensor, open_file
 from .tensors import BoolArray
@@ -273,7 +273,7 @@ def _compress_tensor(
         values.shape, shared.codebook, positions, shared.labels, gap_bits
     )
     price = choice.choose(tensor, Choice(wanted.coder, wanted.encoding, wanted.gap_bits))
-    if price.size_bytes > container_writer.raw_size(values.nbytes):
+    if price.size_bytes > raw_size(values.nbytes):
         return np.where(mask, values, np.float32(0)), None
     return tensor, price.coding
 

@@ -20,8 +20,6 @@ class NpyFolder(Mapping[str, npt.NDArray[Any]]):
     Parameters
     ----------
     folder : path-like
-    names : sequence of str, optional
-        Those to take, in this order; by default all, sorted.
 
     Attributes
     ----------
@@ -35,15 +33,16 @@ class NpyFolder(Mapping[str, npt.NDArray[Any]]):
         If a file isn't a whole array of numbers.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], names: list[str] | None = None) -> None:
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._folder = Path(folder)
         try:
-            found = sorted(path.stem for path in self._folder.iterdir() if path.suffix == ".npy")
+            self._names = sorted(
+                path.stem for path in self._folder.iterdir() if path.suffix == ".npy"
+            )
         except OSError as error:
             raise DataError(f"{os.fspath(folder)}: {error.strerror or error}") from error
-        if names is None and not found:
+        if not self._names:
             raise DataError(f"{os.fspath(folder)}: has no .npy files")
-        self._names = found if names is None else names
         self.shapes = {name: self[name].shape for name in self._names}
 
     def path(self, name: str) -> Path:

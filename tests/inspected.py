@@ -7,11 +7,10 @@ import numpy as np
 import deepcompress as dc
 from deepcompress.inspection import describe
 
-RNG = np.random.default_rng(1)
-
 
 def sparse(shape: tuple[int, ...], density: float) -> np.ndarray[Any, Any]:
-    return (RNG.standard_normal(shape) * (RNG.random(shape) < density)).astype(np.float32)
+    rng = np.random.default_rng(1)
+    return (rng.standard_normal(shape) * (rng.random(shape) < density)).astype(np.float32)
 
 
 W = sparse((50, 80), 0.1)

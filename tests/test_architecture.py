@@ -25,6 +25,14 @@ STAGES = {
     "rans_table": BASE | {"prefix_code", "delta_tokens"},
     "rans": BASE | {"prefix_code", "rans_table"},
     "container": BASE | {"cursor"},
+    # Writer and readers are checked against each other: neither knows the other.
+    "container_layout": BASE | {"container", "cursor"},
+    "container_writer": BASE | {"container", "container_layout", "cursor"},
+    "container_shared": BASE | {"container", "container_layout", "cursor"},
+    "container_header": BASE | {"container", "container_layout", "cursor", "strict_json"},
+    "container_reader": BASE
+    | {"container", "container_layout", "cursor"}
+    | {"container_header", "container_shared"},
     "spmv": BASE,
     "spconv": BASE | {"spmv"},
     "spconv_blocks": BASE,

@@ -14,8 +14,8 @@ import deepcompress as dc
 from deepcompress import huffman, rans
 from deepcompress.choice import Choice
 from deepcompress.container import CODERS, DENSE, ENCODINGS, Coding
+from deepcompress.container_layout import raw_size
 from deepcompress.container_reader import parse
-from deepcompress.container_writer import raw_size
 from deepcompress.decoding import decode_symbols
 from deepcompress.inspection import describe, format_description
 

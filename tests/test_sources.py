@@ -114,8 +114,11 @@ def test_files_that_arent_there(tmp_path: Path) -> None:
     for path in (tmp_path / "a.safetensors", tmp_path / "a.npz", tmp_path / "a"):
         with pytest.raises(DataError, match="No such file"), open_source(path):
             pass
-    with pytest.raises(DataError, match="No such file"):
-        NpyFolder(tmp_path, ["absent"])
+    np.save(tmp_path / "w.npy", np.ones(3))
+    folder = NpyFolder(tmp_path)
+    (tmp_path / "w.npy").unlink()
+    with pytest.raises(DataError, match=r"w\.npy: No such file"):
+        folder["w"]
 
 
 def test_a_folder_of_arrays(tmp_path: Path) -> None:
@@ -126,7 +129,6 @@ def test_a_folder_of_arrays(tmp_path: Path) -> None:
         assert list(source) == sorted(ARRAYS)
         for name, array in ARRAYS.items():
             np.testing.assert_array_equal(source[name], array, strict=True)
-    assert list(NpyFolder(tmp_path, ["uint8", "bool"])) == ["uint8", "bool"]
 
 
 def test_a_folder_without_arrays_must_be_the_wrong_one(tmp_path: Path) -> None:
@@ -134,7 +136,6 @@ def test_a_folder_without_arrays_must_be_the_wrong_one(tmp_path: Path) -> None:
     np.save(tmp_path / "below" / "w.npy", np.ones(3))
     with pytest.raises(DataError, match=r"has no \.npy files"):
         NpyFolder(tmp_path)
-    assert list(NpyFolder(tmp_path, [])) == []
 
 
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"text", None])

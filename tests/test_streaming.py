@@ -96,7 +96,8 @@ def test_the_largest_come_first_where_sizes_are_known(tmp_path: Path) -> None:
 @pytest.mark.parametrize("density", [0.05, 0.5])
 def test_memory_is_that_of_one_tensor_and_not_of_all(tmp_path: Path, density: float) -> None:
     path, size = tmp_path / "model.dcnn", 1 << 18
-    tensors = {f"w{i}": RNG.normal(size=(512, 512)).astype(np.float32) for i in range(6)}
+    rng = np.random.default_rng(0)
+    tensors = {f"w{i}": rng.normal(size=(512, 512)).astype(np.float32) for i in range(6)}
     config = dc.Config(dc.TensorConfig(sparsity=1 - density))
     dc.compress_to({"w": tensors["w0"]}, path, config)  # loads what is loaded once
     tracemalloc.start()

@@ -66,17 +66,15 @@ def lenet_5(dropout: float = 0.0, conv_dropout: float = 0.0) -> Network:
     return Network("lenet-5", layers, (1, 28, 28))
 
 
-def digits(hidden: Sequence[int] = (500, 300), dropout: float = 0.0) -> Network:
-    """Perceptron for 8x8 digits, 64-500-300-10 by default: layers ip1, ip2, ….
+def digits(dropout: float = 0.0) -> Network:
+    """Perceptron for 8x8 digits: 64-500-300-10.
 
     Parameters
     ----------
-    hidden : sequence of int
-        Sizes of the hidden layers.
     dropout : float
-        Rate after each hidden layer.
+        Rate after both hidden layers.
     """
-    return _mlp("digits", (64, *hidden, 10), dropout)
+    return _mlp("digits", (64, 500, 300, 10), dropout)
 
 
 def alexnet(dropout: float = 0.5) -> Network:

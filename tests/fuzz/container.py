@@ -10,8 +10,8 @@ from deepcompress import native
 from deepcompress.compressed import CompressedTensor
 from deepcompress.container import CRC, MAGIC, PREFIX, RAW, RAW_CHUNK_BYTES, VERSION
 from deepcompress.container_header import TensorEntry, _parse_record
+from deepcompress.container_layout import chunk_crc_start
 from deepcompress.container_shared import parse_head
-from deepcompress.container_writer import chunk_crc_start
 from deepcompress.cursor import Cursor, varint
 from deepcompress.errors import DeepCompressError
 from deepcompress.modelfile import ModelFile
