@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import deepcompress
-from deepcompress.conversion import convert
+from deepcompress.commands.conversion import convert
 from deepcompress.nn import zoo
 from deepcompress.paper import PAPER
 

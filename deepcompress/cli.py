@@ -18,20 +18,17 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from . import (
-    __version__,
+from . import __version__, commands, plots, recipes
+from .atomic import canonical_json
+from .commands import (
     bench,
-    commands,
     compression,
     conversion,
     differences,
-    plots,
     plotting,
     prediction,
-    recipes,
     verification,
 )
-from .atomic import canonical_json
 from .compressed_network import BATCH_SIZE
 from .container import CODERS
 from .errors import ArgumentError, DeepCompressError, FormatError, OutputError

@@ -80,7 +80,7 @@ def imports(path):
             base = package[: len(package) + 1 - node.level] if node.level else []
             module = ".".join([*base, *filter(None, [node.module])])
             # `from . import x` imports modules, `from .x import y` names of one.
-            plain = module in ("deepcompress", "deepcompress.nn")
+            plain = module in ("deepcompress", "deepcompress.commands", "deepcompress.nn")
             yield from ([f"{module}.{a.name}" for a in node.names] if plain else [module])
         pending.extend(ast.iter_child_nodes(node))
 
@@ -123,3 +123,9 @@ def test_networks_know_nothing_of_compression(path):
 def test_only_a_command_knows_the_formats_of_others(path):
     if path.parent.name != "formats" and path.name not in ("conversion.py", "sources.py"):
         assert {name for name in own(path) if name.split(".")[0] == "formats"} == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_only_the_command_line_knows_what_commands_do(path):
+    if path.parent.name != "commands" and path.name != "cli.py":
+        assert {name for name in own(path) if name.split(".")[0] == "commands"} == set()

@@ -9,9 +9,10 @@ import pytest
 from command import call, fails
 from threadpoolctl import threadpool_limits
 
-from deepcompress import bench_plot, crossover, native, product_timing
+from deepcompress import crossover, native
+from deepcompress.commands import bench_plot, product_timing
+from deepcompress.commands.product_timing import CrossOver, Timing
 from deepcompress.errors import DeepCompressError
-from deepcompress.product_timing import CrossOver, Timing
 
 SMALL = {"SIZES": ((20, 30), (8, 40)), "REFERENCE_SIZES": ((20, 30), (8, 40))}
 SMALL |= {"DENSITIES": (0.1, 0.5), "BATCHES": (1, 3)}

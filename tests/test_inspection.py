@@ -13,11 +13,11 @@ from inspected import W, model_of, rows_of
 import deepcompress as dc
 from deepcompress import huffman, rans
 from deepcompress.choice import Choice
+from deepcompress.commands.inspection import describe, format_description
 from deepcompress.container import CODERS, DENSE, ENCODINGS, Coding
 from deepcompress.container_layout import raw_size
 from deepcompress.container_reader import parse
 from deepcompress.decoding import decode_symbols
-from deepcompress.inspection import describe, format_description
 
 
 @pytest.mark.parametrize("coder", CODERS)

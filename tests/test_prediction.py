@@ -10,9 +10,9 @@ from command import call, fails
 from PIL import Image
 
 import deepcompress
+from deepcompress.commands.prediction import read_labels, softmax
 from deepcompress.nn import zoo
 from deepcompress.nn.definition import to_definition
-from deepcompress.prediction import read_labels, softmax
 from deepcompress.preprocessing import Preprocessing
 
 CLASSES = 10

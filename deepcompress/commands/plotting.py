@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
-from . import plots
-from .atomic import write_bytes
-from .commands import Answer
-from .compressed import CompressedTensor
-from .errors import ArgumentError, ConfigError, OutputError
-from .modelfile import ModelFile
-from .pipeline import read_file
-from .plot_series import codebook_series, count_series, largest, layer_series
+from .. import plots
+from ..atomic import write_bytes
+from ..compressed import CompressedTensor
+from ..errors import ArgumentError, ConfigError, OutputError
+from ..modelfile import ModelFile
+from ..pipeline import read_file
+from ..plot_series import codebook_series, count_series, largest, layer_series
+from . import Answer
 from .verification import open_original
 
 DEFAULT_LAYERS = 4  # of the pictures that show single layers

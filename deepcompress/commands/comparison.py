@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .coding import survivors
-from .compressed import CompressedTensor
-from .errors import ArgumentError
-from .modelfile import Tensor
-from .tensors import Int64Array, UInt8Array
+from ..coding import survivors
+from ..compressed import CompressedTensor
+from ..errors import ArgumentError
+from ..modelfile import Tensor
+from ..tensors import Int64Array, UInt8Array
 
 _CHUNK = 1 << 18  # elements at a time, so that there are no further copies of large tensors
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from .commands import Answer
-from .compressed_network import BATCH_SIZE, CompressedNetwork
-from .errors import ArgumentError, FormatError
-from .pipeline import read_file
-from .tensors import Float32Array
+from ..compressed_network import BATCH_SIZE, CompressedNetwork
+from ..errors import ArgumentError, FormatError
+from ..pipeline import read_file
+from ..tensors import Float32Array
+from . import Answer
 
 TOP = 5
 

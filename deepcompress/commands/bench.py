@@ -8,11 +8,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from . import bench_plot, native, product_timing
-from .atomic import write_bytes
-from .commands import Answer
-from .errors import ArgumentError
-from .nn.parallel import available_threads
+from .. import native
+from ..atomic import write_bytes
+from ..errors import ArgumentError
+from ..nn.parallel import available_threads
+from . import Answer, bench_plot, product_timing
 from .product_timing import CrossOver, Timing
 
 

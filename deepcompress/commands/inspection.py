@@ -3,14 +3,14 @@
 import json
 from typing import Any
 
+from ..container import CODERS, ENCODINGS, MAGIC, Record, SharedRecord
+from ..container_layout import stream_bits
+from ..container_reader import Reader
+from ..ledger import FP32_BYTES, PARTS, LayerRow, account, ledger
+from ..modelfile import ModelFile
+from ..report import align, printable, shape_text
 from . import alternatives, code_listing
-from .container import CODERS, ENCODINGS, MAGIC, Record, SharedRecord
-from .container_layout import stream_bits
-from .container_reader import Reader
-from .ledger import FP32_BYTES, PARTS, LayerRow, account, ledger
-from .modelfile import ModelFile
 from .reasons import why
-from .report import align, printable, shape_text
 
 TENSOR_COLUMNS = (
     ("name", "tensor", "{}"),

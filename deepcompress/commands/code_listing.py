@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from . import rans
-from .coders import Code
-from .coding import alphabets
-from .container import BITMASK, CODERS, DENSE, Record, SharedRecord
-from .decoding import decode_symbols, read_codes
-from .tensors import FIXED_WIDTH, RANS
+from .. import rans
+from ..coders import Code
+from ..coding import alphabets
+from ..container import BITMASK, CODERS, DENSE, Record, SharedRecord
+from ..decoding import decode_symbols, read_codes
+from ..tensors import FIXED_WIDTH, RANS
 
 
 def codes(record: Record) -> list[dict[str, Any]]:

@@ -14,18 +14,18 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from . import __version__, experiment, native, native_products, recipes
-from .atomic import write_bytes
-from .compressed_network import CompressedNetwork
-from .datasets import Dataset, load_digits, load_mnist
-from .errors import ArgumentError, FormatError
+from .. import __version__, experiment, native, native_products, recipes
+from ..atomic import write_bytes
+from ..compressed_network import CompressedNetwork
+from ..datasets import Dataset, load_digits, load_mnist
+from ..errors import ArgumentError, FormatError
+from ..journal import RECORDS_NAME
+from ..nn.losses import error_count
+from ..nn.parallel import available_threads
+from ..npz import npz_bytes
+from ..pipeline import load, read_file
+from ..report import format_tables, printable
 from .inspection import describe, format_description
-from .journal import RECORDS_NAME
-from .nn.losses import error_count
-from .nn.parallel import available_threads
-from .npz import npz_bytes
-from .pipeline import load, read_file
-from .report import format_tables, printable
 
 DEMO_FOLDER = "deepcompress-demo"
 RUNS_FOLDER = "runs"

@@ -4,14 +4,14 @@ import math
 import os
 from pathlib import Path
 
-from . import strict_json
-from .commands import Answer
-from .config import Config, paper_config
-from .errors import ArgumentError, ConfigError, DataError
-from .ledger import FP32_BYTES
-from .nn.parallel import available_threads
-from .sources import NpyFolder, open_source
-from .streaming import compress_to
+from .. import strict_json
+from ..config import Config, paper_config
+from ..errors import ArgumentError, ConfigError, DataError
+from ..ledger import FP32_BYTES
+from ..nn.parallel import available_threads
+from ..sources import NpyFolder, open_source
+from ..streaming import compress_to
+from . import Answer
 
 
 def compress(

@@ -3,14 +3,14 @@
 import json
 from typing import Any
 
-from .commands import Answer
+from ..compressed import CompressedTensor
+from ..container import CODERS, ENCODINGS, RAW
+from ..container_reader import Reader
+from ..modelfile import ModelFile
+from ..pipeline import read_file
+from ..report import align, printable, shape_text
+from . import Answer
 from .comparison import differing_labels, distance
-from .compressed import CompressedTensor
-from .container import CODERS, ENCODINGS, RAW
-from .container_reader import Reader
-from .modelfile import ModelFile
-from .pipeline import read_file
-from .report import align, printable, shape_text
 
 SAME_BYTES, SAME_TENSORS, DIFFER = "same bytes", "same tensors, stored otherwise", "differ"
 STORED = ("shape", "dtype", "encoding", "gap_bits", "coders", "K", "bytes")

@@ -3,14 +3,14 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .choice import Choice, prices
-from .compressed import CompressedTensor
-from .container import CODERS, ENCODINGS, Record, SharedRecord
-from .container_header import TensorEntry
-from .container_layout import raw_size
-from .cursor import varint
-from .ledger import FP32_BYTES
-from .modelfile import Tensor
+from ..choice import Choice, prices
+from ..compressed import CompressedTensor
+from ..container import CODERS, ENCODINGS, Record, SharedRecord
+from ..container_header import TensorEntry
+from ..container_layout import raw_size
+from ..cursor import varint
+from ..ledger import FP32_BYTES
+from ..modelfile import Tensor
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,16 @@ import os
 from dataclasses import replace
 from typing import Any
 
-from .atomic import write_bytes
-from .choice import Choice
-from .commands import Answer
-from .container import MAGIC
-from .errors import ArgumentError
-from .formats import net
-from .formats.caffe import parse_network
-from .formats.layers import parse_layers
-from .nn.definition import to_metadata
-from .pipeline import CompressedModel, from_bytes, read_file
+from ..atomic import write_bytes
+from ..choice import Choice
+from ..container import MAGIC
+from ..errors import ArgumentError
+from ..formats import net
+from ..formats.caffe import parse_network
+from ..formats.layers import parse_layers
+from ..nn.definition import to_metadata
+from ..pipeline import CompressedModel, from_bytes, read_file
+from . import Answer
 
 # What the networks of the zoo were trained on: Caffe's models see blue first, less the mean colour
 # of ImageNet, which two of them round.

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from .config import TensorConfig
-from .container import CODERS, DENSE, Record, SharedRecord
-from .container_layout import stream_bits
-from .ledger import FP32_BYTES, LayerRow
+from ..config import TensorConfig
+from ..container import CODERS, DENSE, Record, SharedRecord
+from ..container_layout import stream_bits
+from ..ledger import FP32_BYTES, LayerRow
 
 LITTLE = 4.0
 FAR_BELOW = 0.25

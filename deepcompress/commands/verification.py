@@ -6,15 +6,15 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-from .commands import Answer
+from ..container import MAGIC
+from ..errors import ArgumentError, DataError, FormatError
+from ..modelfile import ModelFile, Tensor, open_file
+from ..npz import open_npz
+from ..pipeline import from_bytes, read_file
+from ..report import align, printable, shape_text
+from ..sources import open_source
+from . import Answer
 from .comparison import distance
-from .container import MAGIC
-from .errors import ArgumentError, DataError, FormatError
-from .modelfile import ModelFile, Tensor, open_file
-from .npz import open_npz
-from .pipeline import from_bytes, read_file
-from .report import align, printable, shape_text
-from .sources import open_source
 
 CHECKS = (
     "structure, sizes and checksums",
