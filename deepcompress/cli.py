@@ -3,10 +3,11 @@
 Each command prints its answer to standard output: text, or one JSON object where
 ``--json`` is given. An error is one line on standard error, ``deepcompress: error: …``;
 with ``--json`` there is also an object with ``error``, the message, and ``kind``, the
-name of its class in `errors`, on standard output. Exit status:
+name of its class in `errors` (or ``MemoryError``), on standard output. Exit status:
 
 - 0: done;
-- 1: a file isn't valid, a check failed, two files differ, or the system failed (disk full);
+- 1: a file isn't valid, a check failed, two files differ, or the system failed (disk full,
+  out of memory);
 - 2: the command has to change: an unknown option or choice, a file, data or a backend
   that isn't there, an ``--out`` that can't be used;
 - 130: interrupted (Ctrl-C); 141: nobody reads the answer any more (``… | head``).
@@ -68,20 +69,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{PROGRAM}: interrupted{hint}", file=sys.stderr)
         return INTERRUPTED
     except DeepCompressError as error:
-        message = " ".join(str(error).split("\n"))
-        print(f"{PROGRAM}: error: {message}", file=sys.stderr)
-        if not as_json:
-            return _status(error)
-        return _print(
-            canonical_json({"error": message, "kind": type(error).__name__}), _status(error)
-        )
+        return _fail(str(error), type(error).__name__, _status(error), as_json)
+    except MemoryError as error:
+        return _fail(f"out of memory: {error}", "MemoryError", FAILED, as_json)
+
+
+def _fail(message: str, kind: str, status: int, as_json: bool) -> int:
+    message = " ".join(message.split("\n"))
+    print(f"{PROGRAM}: error: {message}", file=sys.stderr)
+    return _print(canonical_json({"error": message, "kind": kind}), status) if as_json else status
 
 
 def _status(error: DeepCompressError) -> int:
     """Return the exit status for an error."""
-    system_failed = (
-        isinstance(error, OutputError)
-        and getattr(error.__cause__, "errno", None) in SYSTEM_FAILURES
+    # Of an error that comes out of a thread of joblib's, the cause is the text of a traceback.
+    causes = error.__cause__, error.__context__
+    system_failed = any(
+        isinstance(cause, MemoryError)
+        or (isinstance(error, OutputError) and getattr(cause, "errno", None) in SYSTEM_FAILURES)
+        for cause in causes
     )
     return FAILED if isinstance(error, FormatError) or system_failed else WRONG_USE
 

@@ -7,6 +7,7 @@ import operator
 import os
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -242,10 +243,19 @@ def compress_tensor(
 ) -> tuple[Tensor, Coding | None]:
     """Compress one tensor as `compress` does; return it and how to write it, None if raw."""
     rng = np.random.default_rng([seed, zlib.crc32(name.encode(errors="surrogatepass"))])
-    try:
+    with naming(name):
         return _compress_tensor(values, config.of(name, values.shape), rng)
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Name the tensor in errors, and make one of ours where it is too large for the memory."""
+    try:
+        yield
     except ArgumentError as error:
         raise ArgumentError(f"tensor {name!r}: {error}") from None
+    except MemoryError as error:
+        raise ArgumentError(f"tensor {name!r}: too large for the memory: {error}") from error
 
 
 def _compress_tensor(

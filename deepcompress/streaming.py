@@ -23,7 +23,7 @@ from .compressed import CompressedTensor
 from .config import Config
 from .container_writer import TensorPart
 from .errors import ArgumentError, OutputError
-from .pipeline import as_array, checked_config, compress_tensor
+from .pipeline import as_array, checked_config, compress_tensor, naming
 
 COPY_BYTES = 1 << 20
 MAX_JOBS = 256  # more threads than that no machine has a use for, and not each can start
@@ -114,7 +114,9 @@ def _encoded(
     if not isinstance(tensor, CompressedTensor):
         return container_writer.tensor_part(name, before, tensor)
     assert how is not None
-    return container_writer.tensor_part(name, before, coding.encode(tensor, how))
+    with naming(name):
+        record = coding.encode(tensor, how)
+    return container_writer.tensor_part(name, before, record)
 
 
 def _size(source: Mapping[str, npt.ArrayLike], name: str) -> int:

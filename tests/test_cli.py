@@ -1,6 +1,7 @@
 """The command line itself: wrong use, exit statuses, and output that can't be written."""
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -61,6 +62,7 @@ def test_help_and_version(line: str, capsys) -> None:
         (OutputError, OSError(errno.ENOSPC, "No space left on device"), 1),
         (OutputError, OSError(errno.EACCES, "Permission denied"), 2),
         (OutputError, None, 2),
+        (ArgumentError, MemoryError(), 1),
         (ArgumentError, None, 2),
         (BackendError, None, 2),
     ],
@@ -71,6 +73,17 @@ def test_exit_status(error, cause, status, monkeypatch) -> None:
 
     monkeypatch.setattr(native, "info", raises)
     assert fails(status, "info") == "two lines"
+
+
+def test_out_of_memory(monkeypatch) -> None:
+    def raises() -> None:
+        raise MemoryError("Unable to allocate 1 GiB")
+
+    monkeypatch.setattr(native, "info", raises)
+    message = "out of memory: Unable to allocate 1 GiB"
+    assert call("info") == (1, "", f"deepcompress: error: {message}\n")
+    values = json.loads(call("info", "--json")[1])
+    assert values == {"error": message, "kind": "MemoryError"}
 
 
 @pytest.mark.parametrize(

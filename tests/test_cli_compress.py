@@ -1,8 +1,11 @@
 """The command ``compress``, from each kind of source."""
 
+import errno
 import json
 import os
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from command import call, fails
 from test_sources import save_safetensors
 
 import deepcompress as dc
+from deepcompress import quantize
 from deepcompress.npz import npz_bytes
 
 RNG = np.random.default_rng(0)
@@ -120,3 +124,38 @@ def test_a_tensor_that_cant_be_compressed(tmp_path: Path) -> None:
     path.write_bytes(npz_bytes({"w": np.full((20, 20), np.nan, np.float32)}))
     assert "tensor 'w': weights must be finite" in fails(2, "compress", path, "-o", out)
     assert not out.exists()
+
+
+class Full:
+    """A file that can't be written."""
+
+    def __enter__(self) -> "Full":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def writelines(self, lines: list[bytes]) -> None:
+        raise OSError(errno.ENOSPC, "Full")
+
+
+def too_large(*_: object, **__: object) -> None:
+    raise MemoryError("no 1 GiB")
+
+
+@pytest.mark.parametrize("jobs", [1, 2])  # threads of joblib put causes of their own in place
+@pytest.mark.parametrize(
+    ("module", "name", "stand_in", "words"),
+    [
+        (quantize, "share_weights", too_large, "weight': too large for the memory: no 1 GiB"),
+        (tempfile, "TemporaryFile", lambda dir: Full(), "out.dcnn: can't write: Full"),
+    ],
+    ids=["memory", "disk"],
+)
+def test_what_the_system_fails_at(
+    module: Any, name: str, stand_in: Any, words: str, jobs: int, tmp_path: Path, monkeypatch
+) -> None:
+    path = save(tmp_path, ".npz")
+    monkeypatch.setattr(module, name, stand_in)
+    assert words in fails(1, "compress", path, "-o", tmp_path / "out.dcnn", "--jobs", jobs)
+    assert list(tmp_path.iterdir()) == [path]

@@ -7,12 +7,13 @@ import tracemalloc
 import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import deepcompress as dc
-from deepcompress import streaming
+from deepcompress import coding, quantize, streaming
 
 RNG = np.random.default_rng(0)
 TENSORS = {
@@ -136,6 +137,19 @@ def test_a_bad_tensor_is_named_and_nothing_changes(
         dc.compress_to(TENSORS | {name: tensor, "last": np.ones(3)}, path, jobs=jobs)
     assert path.read_bytes() == b"as before"
     assert os.listdir(tmp_path) == ["model.dcnn"]
+
+
+@pytest.mark.parametrize("stage", [quantize, coding], ids=lambda stage: stage.__name__)
+def test_a_tensor_that_is_too_large_is_named(
+    stage: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def raises(*_: object, **__: object) -> None:
+        raise MemoryError("Unable to allocate 1 GiB")
+
+    monkeypatch.setattr(stage, "share_weights" if stage is quantize else "encode", raises)
+    with pytest.raises(dc.ArgumentError, match="tensor 'w': too large for the memory: Unable"):
+        dc.compress_to({"w": np.eye(30)}, tmp_path / "m.dcnn", jobs=2)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_the_source_raises_comes_through(tmp_path: Path) -> None:
