@@ -83,7 +83,7 @@ def as_numbers(x: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
     """Return an array of real numbers, or raise."""
     try:
         array = np.asarray(x)
-    except ValueError as error:
+    except (TypeError, ValueError, RuntimeError) as error:  # whatever another library's raise
         raise ArgumentError(f"{name} isn't an array: {error}") from None
     if array.dtype.kind not in "biuf":
         raise ArgumentError(f"{name} must be of real numbers, got {array.dtype}")

@@ -72,8 +72,20 @@ def test_tensors_of_more_than_31_bits_of_elements():
     np.testing.assert_array_equal(w[10:] @ x, (w @ x)[10:])
 
 
-@pytest.mark.parametrize("x", [[[1, 2], [3]], [1, [2, 3]]])
-def test_ragged_lists_are_no_operands(x):
+class OfAnotherLibrary:
+    """An array that doesn't want to become one of NumPy's, as where it has gradients."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __array__(self, dtype=None, copy=None):
+        raise self.error("can't be converted")
+
+
+@pytest.mark.parametrize(
+    "x", [[[1, 2], [3]], [1, [2, 3]], OfAnotherLibrary(RuntimeError), OfAnotherLibrary(TypeError)]
+)
+def test_what_is_no_array_is_no_operand(x):
     with pytest.raises(ArgumentError, match="x isn't an array"):
         two_weights((2, 2), 3) @ x
 
