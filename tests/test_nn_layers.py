@@ -9,6 +9,7 @@ from gradients import check_backward, distinct, random_params
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from deepcompress.errors import ArgumentError
 from deepcompress.nn.conv import Conv2D
 from deepcompress.nn.layers import Concat, Dropout, Flatten, Linear, ReLU
 from deepcompress.nn.pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
@@ -152,6 +153,13 @@ def test_pooling_counts_windows_as_caffe_does(extent, kernel, stride, padding, p
     for round_up, expected in ((False, plain), (True, rounded_up)):
         layer = MaxPool2D("pool", kernel, stride, padding, round_up)
         assert layer.output_shape((1, extent, extent)) == (1, expected, expected)
+
+
+def test_a_picture_smaller_than_a_window_is_refused():
+    layer = MaxPool2D("pool", 5, 2, padding=1)
+    assert layer.output_shape((1, 3, 3)) == (1, 1, 1)
+    with pytest.raises(ArgumentError, match=r"H, W >= 3"):
+        layer.output_shape((1, 2, 3))
 
 
 def test_first_of_equal_maxima_gets_the_gradient():

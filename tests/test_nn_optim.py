@@ -68,7 +68,10 @@ def test_schedules():
     assert [constant(0.1)(epoch) for epoch in (0, 7.5)] == [0.1, 0.1]
     assert [step(1.0, 2, 0.5)(epoch) for epoch in (0, 1.9, 2, 4)] == [1, 1, 0.5, 0.25]
     assert [cosine(1.0, 4)(epoch) for epoch in (0, 2, 4, 5)] == pytest.approx([1, 0.5, 0, 0])
-    assert cosine(1.0, 4, final=0.2)(4) == pytest.approx(0.2)
+    falling = cosine(1.0, 4, final=0.2)
+    assert [falling(epoch) for epoch in (0, 2, 4)] == pytest.approx([1, 0.6, 0.2])
+    assert step(1.0, 0.5, 0.5)(1) == 0.25
+    assert cosine(1.0, 0.5)(0.25) == pytest.approx(0.5)
     for make in (lambda: step(1.0, 0), lambda: cosine(1.0, 0)):
         with pytest.raises(ArgumentError, match="not positive"):
             make()
