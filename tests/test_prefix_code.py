@@ -96,6 +96,10 @@ def test_codes_are_prefix_free_and_ascend(counts):
         assert not following.startswith(word)
 
 
+def test_a_limit_may_leave_no_code_over():
+    assert prefix_code.code_lengths([5, 0, 1], max_bits=1).tolist() == [1, 0, 1]
+
+
 def test_no_sum_of_the_largest_counts_overflows():
     largest = [2**51 - 1] * 256
     assert prefix_code.code_lengths(largest).tolist() == [8] * 256
