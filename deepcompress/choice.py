@@ -2,6 +2,9 @@
 
 The price of a coding is exact: the counts of its symbols (see `symbol_counts`) say how long
 each stream gets under a Huffman code or at fixed width. Only rANS has to be tried.
+
+Deviation: the paper stores gaps for each layer (section 2). Where most weights survive, a
+bitmask or a label for each element takes fewer bytes.
 """
 
 from collections.abc import Iterator

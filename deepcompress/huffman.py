@@ -180,7 +180,8 @@ def encoded_bits(counts: npt.ArrayLike, lengths: npt.ArrayLike) -> int:
     Raises
     ------
     ArgumentError
-        If the shapes differ, or a symbol that occurs has no code.
+        If the shapes differ, a count is out of range (see `code_lengths`), or a symbol
+        that occurs has no code.
 
     Examples
     --------

@@ -14,6 +14,7 @@ from .tensors import Int64Array, UInt8Array, UInt16Array
 
 MAX_CODE_BITS = 12
 MAX_ALPHABET = 256
+COUNT_BITS = 51  # of a count at most: 256 counts of 12 bits each sum up within an int64
 
 
 def code_lengths(counts: npt.ArrayLike, max_bits: int = MAX_CODE_BITS) -> UInt8Array:
@@ -34,8 +35,8 @@ def code_lengths(counts: npt.ArrayLike, max_bits: int = MAX_CODE_BITS) -> UInt8A
     Raises
     ------
     ArgumentError
-        If `counts` isn't a one-dimensional array of at most 256 integers that
-        are not negative, or more than ``2**max_bits`` symbols occur.
+        If `counts` isn't a one-dimensional array of at most 256 integers from 0 to
+        ``2**51 - 1``, or more than ``2**max_bits`` symbols occur.
 
     Notes
     -----
@@ -132,6 +133,8 @@ def check_counts(counts: npt.ArrayLike) -> npt.NDArray[np.int64]:
         )
     if array.size and (not np.issubdtype(array.dtype, np.integer) or array.min() < 0):
         raise ArgumentError("counts must be integers that are not negative")
+    if array.size and array.max() >> COUNT_BITS:
+        raise ArgumentError(f"counts must be less than 2**{COUNT_BITS}, got {array.max()}")
     return array.astype(np.int64)
 
 

@@ -6,6 +6,7 @@ A mask is a bool array of the tensor's shape, True where the weight survives.
 Format notes
 ------------
 - A weight survives when ``abs(w) > threshold``: a weight of exactly zero never does.
+- The threshold is rounded to the weights' dtype first.
 - A mask that is passed in is kept: what was pruned once stays pruned.
 - Ties at a target sparsity are broken by position, lower positions survive, so
   that the number of survivors is exact and the same on every machine.
@@ -51,6 +52,7 @@ def threshold_mask(
     values = _checked(weights, mask)
     _check_finite("threshold", threshold)
     survivors = np.empty(values.size, np.bool_)
+    threshold = float(threshold)  # NumPy compares in the weights' dtype, not in float64's
     with np.errstate(over="ignore"):  # one beyond the weights' dtype is above all of them
         for part, magnitude in magnitudes(values, mask):
             np.greater(magnitude, threshold, out=survivors[part])

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from . import lloyd, native, native_quantize
 from .bitpack import check_bits
-from .errors import ArgumentError, ConfigError
+from .errors import ArgumentError, ConfigError, shown
 from .initial_centroids import INITS
 from .tensors import BoolArray, SharedWeights, UInt8Array
 
@@ -95,7 +95,7 @@ def share_weights(
     bits = check_bits(bits, "bits")
     if init not in INITS:
         raise ConfigError(f"unknown init {init!r}; the choices are {', '.join(INITS)}")
-    _check_iterations(max_iterations)
+    max_iterations = _checked_iterations(max_iterations)
     with np.errstate(over="ignore"):  # an overflow shows as an infinity just below
         values = dense[mask].astype(np.float32)
     if not np.isfinite(values).all():
@@ -157,7 +157,7 @@ def kmeans(
         )
     if not (np.isfinite(ordered).all() and np.isfinite(centroids).all()):
         raise ArgumentError("values and start must be finite")
-    _check_iterations(max_iterations)
+    max_iterations = _checked_iterations(max_iterations)
     return lloyd.cluster(ordered, centroids, max_iterations)
 
 
@@ -182,9 +182,10 @@ def assign(values: npt.NDArray[np.floating], centroids: npt.NDArray[np.floating]
     return np.searchsorted(bounds, values, side="left").astype(np.uint8)
 
 
-def _check_iterations(max_iterations: int) -> None:
-    if max_iterations < 0:
-        raise ArgumentError(f"max_iterations must be >= 0, not {max_iterations!r}")
+def _checked_iterations(max_iterations: int) -> int:
+    if not isinstance(max_iterations, int | np.integer) or max_iterations < 0:
+        raise ArgumentError(f"max_iterations must be an integer >= 0, not {shown(max_iterations)}")
+    return min(int(max_iterations), 1 << 62)  # what C can count to; nobody gets there
 
 
 def sum_of_squares(values: npt.ArrayLike, shared: SharedWeights) -> float:

@@ -1,9 +1,9 @@
 """Stage 3c: symbols as bytes, by a range asymmetric numeral system (rANS).
 
-A deviation from the paper, which has Huffman coding only: a Huffman code spends a whole
-number of bits on each symbol, this one fractions of them, so that the symbols take what
-their entropy says (Duda 2013, "Asymmetric numeral systems: entropy coding combining
-speed of Huffman coding with compression rate of arithmetic coding", arXiv:1311.2540, §2.3).
+Deviation: the paper has Huffman coding only. A Huffman code spends a whole number of bits
+on each symbol, this one fractions of them, so that the symbols take what their entropy says
+(Duda 2013, "Asymmetric numeral systems: entropy coding combining speed of Huffman coding
+with compression rate of arithmetic coding", arXiv:1311.2540, §2.3).
 
 The road from symbols to bytes is ``counts -> levels -> frequencies -> encode``; a reader
 needs the levels only. The whole message is one integer, the *state*. To encode a symbol

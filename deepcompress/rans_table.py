@@ -100,8 +100,8 @@ def levels(counts: npt.ArrayLike) -> UInt8Array:
     Raises
     ------
     ArgumentError
-        If `counts` isn't a one-dimensional array of at most 256 integers that
-        are not negative.
+        If `counts` isn't a one-dimensional array of at most 256 integers from 0
+        to ``2**51 - 1``.
 
     Examples
     --------

@@ -5,14 +5,16 @@ of the absolute position, and encode this difference in 8 bits for conv layer an
 5 bits for fc layer. When we need an index difference larger than the bound, we
 [use] the zero padding solution shown in Figure 2."
 
-Here the width of a gap is any of 1 to 8 bits, and `gap_histogram` prices a
-width without building its stream.
+Deviation: here the width of a gap is any of 1 to 8 bits, whatever the layer, as the one
+with the fewest bytes depends on the density; `gap_histogram` prices a width without
+building its stream.
 
 Format notes
 ------------
 - *What is stored.* The number of zeros skipped, i.e. the index difference minus
   one, as in the authors' own files: a difference of 0 can't occur, so storing
-  it would waste a code. Largest gap: ``2**gap_bits - 1``.
+  it would waste a code. Largest gap: ``2**gap_bits - 1``. Deviation: the paper's text
+  and figure 2 have the difference itself.
 - *Figure 2* in this convention: entries at 1, 4 and 15 and 3 bits give the gaps
   1, 2, **7**, 2. The paper's drawing shows the differences 1, 3, 8, 3, the first
   from position 0; its filler is where ours is, at position 12.

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from strategies import counts
 
-from deepcompress import prefix_code
+from deepcompress import huffman, prefix_code
 from deepcompress.errors import ArgumentError, FormatError
 
 
@@ -96,10 +96,23 @@ def test_codes_are_prefix_free_and_ascend(counts):
         assert not following.startswith(word)
 
 
+def test_a_limit_may_leave_no_code_over():
+    assert prefix_code.code_lengths([5, 0, 1], max_bits=1).tolist() == [1, 0, 1]
+
+
+def test_no_sum_of_the_largest_counts_overflows():
+    largest = [2**51 - 1] * 256
+    assert prefix_code.code_lengths(largest).tolist() == [8] * 256
+    assert prefix_code.code_lengths([2**51 - 1, 1, 1]).tolist() == [1, 2, 2]
+    assert huffman.encoded_bits(largest, [12] * 256) == (2**51 - 1) * 256 * 12
+
+
 @pytest.mark.parametrize(
     ("counts", "max_bits", "message"),
     [
         ([1, -1], 12, "counts must be integers that are not negative"),
+        ([2**51, 1, 1], 12, r"counts must be less than 2\*\*51, got 2251799813685248"),
+        (np.array([1, 2**63, 1], np.uint64), 12, r"counts must be less than 2\*\*51"),
         ([1.0, 1.0], 12, "counts must be integers that are not negative"),
         ([[1, 1]], 12, r"at most 256 symbols, got shape \(1, 2\)"),
         ([1] * 257, 12, r"at most 256 symbols, got shape \(257,\)"),

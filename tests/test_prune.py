@@ -1,6 +1,7 @@
 """Stage 1: which weights survive."""
 
 import sys
+from fractions import Fraction
 from unittest import mock
 
 import numpy as np
@@ -86,6 +87,8 @@ def test_half_a_survivor_is_rounded_to_even() -> None:
     assert np.count_nonzero(prune.sparsity_mask(w, 0.5)) == round(2.5) == 2
     masks = prune.global_masks({"a": w[:2], "b": w[2:]}, sparsity=0.5)
     assert [np.count_nonzero(mask) for mask in masks.values()] == [0, 2]
+    masks = prune.global_masks({"a": w[:2], "b": w[2:]}, sparsity=0.45)  # of 2.75, not cut off
+    assert [np.count_nonzero(mask) for mask in masks.values()] == [0, 3]
 
 
 def test_lower_positions_win_ties() -> None:
@@ -100,6 +103,15 @@ def test_what_is_pruned_stays_pruned(mask: np.ndarray, data: st.DataObject) -> N
     for rule in (prune.threshold_mask, prune.sensitivity_mask, prune.sparsity_mask):
         assert not (rule(w, level, mask) & ~mask).any()
     assert not (prune.global_masks({"w": w}, sparsity=level, masks={"w": mask})["w"] & ~mask).any()
+
+
+@pytest.mark.parametrize("number", [float, np.float64, np.array, Fraction])
+def test_a_threshold_is_one_whatever_type_of_number_holds_it(number: type) -> None:
+    w = np.array([0.1, -0.1, 0.2], np.float32)  # float32's 0.1 lies above float64's
+    assert prune.threshold_mask(w, number(0.1)).tolist() == [False, False, True]
+    assert prune.global_masks({"w": w}, threshold=number(0.1))["w"].tolist() == [False, False, True]
+    spread = np.array([0.1, -0.1], np.float32)  # its standard deviation is float32's 0.1
+    assert not prune.sensitivity_mask(spread, number(1 - 1e-9)).any()
 
 
 @pytest.mark.filterwarnings("error")

@@ -150,9 +150,9 @@ def test_bad_arguments_are_named(error: type[Exception], words: str, arguments: 
 
 
 def test_iterations_must_not_be_negative() -> None:
-    with pytest.raises(ArgumentError, match="max_iterations must be >= 0, not -1"):
+    with pytest.raises(ArgumentError, match="max_iterations must be an integer >= 0, not -1"):
         share_weights(np.ones(3), np.ones(3, bool), 2, max_iterations=-1)
-    with pytest.raises(ArgumentError, match="max_iterations must be >= 0, not -1"):
+    with pytest.raises(ArgumentError, match="max_iterations must be an integer >= 0, not -1"):
         quantize.kmeans([1.0], [1.0], -1)
 
 
@@ -185,3 +185,22 @@ def test_sharing_ratio_refuses_nonsense() -> None:
 
 def test_sharing_ratio_rounds_a_label_up_to_whole_bits() -> None:
     assert quantize.sharing_ratio(16, 5) == 16 * 32 / (16 * 3 + 5 * 32)
+
+
+@pytest.mark.parametrize("wrong", [2.5, np.nan, None, "3"])
+def test_iterations_that_are_no_whole_number_are_named(wrong) -> None:
+    with pytest.raises(
+        ArgumentError, match=f"max_iterations must be an integer >= 0, not {wrong!r}"
+    ):
+        share_weights(np.ones(3), np.ones(3, bool), 2, max_iterations=wrong)
+    with pytest.raises(
+        ArgumentError, match=f"max_iterations must be an integer >= 0, not {wrong!r}"
+    ):
+        quantize.kmeans([1, 2, 3], [0, 1], wrong)
+
+
+def test_iterations_may_be_more_than_a_machine_word_counts() -> None:
+    w = np.random.default_rng(0).standard_normal(500)
+    assert (quantize.kmeans(w, [0, 1, 2], 10**30) == quantize.kmeans(w, [0, 1, 2])).all()
+    shared = share_weights(w, everything(w), 2, max_iterations=10**30)
+    assert (shared.codebook == share_weights(w, everything(w), 2).codebook).all()
