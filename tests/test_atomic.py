@@ -120,7 +120,7 @@ def test_unsuitable_place(tmp_path: Path, place: str, reason: str) -> None:
 def test_names_that_are_bytes(tmp_path: Path) -> None:
     write_bytes(os.fsencode(tmp_path / "file"), b"new")
     assert content_of(tmp_path) == {"file": b"new"}
-    with pytest.raises(OutputError, match="can't write: embedded null"):
+    with pytest.raises(OutputError, match=r"can't write: .*embedded null"):
         write_bytes(tmp_path / "a\0b", b"new")
 
 
