@@ -20,7 +20,6 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from . import __version__, commands, plots, recipes
-from .atomic import canonical_json
 from .commands import (
     bench,
     compression,
@@ -33,6 +32,7 @@ from .commands import (
 from .compressed_network import BATCH_SIZE
 from .container import CODERS
 from .errors import ArgumentError, DeepCompressError, FormatError, OutputError
+from .files.atomic import canonical_json
 
 PROGRAM = "deepcompress"
 DONE, FAILED, WRONG_USE, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141

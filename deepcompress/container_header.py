@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from . import strict_json
 from .container import (
     CRC,
     DTYPES,
@@ -28,6 +27,7 @@ from .container import (
 from .container_layout import raw_size
 from .cursor import Cursor, common_bytes
 from .errors import ChecksumError, FormatError, TruncatedError, VersionError
+from .files import strict_json
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from . import __version__, prune, quantize
-from .atomic import write_bytes, write_json, write_text
 from .config import Config
 from .datasets import Dataset, holdout
+from .files.atomic import write_bytes, write_json, write_text
 from .journal import Journal
 from .ledger import account
 from .nn import optim, zoo

@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from . import choice, coding, container_writer, prune, quantize
-from .atomic import write_bytes
 from .choice import Choice
 from .compressed import CompressedTensor
 from .config import Config, TensorConfig
 from .container import Coding, Record
 from .container_layout import fixed_width, raw_size
 from .errors import ArgumentError, DataError, shown
+from .files.atomic import write_bytes
 from .modelfile import ModelFile, Tensor, open_file
 from .tensors import BoolArray
 

@@ -18,11 +18,11 @@ import numpy.typing as npt
 from joblib import Parallel, delayed
 
 from . import coding, container_writer
-from .atomic import write_parts
 from .compressed import CompressedTensor
 from .config import Config
 from .container_writer import TensorPart
 from .errors import ArgumentError, OutputError
+from .files.atomic import write_parts
 from .pipeline import as_array, checked_config, compress_tensor, naming
 
 COPY_BYTES = 1 << 20

@@ -20,7 +20,7 @@ from pathlib import Path
 # Children are forked: without threads, which NumPy's library would start.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
-from deepcompress import atomic
+from deepcompress.files import atomic
 
 SIZE = 2 << 20
 CALLS = ("open", "fsync", "chmod", "replace", "close", "unlink")

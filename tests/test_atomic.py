@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from writers import content_of, run_python
 
-from deepcompress.atomic import canonical_json, write_bytes, write_json, write_text
 from deepcompress.errors import ArgumentError, OutputError
+from deepcompress.files.atomic import canonical_json, write_bytes, write_json, write_text
 
 
 def test_new_and_replaced(tmp_path: Path) -> None:

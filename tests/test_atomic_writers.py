@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from writers import content_of, run_python
 
-from deepcompress import atomic
-from deepcompress.atomic import TEMPORARY_SUFFIX, write_bytes
+from deepcompress.files import atomic
+from deepcompress.files.atomic import TEMPORARY_SUFFIX, write_bytes
 
 
 def abandoned(folder: Path, target: str) -> Path:

@@ -18,4 +18,4 @@ def test_examples(name: str) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert doctest.testmod(importlib.import_module("deepcompress.atomic")).attempted > 0
+    assert doctest.testmod(importlib.import_module("deepcompress.files.atomic")).attempted > 0

@@ -10,7 +10,7 @@ import pytest
 from command import call, fails
 
 import deepcompress
-from deepcompress import atomic
+from deepcompress.files import atomic
 
 NAMES = ["codebooks", "counts", "layers"]
 

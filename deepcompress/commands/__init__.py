@@ -15,10 +15,10 @@ import numpy as np
 from tqdm import tqdm
 
 from .. import __version__, experiment, native, native_products, recipes
-from ..atomic import write_bytes
 from ..compressed_network import CompressedNetwork
 from ..datasets import Dataset, load_digits, load_mnist
 from ..errors import ArgumentError, FormatError
+from ..files.atomic import write_bytes
 from ..journal import RECORDS_NAME
 from ..nn.losses import error_count
 from ..nn.parallel import available_threads

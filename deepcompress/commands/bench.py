@@ -9,8 +9,8 @@ from typing import Any
 from tqdm import tqdm
 
 from .. import native
-from ..atomic import write_bytes
 from ..errors import ArgumentError
+from ..files.atomic import write_bytes
 from ..nn.parallel import available_threads
 from . import Answer, bench_plot, product_timing
 from .product_timing import CrossOver, Timing

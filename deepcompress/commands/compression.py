@@ -4,9 +4,9 @@ import math
 import os
 from pathlib import Path
 
-from .. import strict_json
 from ..config import Config, paper_config
 from ..errors import ArgumentError, ConfigError, DataError
+from ..files import strict_json
 from ..ledger import FP32_BYTES
 from ..nn.parallel import available_threads
 from ..sources import NpyFolder, open_source

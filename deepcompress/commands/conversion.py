@@ -4,10 +4,10 @@ import os
 from dataclasses import replace
 from typing import Any
 
-from ..atomic import write_bytes
 from ..choice import Choice
 from ..container import MAGIC
 from ..errors import ArgumentError
+from ..files.atomic import write_bytes
 from ..formats import net
 from ..formats.caffe import parse_network
 from ..formats.layers import parse_layers

@@ -6,9 +6,9 @@ from contextlib import ExitStack
 from typing import Any
 
 from .. import plots
-from ..atomic import write_bytes
 from ..compressed import CompressedTensor
 from ..errors import ArgumentError, ConfigError, OutputError
+from ..files.atomic import write_bytes
 from ..modelfile import ModelFile
 from ..pipeline import read_file
 from ..plot_series import codebook_series, count_series, largest, layer_series

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import strict_json
 from ..container import MAX_RANK
 from ..errors import DataError, FormatError
+from ..files import strict_json
 
 MAX_HEADER_BYTES = 100_000_000  # the limit of the format's own library
 METADATA = "__metadata__"

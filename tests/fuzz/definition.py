@@ -2,7 +2,7 @@
 
 import math
 
-from deepcompress import strict_json
+from deepcompress.files import strict_json
 from deepcompress.nn.definition import from_metadata, to_metadata
 from deepcompress.nn.network import MAX_ELEMENTS
 

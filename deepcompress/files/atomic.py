@@ -26,7 +26,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from .errors import ArgumentError, OutputError
+from ..errors import ArgumentError, OutputError
 
 try:
     import fcntl
