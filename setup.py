@@ -25,4 +25,4 @@ and exit code 1.
 
 from setuptools import setup
 
-setup(cffi_modules=["deepcompress/native_build.py:ffibuilder"])
+setup(cffi_modules=["deepcompress/native/build.py:ffibuilder"])

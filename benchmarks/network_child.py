@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from deepcompress.native.gateway.program import Session
 from threadpoolctl import threadpool_limits
 
 from deepcompress import CompressedNetwork, native
-from deepcompress.native_program import Session
 from deepcompress.nn.inference import Inference, Stage
 from deepcompress.program import compiled
 

@@ -26,7 +26,7 @@ from .errors import (
     VersionError,
 )
 from .modelfile import ModelFile, open_file
-from .native import backend
+from .native.gateway import backend
 from .pipeline import CompressedModel, compress, load
 from .streaming import compress_to
 

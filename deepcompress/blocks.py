@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import bitpack, native, native_blocks, relindex
+from . import bitpack, native, relindex
 from .errors import ArgumentError, FormatError
+from .native import join as native_join
 from .tensors import MAX_BITS, Int64Array, UInt8Array
 
 GROWTH = 8  # an eighth more than needed
@@ -92,7 +93,7 @@ def from_gaps(labels: UInt8Array, gaps: UInt8Array, elements: int) -> Entries:
         If one lies outside the elements.
     """
     if native.active():
-        native_blocks.check_gaps(gaps, elements)
+        native_join.check_gaps(gaps, elements)
     else:
         relindex.decode(gaps, elements)
     return Entries(labels, gaps, elements)
@@ -105,7 +106,7 @@ def check_mask(mask: UInt8Array, count: int, elements: int, block: int) -> None:
     ------
     FormatError
     """
-    ones = native_blocks.count_bits(mask) if native.active() else _count_bits(mask)
+    ones = native_join.count_bits(mask) if native.active() else _count_bits(mask)
     if ones != count:
         raise FormatError(f"a mask of {ones} bits for {count} entries (block {block})")
     if elements % 8 and mask.size and mask[-1] >> elements % 8:
@@ -115,7 +116,7 @@ def check_mask(mask: UInt8Array, count: int, elements: int, block: int) -> None:
 def from_dense(labels: UInt8Array) -> Masked:
     """Return a block that has a label for each element."""
     if native.active():
-        return Masked(*native_blocks.dense_mask(labels), len(labels))
+        return Masked(*native_join.dense_mask(labels), len(labels))
     mask = np.packbits(labels != 0, bitorder="little")
     return Masked(mask, labels[labels != 0] - np.uint8(1), len(labels))
 
@@ -138,9 +139,9 @@ def survey(blocks: Sequence[Decoded], before: Survey | None = None) -> Survey:
         return counted.plus(len(positions), fillers, zeros)
     for block in blocks:
         if isinstance(block, Masked):
-            counted = counted.plus(*native_blocks.mask_survey(block, counted.zeros))
+            counted = counted.plus(*native_join.mask_survey(block, counted.zeros))
         else:
-            counted = counted.plus(*native_blocks.survey(block, counted.zeros))
+            counted = counted.plus(*native_join.survey(block, counted.zeros))
     return counted
 
 
@@ -167,8 +168,8 @@ class Joined:
     ) -> None:
         self.gap_bits, self._fillers = gap_bits, 0
         self._widths, self._room, self._most_fillers = (label_bits, gap_bits), room, most_fillers
-        self._stream: native_blocks.Joined | _Twin
-        self._stream = (native_blocks.Joined if native.active() else _Twin)(label_bits, gap_bits)
+        self._stream: native_join.Joined | _Twin
+        self._stream = (native_join.Joined if native.active() else _Twin)(label_bits, gap_bits)
         self._arrays = np.zeros(0, np.uint8), np.zeros(0, np.uint8)
         self._resize(room)
 
@@ -209,7 +210,7 @@ class Joined:
 
 
 class _Twin:
-    """What `native_blocks.Joined` is."""
+    """What `native.join.Joined` is."""
 
     def __init__(self, label_bits: int, gap_bits: int) -> None:
         self._widths, self._zeros, self._written = (label_bits, gap_bits), 0, 0

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import bitpack, layout_choice, native, native_products, relindex, spconv, spconv_blocks, spmv
+from . import bitpack, layout_choice, native, relindex, spconv, spconv_blocks, spmv
 from . import compressed_conversions as conversions
 from . import compressed_parts as parts
 from .errors import ArgumentError
 from .layout import Layout, entries
 from .locks import ForkSafeLock
+from .native import spmv as native_spmv
 from .spconv_blocks import Blocks
 from .tensors import Float32Array, GapStream, Int64Array, SharedWeights, UInt8Array
 
@@ -89,7 +90,7 @@ class CompressedTensor:
         bitpack.check_packed(self.labels_packed, self.label_bits, self.count)
         bitpack.check_packed(self.gaps_packed, self.gap_bits, self.count)
         if native.active():
-            native_products.validate(self)
+            native_spmv.validate(self)
         else:
             parts.check_entries(self.labels(), self.gaps(), len(self.codebook), self.size)
 
@@ -256,7 +257,7 @@ class CompressedTensor:
             return self._blocks
 
     def _lay_out(self) -> Layout | None:
-        masks, tiles = native_products.prefers_masks(), native_products.prefers_tiles()
+        masks, tiles = native_spmv.prefers_masks(), native_spmv.prefers_tiles()
         built = layout_choice.build(self, masks=masks, tiles=tiles)
         object.__setattr__(self, "_is_laid_out", True)
         self._hold("_layout", built)
@@ -272,7 +273,7 @@ class CompressedTensor:
         if self._joined:
             return True
         if native.active():
-            return native_products.has_needed_fillers_only(self)
+            return native_spmv.has_needed_fillers_only(self)
         return parts.has_needed_fillers_only(self.labels(), self.gaps(), self.gap_bits)
 
     if not TYPE_CHECKING:

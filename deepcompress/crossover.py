@@ -94,7 +94,7 @@ COSTS = {
 }
 REGISTER = 8  # columns
 OWN_BYTES = 1 << 19  # of dense weights, that stay in a cache while other layers run
-PARALLEL_ENTRIES = 1 << 18  # times vectors, that are worth a thread; see `native_products`
+PARALLEL_ENTRIES = 1 << 18  # times vectors, that are worth a thread; see `native.spmv`
 PARALLEL_PIXELS = 1 << 20  # entries times output pixels, likewise
 PARALLEL_DENSE = 1 << 19  # multiplications that OpenBLAS gives a second thread
 

@@ -33,10 +33,11 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from . import native, native_blocks
+from . import native
 from .bitpack import as_uint8, check_count
 from .code_table import decode_lengths, encode_lengths
 from .errors import ArgumentError, FormatError, TruncatedError
+from .native import join as native_join
 from .prefix_code import (
     MAX_ALPHABET,
     MAX_CODE_BITS,
@@ -166,7 +167,7 @@ def decode_streams(
     outcomes = [_refusal(data, is_empty[code], count) for data, code, count in views]
     sound = [i for i, refusal in enumerate(outcomes) if refusal is None]
     if native.active():
-        decoded = native_blocks.huffman_decode(checked, [views[i] for i in sound])
+        decoded = native_join.huffman_decode(checked, [views[i] for i in sound])
     else:
         decoded = [_decode_or_error(*views[i], checked) for i in sound]
     for i, outcome in zip(sound, decoded, strict=True):

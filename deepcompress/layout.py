@@ -36,8 +36,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import bitpack, layout_tiles, native, native_products
+from . import bitpack, layout_tiles, native
 from .layout_tiles import TILES, Tiles
+from .native import spmv as native_spmv
 from .tensors import MAX_BITS, Int64Array, UInt8Array
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Layout:
     order : ndarray of uint32
         The row in each lane, shape (rows,); else empty.
     cache : dict
-        For `native_products`, what it made of this.
+        For `native.spmv`, what it made of this.
     """
 
     rows: int
@@ -113,7 +114,7 @@ def arrange(
     limit : int, optional
         Return None if `data` would take more bytes; tiles are made all the same.
     begins : ndarray of uint8, optional
-        From `native_products.layout_counts`, if it has been called.
+        From `native.spmv.layout_counts`, if it has been called.
     """
     if gap_bits == TILES:
         label_bits = label_width(len(w.codebook))
@@ -136,8 +137,8 @@ def arrange(
     data = np.zeros(int(starts[-1]) + SLACK, np.uint8)
     layout = Layout(w.rows, w.cols, gap_bits, label_bits, data, starts, order)
     if native.active():
-        begins = native_products.layout_counts(w)[1] if begins is None else begins
-        native_products.fill_layout(w, layout, begins)
+        begins = native_spmv.layout_counts(w)[1] if begins is None else begins
+        native_spmv.fill_layout(w, layout, begins)
     elif gap_bits == MASKS:
         _fill_masks(w, layout)
     else:

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from . import native, native_products
+from . import native
 from .layout import MASKS, Layout, arrange, group_blocks, label_width, row_counts
 from .layout_tiles import ROWS, TILES, tile_cols
+from .native import spmv as native_spmv
 from .tensors import MAX_BITS
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def build(w: "CompressedTensor", *, masks: bool, tiles: bool = False) -> Layout 
     limit = 2 * (w.labels_packed.nbytes + w.gaps_packed.nbytes) + 4096
     if max(w.rows, w.cols) >= 2**31 or 4 * w.rows > limit:
         return None
-    counts, begins = native_products.layout_counts(w) if native.active() else (row_counts(w), None)
+    counts, begins = native_spmv.layout_counts(w) if native.active() else (row_counts(w), None)
     if tiles and suits_tiles(counts[0], w.cols, len(w.codebook)):
         layout = arrange(w, TILES, counts[0], limit, begins)
         if layout and 5 * layout.nbytes <= 8 * int(counts[0].sum(dtype=np.int64)):

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from . import native, native_products
+from . import native
+from .native import spmv as native_spmv
 from .tensors import Int64Array, UInt8Array
 
 if TYPE_CHECKING:
@@ -55,19 +56,19 @@ def tile_cols(label_bits: int) -> int:
 def arrange(w: "CompressedTensor", label_bits: int, begins: UInt8Array | None = None) -> Tiles:
     """Build the layout of `w` with labels of the given width.
 
-    `begins` are from `native_products.layout_counts`, if it has been called.
+    `begins` are from `native.spmv.layout_counts`, if it has been called.
     """
     parts, tiles = -(-w.rows // ROWS), -(-w.cols // tile_cols(label_bits))
     counts = np.zeros((parts, tiles, ROWS), np.uint8)
     if native.active():
-        begins = native_products.layout_counts(w)[1] if begins is None else begins
-        native_products.count_tiles(w, label_bits, begins, counts)
+        begins = native_spmv.layout_counts(w)[1] if begins is None else begins
+        native_spmv.count_tiles(w, label_bits, begins, counts)
     else:
         place, _, _ = _survivors(w, label_bits)
         np.add.at(counts.reshape(-1), place, 1)
     laid, bits = _frame(counts)
     if begins is not None:
-        native_products.fill_tiles(w, label_bits, begins, bits, laid.data)
+        native_spmv.fill_tiles(w, label_bits, begins, bits, laid.data)
     else:
         _fill(w, label_bits, bits, laid.data)
     for array in (laid.data, laid.starts):

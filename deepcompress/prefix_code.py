@@ -7,9 +7,10 @@ written with it. Format notes on lengths, ties and codes are there.
 import numpy as np
 import numpy.typing as npt
 
-from . import native, native_blocks
+from . import native
 from .bitpack import as_uint8
 from .errors import ArgumentError, FormatError
+from .native import join as native_join
 from .tensors import Int64Array, UInt8Array, UInt16Array
 
 MAX_CODE_BITS = 12
@@ -120,7 +121,7 @@ def check_lengths(lengths: npt.ArrayLike) -> UInt8Array:
 def histogram(symbols: UInt8Array) -> Int64Array:
     """Return how often each of the 256 symbols there can be occurs."""
     if native.active():
-        return native_blocks.histogram(symbols)
+        return native_join.histogram(symbols)
     return np.bincount(symbols, minlength=MAX_ALPHABET)
 
 

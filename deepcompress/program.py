@@ -18,9 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from . import native, native_products, native_program, program_memory
+from . import native, program_memory
 from .compressed import CompressedTensor
 from .locks import ForkSafeLock
+from .native import program as native_program
+from .native import spmv as native_spmv
 from .nn.conv import Conv2D
 from .nn.inference import Stage
 from .nn.layers import Array, Concat, Dropout, Flatten, Layer, Linear, ReLU
@@ -123,7 +125,7 @@ class Programs:
         if not native.active() or x.dtype != np.float32 or x.size == 0:
             return None
         x = np.require(x, np.float32, ["C", "A"])
-        if not native_products.all_finite(x):
+        if not native_spmv.all_finite(x):
             return None
         key = stages[0].step.layer.name, stages[0].name, stages[-1].name, x.shape
         with self._lock:

@@ -21,10 +21,11 @@ Format notes
 import numpy as np
 import numpy.typing as npt
 
-from . import lloyd, native, native_quantize
+from . import lloyd, native
 from .bitpack import check_bits
 from .errors import ArgumentError, ConfigError, shown
 from .initial_centroids import INITS
+from .native import quantize as native_quantize
 from .tensors import BoolArray, SharedWeights, UInt8Array
 
 Float64Array = npt.NDArray[np.float64]

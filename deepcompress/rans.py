@@ -53,9 +53,10 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from . import native, native_blocks
+from . import native
 from .bitpack import as_uint8, check_count
 from .errors import ArgumentError, FormatError, TruncatedError
+from .native import join as native_join
 from .prefix_code import histogram
 from .rans_table import (
     MAX_LEVEL,
@@ -201,7 +202,7 @@ def decode_streams(
     outcomes = [_without_reading(data, shares[code], count) for data, code, count in views]
     left = [i for i, outcome in enumerate(outcomes) if outcome is None]
     if native.active():
-        decoded = native_blocks.rans_decode(shares, [views[i] for i in left])
+        decoded = native_join.rans_decode(shares, [views[i] for i in left])
     else:
         decoded = [_decode_or_error(*views[i], shares) for i in left]
     for i, outcome in zip(left, decoded, strict=True):

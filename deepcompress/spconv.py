@@ -18,8 +18,10 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from . import native, native_products, native_spconv, spmv
+from . import native, spmv
 from .errors import ArgumentError
+from .native import spconv as native_spconv
+from .native import spmv as native_spmv
 from .tensors import Float32Array
 
 if TYPE_CHECKING:
@@ -118,7 +120,7 @@ def convolve(
         array = np.require(array, np.float32, ["C", "A"])
         if out.size == 0:
             return out  # type: ignore[no-any-return]
-        blocks = w.blocks() if native.active() and native_products.all_finite(array) else None
+        blocks = w.blocks() if native.active() and native_spmv.all_finite(array) else None
         if blocks is not None:
             native_spconv.convolve(w, blocks, geometry, array, added, bool(relu), out)
         else:

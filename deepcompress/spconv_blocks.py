@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import native, native_spconv
+from . import native
+from .native import spconv as native_spconv
 from .tensors import Int64Array, UInt8Array
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Blocks:
     starts : ndarray of uint64
         Element ``block * parts + part`` is where that part begins; one more for the end.
     cache : dict
-        For `native_spconv`, what it made of this.
+        For `native.spconv`, what it made of this.
     """
 
     rows: int

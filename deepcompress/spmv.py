@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import native, native_products
+from . import native
 from .errors import ArgumentError
+from .native import spmv as native_spmv
 from .tensors import Float32Array, Int64Array
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def dot(w: "CompressedTensor", x: npt.ArrayLike, out: Float32Array | None = None
         flags = array.flags  # looked at here, as `require` takes longer than a small product
         if array.dtype != np.float32 or not (flags.c_contiguous and flags.aligned):
             array = np.require(array, np.float32, ["C", "A"])
-        if native.active() and native_products.all_finite(array):
+        if native.active() and native_spmv.all_finite(array):
             _native(w, array, out)
         else:
             columns = array if array.ndim == 2 else array[:, np.newaxis]
@@ -109,10 +110,10 @@ def _native(w: "CompressedTensor", x: Float32Array, y: Float32Array) -> None:
         x, y = x.reshape(-1), y.reshape(-1)
     layout = w.layout()
     if layout is None:
-        flat = native_products.matvec_flat if x.ndim == 1 else native_products.matmat_flat
+        flat = native_spmv.matvec_flat if x.ndim == 1 else native_spmv.matmat_flat
         flat(w, x, y)
     else:
-        product = native_products.matvec if x.ndim == 1 else native_products.matmat
+        product = native_spmv.matvec if x.ndim == 1 else native_spmv.matmat
         product(w.codebook, layout, x, y)
 
 

@@ -13,6 +13,7 @@ import deepcompress
 from deepcompress import datasets, native
 from deepcompress.formats import net
 from deepcompress.formats.layers import load_layers
+from deepcompress.native import gateway
 from deepcompress.preprocessing import Preprocessing
 
 settings.register_profile("dev", deadline=None)
@@ -42,7 +43,7 @@ def mnist_folder() -> Path:
 @pytest.fixture(scope="module")
 def kernels() -> Iterator[None]:
     """Have the C kernels compute, whatever the environment says but for the instruction set."""
-    if native._load()[0] is None:
+    if gateway._load()[0] is None:
         pytest.skip("no C extension")
     with nullcontext() if native.active() else native.use("native"):
         yield

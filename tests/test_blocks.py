@@ -12,8 +12,9 @@ from deepcompress.compressed import CompressedTensor
 from deepcompress.compressed_parts import has_needed_fillers_only
 from deepcompress.container import BITMASK, DENSE, RELATIVE, Coding
 from deepcompress.errors import ArgumentError, FormatError
+from deepcompress.native import gateway
 
-EXTENSION, REASON = native._load()
+EXTENSION, REASON = gateway._load()
 BACKENDS = ["reference", *(["native"] if EXTENSION else [])]
 
 

@@ -13,6 +13,7 @@ from strategies import compressed
 from deepcompress import bitpack, native, relindex
 from deepcompress.compressed import CompressedTensor
 from deepcompress.errors import ArgumentError, FormatError, TruncatedError
+from deepcompress.native import gateway
 from deepcompress.tensors import SharedWeights
 
 
@@ -172,7 +173,7 @@ def held(w):
     return {name for name in ("labels_packed", "gaps_packed") if name in vars(w)}
 
 
-needs_extension = pytest.mark.skipif(native._load()[0] is None, reason="no C extension")
+needs_extension = pytest.mark.skipif(gateway._load()[0] is None, reason="no C extension")
 
 
 @needs_extension

@@ -8,7 +8,7 @@ import pytest
 
 import deepcompress
 
-NOT_IMPORTED = {"deepcompress._native", "deepcompress.native_build", "deepcompress.__main__"}
+NOT_IMPORTED = {"deepcompress.native._native", "deepcompress.native.build", "deepcompress.__main__"}
 MODULES = {module.name for module in pkgutil.walk_packages(deepcompress.__path__, "deepcompress.")}
 
 

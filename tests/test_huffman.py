@@ -11,6 +11,7 @@ from strategies import packed, symbols
 
 from deepcompress import huffman, native
 from deepcompress.errors import ArgumentError, FormatError, TruncatedError
+from deepcompress.native import gateway
 
 
 def u8(*values):
@@ -23,7 +24,7 @@ def decode_streams(isa, codes, streams):
         return huffman.decode_streams(codes, streams)
 
 
-EACH_ISA = pytest.mark.parametrize("isa", [None, *native._isas()])
+EACH_ISA = pytest.mark.parametrize("isa", [None, *gateway._isas()])
 
 
 def lengths_for(symbols):

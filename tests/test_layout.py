@@ -8,9 +8,10 @@ from strategies import compressed
 
 from deepcompress import layout, layout_choice, native, relindex
 from deepcompress.compressed import CompressedTensor
+from deepcompress.native import gateway
 from deepcompress.tensors import SharedWeights
 
-EXTENSION, REASON = native._load()
+EXTENSION, REASON = gateway._load()
 needs_extension = pytest.mark.skipif(EXTENSION is None, reason=f"no C extension: {REASON}")
 kinds = st.integers(layout.MASKS, layout.TILES)
 

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepcompress import native, native_blocks
+from deepcompress import native
 from deepcompress.compressed import CompressedTensor
 from deepcompress.errors import BackendError, ConfigError, FormatError, TruncatedError
+from deepcompress.native import gateway
+from deepcompress.native import join as native_join
 
-EXTENSION, REASON = native._load()
+EXTENSION, REASON = gateway._load()
 needs_extension = pytest.mark.skipif(EXTENSION is None, reason=f"no C extension: {REASON}")
 
 
@@ -105,8 +107,8 @@ def test_use_restores_the_choice(undecided):
 
 
 def test_importing_the_package_loads_no_extension():
-    code = "import sys, deepcompress; print('deepcompress._native' in sys.modules)"
-    folder = Path(native.__file__).parents[1]
+    code = "import sys, deepcompress; print('deepcompress.native._native' in sys.modules)"
+    folder = Path(native.__file__).parents[2]
     run = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, check=True)
     assert run.stdout.strip() == b"False"
 
@@ -120,7 +122,7 @@ def u8(*values):
 
 def decode(payload, lengths, count):
     def run():
-        (symbols,) = native_blocks.huffman_decode([u8(*lengths)], [(u8(*payload), 0, count)])
+        (symbols,) = native_join.huffman_decode([u8(*lengths)], [(u8(*payload), 0, count)])
         if isinstance(symbols, FormatError):
             raise symbols
 
@@ -130,7 +132,7 @@ def decode(payload, lengths, count):
 def rans_decode(payload, frequencies, count):
     def run():
         shares, data = np.array(frequencies, np.uint16), np.frombuffer(payload, np.uint8)
-        (symbols,) = native_blocks.rans_decode([shares], [(data, 0, count)])
+        (symbols,) = native_join.rans_decode([shares], [(data, 0, count)])
         if isinstance(symbols, FormatError):
             raise symbols
 
@@ -147,7 +149,7 @@ def tensor(labels, gaps, shape=(2, 3)):
 
 def product_with_unknown_instruction_set():
     w = tensor(0b10_01, 0b00_00)()
-    native._chosen = native._Choice("native", 99)
+    gateway._chosen = gateway._Choice("native", 99)
     return w @ np.ones(3)
 
 
@@ -186,7 +188,7 @@ def test_every_status_becomes_its_error(undecided, status):
 @needs_extension
 def test_the_list_of_statuses_is_closed():
     names = set(EXTENSION.ffi.typeof("enum dc_status").elements.values())
-    assert names - {"DC_OK", "DC_STATUS_COUNT"} == set(VECTORS) == set(native._ERRORS)
+    assert names - {"DC_OK", "DC_STATUS_COUNT"} == set(VECTORS) == set(gateway._ERRORS)
     sentences = {
         EXTENSION.ffi.string(EXTENSION.lib.dc_strerror(status))
         for status in range(EXTENSION.lib.DC_STATUS_COUNT + 1)

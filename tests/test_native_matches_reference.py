@@ -9,11 +9,13 @@ import pytest
 from hypothesis import assume, given
 from strategies import compressed, packable, rans_payloads, sparse, symbols, widths
 
-from deepcompress import bitpack, huffman, native, native_products, rans, relindex
+from deepcompress import bitpack, huffman, native, rans, relindex
 from deepcompress.compressed import CompressedTensor
 from deepcompress.errors import FormatError
+from deepcompress.native import gateway
+from deepcompress.native import spmv as native_spmv
 
-EXTENSION, REASON = native._load()
+EXTENSION, REASON = gateway._load()
 pytestmark = pytest.mark.skipif(EXTENSION is None, reason=f"no C extension: {REASON}")
 
 
@@ -170,7 +172,7 @@ def test_spmm_leaves_what_lies_between_rows_alone(w, seed, n, more):
         expected = w.packed @ x[:, :n]
         layout = w.packed.layout()
         assume(layout is not None)
-        weights = native._choice().isa, native_products._layout(w.packed.codebook, layout)
+        weights = gateway._choice().isa, native_spmv._layout(w.packed.codebook, layout)
         for of, to in ((np.ascontiguousarray(x[:, :n]), close), (x, y)):
             scratch = ffi.new("char[]", lib.dc_spmm_scratch(*weights))  # of the exact size
             status = lib.dc_spmm(

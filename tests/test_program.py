@@ -11,7 +11,8 @@ from networks import EPS, exact, networks, random_params
 from test_spmv import isas
 from threadpoolctl import threadpool_limits
 
-from deepcompress import CompressedNetwork, native, native_program, program
+from deepcompress import CompressedNetwork, native, program
+from deepcompress.native import program as native_program
 from deepcompress.nn.conv import Conv2D
 from deepcompress.nn.inference import Stage, evaluate
 from deepcompress.nn.layers import Concat, Dropout, Flatten, Linear, ReLU

@@ -11,7 +11,8 @@ from networks import exact, random_params
 from test_spmv import isas
 from threadpoolctl import threadpool_limits
 
-from deepcompress import CompressedNetwork, native, native_program, program
+from deepcompress import CompressedNetwork, native, program
+from deepcompress.native import program as native_program
 from deepcompress.nn.wiring import INPUT
 
 pytestmark = pytest.mark.usefixtures("kernels")

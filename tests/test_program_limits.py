@@ -9,7 +9,8 @@ from test_program import NETWORK, images, run
 from test_spmv import isas
 from threadpoolctl import threadpool_limits
 
-from deepcompress import CompressedNetwork, compress, native, native_program, program
+from deepcompress import CompressedNetwork, compress, native, program
+from deepcompress.native import program as native_program
 from deepcompress.nn.conv import Conv2D
 from deepcompress.nn.inference import evaluate
 from deepcompress.nn.layers import Linear, ReLU

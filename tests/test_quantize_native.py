@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis.extra import numpy as hnp
 
-from deepcompress import lloyd, native, native_quantize, quantize
+from deepcompress import lloyd, native, quantize
 from deepcompress.initial_centroids import INITS
+from deepcompress.native import gateway
+from deepcompress.native import quantize as native_quantize
 
-EXTENSION, REASON = native._load()
+EXTENSION, REASON = gateway._load()
 pytestmark = pytest.mark.skipif(EXTENSION is None, reason=f"no C extension: {REASON}")
 values = hnp.arrays(
     np.float32,

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from test_spmv import EPS, draw_x, isas, random_tensor
 
-from deepcompress import native, native_spconv, relindex, spconv, spconv_blocks
+from deepcompress import native, relindex, spconv, spconv_blocks
 from deepcompress.compressed import CompressedTensor
 from deepcompress.errors import ArgumentError
+from deepcompress.native import spconv as native_spconv
 from deepcompress.nn.conv import Conv2D
 from deepcompress.tensors import SharedWeights
 

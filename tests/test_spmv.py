@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from strategies import Compressed, compressed
 
-from deepcompress import layout, native, native_products, relindex
+from deepcompress import layout, native, relindex
 from deepcompress.compressed import CompressedTensor
 from deepcompress.errors import ArgumentError
+from deepcompress.native import gateway
+from deepcompress.native import spmv as native_spmv
 from deepcompress.tensors import SharedWeights
 
 EPS = np.finfo(np.float32).eps  # 2**-23: a rounding errs by half of it, relatively
@@ -127,7 +129,7 @@ def test_a_column_vector_whose_entries_are_rows_apart():
 
 
 def isas():
-    return native._isas() if native._load()[0] else {}
+    return gateway._isas() if gateway._load()[0] else {}
 
 
 def each_kind():
@@ -171,12 +173,12 @@ def test_every_instruction_set_on_every_layout(isa, kind, bits):
 @pytest.mark.parametrize("isa", [*isas()])
 @pytest.mark.parametrize("kind", [0, 4])
 def test_parts_can_be_computed_apart(isa, kind):
-    ffi, lib = native._ffi(), native._lib()
+    ffi, lib = gateway._ffi(), gateway._lib()
     w = laid_out(random_tensor((70, 99), 0.3, 5).packed, kind)
     x, x2 = draw_x(0, 99), draw_x(1, 99, 3)
     with native.use("native", isa):
         whole, whole2 = w @ x, w @ x2
-        struct, chosen = native_products._layout(w.codebook, w.layout()), native._choice().isa
+        struct, chosen = native_spmv._layout(w.codebook, w.layout()), gateway._choice().isa
     for first, last in [(0, 0), (0, 2), (2, w.layout().parts)]:
         y, y2 = np.full(70, 7, np.float32), np.full((70, 3), 7, np.float32)
         pointers = [ffi.from_buffer("float[]", array) for array in (x, y, x2, y2)]

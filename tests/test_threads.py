@@ -12,9 +12,11 @@ import pytest
 from test_spmv import draw_x, isas, laid_out, random_tensor
 from threadpoolctl import threadpool_limits
 
-from deepcompress import native, native_products
+from deepcompress import native
+from deepcompress.native import gateway
+from deepcompress.native import spmv as native_spmv
 
-EXTENSION, REASON = native._load()
+EXTENSION, REASON = gateway._load()
 OPENMP = bool(EXTENSION and EXTENSION.lib.dc_openmp())
 pytestmark = pytest.mark.skipif(EXTENSION is None, reason=f"no C extension: {REASON}")
 on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
@@ -24,9 +26,9 @@ KINDS = [0, 1, 4, 6, 9]  # masks, lanes of several widths, and tiles
 
 def multiply_in_shares(w, x, isa, shares):
     """Call C for a number of threads that Python need not choose."""
-    ffi, lib = native._ffi(), native._lib()
+    ffi, lib = gateway._ffi(), gateway._lib()
     y = np.full((w.rows, *x.shape[1:]), np.nan, np.float32)
-    struct = native_products._layout(w.codebook, w.layout())
+    struct = native_spmv._layout(w.codebook, w.layout())
     pointers = [ffi.from_buffer("float[]", array) for array in (x, y)]
     if x.ndim == 1:
         assert lib.dc_spmv_shared(isa, struct, *pointers, shares) == lib.DC_OK
@@ -66,7 +68,7 @@ def test_shares_of_nothing(kind, shape):
 def test_shares_have_as_many_bytes_and_not_as_many_rows(kind, shares):
     growing = np.linspace(0, 1, 400)[:, np.newaxis] ** 3
     w = laid_out(random_tensor((400, 300), growing, 1).packed, kind)
-    struct = native_products._layout(w.codebook, w.layout())
+    struct = native_spmv._layout(w.codebook, w.layout())
     firsts = [EXTENSION.lib.dc_share(struct, i, shares) for i in range(shares + 1)]
     starts = w.layout().starts.astype(np.int64)
     if kind == 0:  # the masks count as well
@@ -94,7 +96,7 @@ def run_python(program, **environment):
     mine = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_", "KMP_"))}
     mine |= {"DEEPCOMPRESS_BACKEND": "native", **environment}
     command = [sys.executable, "-W", "ignore", "-c", PREAMBLE + program]
-    folder = Path(native.__file__).parents[1]  # first on the path, whatever is installed
+    folder = Path(native.__file__).parents[2]  # first on the path, whatever is installed
     mine["PYTHONPATH"] = str(Path(__file__).parent)
     return subprocess.run(command, cwd=folder, env=mine, capture_output=True, text=True, timeout=60)
 
@@ -125,12 +127,12 @@ print(os_threads() - before, native.threads())
 
 
 def test_products_with_matrices_are_worth_threads_earlier(monkeypatch):
-    monkeypatch.setattr(native_products, "threads", lambda: 8)
+    monkeypatch.setattr(native_spmv, "threads", lambda: 8)
     w = random_tensor((200, 1000), 0.4, 5).packed
     with native.use("native"):
-        assert native_products._shares(w.layout(), 1) == 1
-        assert native_products._shares(w.layout(), 16) in range(2, 8)
-        assert native_products._shares(w.layout(), 1000) == min(8, w.layout().parts)
+        assert native_spmv._shares(w.layout(), 1) == 1
+        assert native_spmv._shares(w.layout(), 16) in range(2, 8)
+        assert native_spmv._shares(w.layout(), 1000) == min(8, w.layout().parts)
 
 
 FORKED = """
@@ -219,7 +221,7 @@ def test_other_threads_of_python_run_during_a_product():
     assert any(begin + margin < tick < end - margin for tick in ticks)
 
 
-NATIVE_BUILD = Path(__file__).parents[1] / "deepcompress" / "native_build.py"
+NATIVE_BUILD = Path(__file__).parents[1] / "deepcompress" / "native" / "build.py"
 
 
 @pytest.mark.parametrize("has_openmp", [True, False])
@@ -228,7 +230,7 @@ def test_the_build_tries_openmp_and_goes_on_without(tmp_path, has_openmp):
     refuse = 'case "$*" in *-fopenmp*) echo "unsupported option" >&2; exit 1;; esac\n'
     compiler.write_text("#!/bin/sh\n" + ("" if has_openmp else refuse) + "exit 0\n")
     compiler.chmod(0o755)
-    program = "import runpy; print(runpy.run_path('deepcompress/native_build.py')['openmp_args']())"
+    program = "import runpy; print(runpy.run_path('deepcompress/native/build.py')['openmp_args']())"
     run = subprocess.run(
         [sys.executable, "-c", program],
         cwd=NATIVE_BUILD.parents[1],

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from .. import __version__, experiment, native, native_products, recipes
+from .. import __version__, experiment, native, recipes
 from ..compressed_network import CompressedNetwork
 from ..datasets import Dataset, load_digits, load_mnist
 from ..errors import ArgumentError, FormatError
 from ..files.atomic import write_bytes
 from ..journal import RECORDS_NAME
+from ..native import spmv as native_spmv
 from ..nn.losses import error_count
 from ..nn.parallel import available_threads
 from ..npz import npz_bytes
@@ -170,7 +171,7 @@ def info() -> Answer:
         "python": platform.python_version(),
         "numpy": np.__version__,
         **(native_info := native.info()),
-        "kernels": native_products.kernels(native_info["isa"]),
+        "kernels": native_spmv.kernels(native_info["isa"]),
         "processors": available_threads(),
     }
     lines = {key: values[key] for key in ("deepcompress", "python", "numpy")}

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deepcompress import native
 from deepcompress.errors import DeepCompressError
+from deepcompress.native import gateway
 
 MAX_BYTES = 1 << 22  # what a reader may take
 MAX_SECONDS = 1.0  # of the processor, for any input of a few KB
@@ -25,7 +25,7 @@ _MEMORY = "/dev/shm"
 _folders: list[tempfile.TemporaryDirectory[str]] = []
 _UNIT = 1 if sys.platform == "darwin" else 1024
 
-backends = ("reference", "native") if native._load()[0] else ("reference",)
+backends = ("reference", "native") if gateway._load()[0] else ("reference",)
 
 
 class Finding(AssertionError):

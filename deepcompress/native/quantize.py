@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from .native import _bytes, _ffi, _floats, _lib
-from .tensors import Float32Array, Int64Array, UInt8Array
+from ..tensors import Float32Array, Int64Array, UInt8Array
+from .gateway import _bytes, _ffi, _floats, _lib
 
 Float64Array = npt.NDArray[np.float64]
 

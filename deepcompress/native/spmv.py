@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .native import _bytes, _check, _choice, _ffi, _floats, _lib, threads
-from .tensors import Float32Array, UInt8Array
+from ..tensors import Float32Array, UInt8Array
+from .gateway import _bytes, _check, _choice, _ffi, _floats, _lib, threads
 
 if TYPE_CHECKING:
-    from .compressed import CompressedTensor
-    from .layout import Layout
+    from ..compressed import CompressedTensor
+    from ..layout import Layout
 
 
 # Of packed data that a thread should multiply by a vector, or it isn't worth to wake it up:

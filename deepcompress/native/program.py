@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .native import _bytes, _check, _choice, _ffi, _floats, _lib, threads
-from .native_products import _layout
-from .native_spconv import PRODUCTS_PER_THREAD, _blocks
-from .tensors import Float32Array, UInt8Array
+from ..tensors import Float32Array, UInt8Array
+from .gateway import _bytes, _check, _choice, _ffi, _floats, _lib, threads
+from .spconv import PRODUCTS_PER_THREAD, _blocks
+from .spmv import _layout
 
 if TYPE_CHECKING:
-    from .program import Operation, Program
+    from ..program import Operation, Program
 
 Seconds = npt.NDArray[np.float64]
 

@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from .errors import BackendError, ConfigError, FormatError, TruncatedError
-from .tensors import Float32Array, Int64Array, UInt8Array, UInt16Array
+from ..errors import BackendError, ConfigError, FormatError, TruncatedError
+from ..tensors import Float32Array, Int64Array, UInt8Array, UInt16Array
 
 BACKENDS = ("auto", "reference", "native")
 

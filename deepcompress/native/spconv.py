@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .native import _bytes, _check, _choice, _ffi, _floats, _lib, threads
-from .native_products import _keeping, _tensor
-from .tensors import Float32Array, Int64Array
+from ..tensors import Float32Array, Int64Array
+from .gateway import _bytes, _check, _choice, _ffi, _floats, _lib, threads
+from .spmv import _keeping, _tensor
 
 if TYPE_CHECKING:
-    from .compressed import CompressedTensor
-    from .spconv import Geometry
-    from .spconv_blocks import Blocks
+    from ..compressed import CompressedTensor
+    from ..spconv import Geometry
+    from ..spconv_blocks import Blocks
 
 # Products of numbers that a thread should have, or it isn't worth to wake it up.
 PRODUCTS_PER_THREAD = 1 << 21

@@ -1,4 +1,4 @@
-"""Recipe for `deepcompress._native`, the C kernels as a cffi module.
+"""Recipe for `deepcompress.native._native`, the C kernels as a cffi module.
 
 Setuptools runs this file as a script at build time; nothing imports it.
 
@@ -61,7 +61,7 @@ if os.environ.get("DEEPCOMPRESS_EMULATE_AVX512") == "1":
 ffibuilder = FFI()
 ffibuilder.cdef(declarations)
 ffibuilder.set_source(
-    "deepcompress._native",
+    "deepcompress.native._native",
     '#include "deepcompress.h"',
     sources=[str(path) for path in sorted(CSRC.glob("*.c"))],
     depends=[str(path) for path in sorted(CSRC.glob("*.h"))],
