@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import bitpack, native, relindex
+from . import native, relindex
+from .bits import packing
 from .errors import ArgumentError, FormatError
 from .native import join as native_join
 from .tensors import MAX_BITS, Int64Array, UInt8Array
@@ -203,7 +204,7 @@ class Joined:
     def _resize(self, room: int) -> None:
         try:
             for array, bits in zip(self._arrays, self._widths, strict=True):
-                array.resize(bitpack.packed_size(bits, room), refcheck=False)
+                array.resize(packing.packed_size(bits, room), refcheck=False)
         except (MemoryError, ValueError, OverflowError) as error:  # beyond NumPy's largest size
             raise ArgumentError(f"{room} entries of {self._widths[1]}-bit gaps: {error}") from None
         self._room = room
@@ -231,7 +232,7 @@ class _Twin:
         with_fillers[~stream.fillers] = kept
         for i, (array, added) in enumerate(((labels, with_fillers), (gaps, stream.gaps))):
             values, bits = np.concatenate([self._rest[i], added]), self._widths[i]
-            packed = bitpack.pack(values, bits)
+            packed = packing.pack(values, bits)
             array[self._written // 8 * bits :][: len(packed)] = packed
             self._rest[i] = values[len(values) // 8 * 8 :]
         self._written += len(with_fillers)

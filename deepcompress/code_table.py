@@ -2,13 +2,13 @@
 
 Format notes
 ------------
-The tokens are those of `delta_tokens`. A length is at most ``MAX_CODE_BITS`` = 12, and the
+The tokens are those of `bits.tokens`. A length is at most ``MAX_CODE_BITS`` = 12, and the
 first *previous* is 4.
 """
 
 import numpy.typing as npt
 
-from .delta_tokens import TableKind, decode_deltas, encode_deltas
+from .bits.tokens import TableKind, decode_deltas, encode_deltas
 from .prefix_code import MAX_CODE_BITS, check_lengths
 from .tensors import UInt8Array
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import bitpack, huffman, rans
+from . import huffman, rans
+from .bits import packing
 from .errors import FormatError
 from .tensors import FIXED_WIDTH, HUFFMAN, RANS, Int64Array, UInt8Array
 
@@ -42,7 +43,7 @@ class Code:
         if self.coder == RANS:
             # A block without symbols has no bytes, whatever the others' levels are.
             return rans.encode(symbols, self.parameters) if symbols.size else b""
-        return bitpack.pack(symbols, self.width).tobytes()
+        return packing.pack(symbols, self.width).tobytes()
 
     def size_bytes(self, symbols: UInt8Array) -> int:
         """Return how many bytes symbols take."""
@@ -91,7 +92,7 @@ def decode_streams(
 
 def _unpack(data: bytes, width: int, count: int) -> UInt8Array | FormatError:
     try:
-        return bitpack.unpack(np.frombuffer(data, np.uint8), width, count)
+        return packing.unpack(np.frombuffer(data, np.uint8), width, count)
     except FormatError as error:
         return error
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import bitpack, layout_choice, native, relindex, spconv, spconv_blocks, spmv
 from . import compressed_conversions as conversions
 from . import compressed_parts as parts
+from . import layout_choice, native, relindex, spconv, spconv_blocks, spmv
+from .bits import packing
 from .errors import ArgumentError
 from .layout import Layout, entries
 from .locks import ForkSafeLock
@@ -42,7 +43,7 @@ class CompressedTensor:
     count : int
         Stored entries S, fillers included.
     labels_packed, gaps_packed : ndarray of uint8
-        S labels and S gaps, as from `bitpack.pack`.
+        S labels and S gaps, as from `bits.packing.pack`.
 
     Raises
     ------
@@ -82,13 +83,13 @@ class CompressedTensor:
         """Copy the arrays and validate everything."""
         set_field = object.__setattr__  # the class is frozen
         set_field(self, "shape", parts.check_shape(self.shape))
-        set_field(self, "label_bits", bitpack.check_bits(self.label_bits, "label_bits"))
-        set_field(self, "gap_bits", bitpack.check_bits(self.gap_bits, "gap_bits"))
+        set_field(self, "label_bits", packing.check_bits(self.label_bits, "label_bits"))
+        set_field(self, "gap_bits", packing.check_bits(self.gap_bits, "gap_bits"))
         set_field(self, "codebook", parts.check_codebook(self.codebook, self.label_bits))
         for name in _STREAMS:
-            set_field(self, name, parts.frozen(bitpack.as_uint8(getattr(self, name), name)))
-        bitpack.check_packed(self.labels_packed, self.label_bits, self.count)
-        bitpack.check_packed(self.gaps_packed, self.gap_bits, self.count)
+            set_field(self, name, parts.frozen(packing.as_uint8(getattr(self, name), name)))
+        packing.check_packed(self.labels_packed, self.label_bits, self.count)
+        packing.check_packed(self.gaps_packed, self.gap_bits, self.count)
         if native.active():
             native_spmv.validate(self)
         else:
@@ -138,8 +139,8 @@ class CompressedTensor:
             label_bits,
             gap_bits,
             len(gap_values),
-            bitpack.pack(label_values, label_bits),
-            bitpack.pack(gap_values, gap_bits),
+            packing.pack(label_values, label_bits),
+            packing.pack(gap_values, gap_bits),
         )
 
     @classmethod
@@ -202,11 +203,11 @@ class CompressedTensor:
 
     def labels(self) -> UInt8Array:
         """Return the label of each entry, shape (S,); 0 for a filler."""
-        return bitpack.unpack(self.labels_packed, self.label_bits, self.count)
+        return packing.unpack(self.labels_packed, self.label_bits, self.count)
 
     def gaps(self) -> UInt8Array:
         """Return the gap before each entry, shape (S,)."""
-        return bitpack.unpack(self.gaps_packed, self.gap_bits, self.count)
+        return packing.unpack(self.gaps_packed, self.gap_bits, self.count)
 
     def positions(self) -> Int64Array:
         """Return the position of each entry in the flattened tensor, shape (S,)."""

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import bitpack, relindex
+from . import relindex
+from .bits import packing
 from .errors import ArgumentError, FormatError
 from .tensors import Float32Array, Int64Array, UInt8Array
 
@@ -70,6 +71,6 @@ def rebuild(
     labels = np.zeros(len(stream.gaps), np.uint8)
     labels[~stream.fillers] = survivors
     return {
-        "labels_packed": frozen(bitpack.pack(labels, label_bits)),
-        "gaps_packed": frozen(bitpack.pack(stream.gaps, gap_bits)),
+        "labels_packed": frozen(packing.pack(labels, label_bits)),
+        "gaps_packed": frozen(packing.pack(stream.gaps, gap_bits)),
     }

@@ -6,7 +6,8 @@ from itertools import islice
 
 import numpy as np
 
-from . import bitpack, blocks, coders, relindex
+from . import blocks, coders, relindex
+from .bits import packing
 from .blocks import Decoded, Entries, Joined, Masked, Survey
 from .coders import Code
 from .coding import (
@@ -139,7 +140,7 @@ def decode(record: SharedRecord) -> CompressedTensor:
     else:
         (block,) = decode_blocks(record)
         assert isinstance(block, Entries)
-        packed = bitpack.pack(block.labels, label_bits), bitpack.pack(block.gaps, gap_bits)
+        packed = packing.pack(block.labels, label_bits), packing.pack(block.gaps, gap_bits)
         count = len(block.labels)
     arrays = (packed[0], label_bits), (packed[1], gap_bits)
     return CompressedTensor.from_checked(record.shape, record.codebook, count, *arrays, is_joined)

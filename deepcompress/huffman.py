@@ -34,7 +34,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import native
-from .bitpack import as_uint8, check_count
+from .bits.packing import as_uint8, check_count
 from .code_table import decode_lengths, encode_lengths
 from .errors import ArgumentError, FormatError, TruncatedError
 from .native import join as native_join

@@ -12,7 +12,7 @@ group thus have nearly the same length, and a register has an element of each.
   Before an entry for which that doesn't suffice there are *fillers*, of the largest
   difference and label 0, as few as possible.
 - Four entries of each lane, 4 steps, are a *block*: the differences of lane 0, those of lane 1
-  and so on, packed as `bitpack` does it in ``8 * gap_bits`` bytes, then the labels likewise
+  and so on, packed as `bits.packing` does it in ``8 * gap_bits`` bytes, then the labels likewise
   in ``8 * label_bits``. A group has as many blocks as its longest row needs; rows are
   *padded* with differences and labels of 0, which stay in the last column.
 - A filler or padding multiplies an element of x by the weight 0.
@@ -36,7 +36,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import bitpack, layout_tiles, native
+from . import layout_tiles, native
+from .bits import packing
 from .layout_tiles import TILES, Tiles
 from .native import spmv as native_spmv
 from .tensors import MAX_BITS, Int64Array, UInt8Array
@@ -177,9 +178,9 @@ def entries(layout: Layout) -> tuple[Int64Array, UInt8Array]:
     of_gaps, of_labels = packed[:, : 8 * layout.gap_bits], packed[:, 8 * layout.gap_bits :]
     slots = _slots(blocks)
     difference = np.zeros(total, np.int64)
-    difference[slots] = bitpack.unpack(of_gaps.reshape(-1), layout.gap_bits, total)
+    difference[slots] = packing.unpack(of_gaps.reshape(-1), layout.gap_bits, total)
     labels = np.zeros(total, np.uint8)
-    labels[slots] = bitpack.unpack(of_labels.reshape(-1), layout.label_bits, total)
+    labels[slots] = packing.unpack(of_labels.reshape(-1), layout.label_bits, total)
     lengths = np.repeat(STEPS * blocks, LANES)  # of each lane
     col = np.cumsum(difference)
     ends = np.cumsum(lengths)
@@ -261,8 +262,8 @@ def _fill_lanes(w: "CompressedTensor", layout: Layout) -> None:
     label_of[at] = label
     slots = _slots(blocks)
     packed = layout.data[:-SLACK].reshape(-1, width)
-    packed[:, : 8 * gap_bits] = bitpack.pack(gap_of[slots], gap_bits).reshape(-1, 8 * gap_bits)
-    packed[:, 8 * gap_bits :] = bitpack.pack(label_of[slots], label_bits).reshape(
+    packed[:, : 8 * gap_bits] = packing.pack(gap_of[slots], gap_bits).reshape(-1, 8 * gap_bits)
+    packed[:, 8 * gap_bits :] = packing.pack(label_of[slots], label_bits).reshape(
         -1, 8 * label_bits
     )
 

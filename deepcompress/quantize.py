@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import lloyd, native
-from .bitpack import check_bits
+from .bits.packing import check_bits
 from .errors import ArgumentError, ConfigError, shown
 from .initial_centroids import INITS
 from .native import quantize as native_quantize

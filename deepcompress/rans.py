@@ -19,7 +19,7 @@ shift bits and bind weaker than ``*`` and ``+``, as in Python.
   and else 1 to 31. A level l > 0 stands for the weight ``W = (2 + l % 2) << (l // 2)``:
   3, 4, 6, 8, 12, 16, 24, … 98,304. A writer is free to choose the levels of
   the symbols that occur (how ours does is in `rans_table`); only the ratios of weights count.
-- *Table of levels:* the tokens of `delta_tokens`. A value is at most 31, and the first
+- *Table of levels:* the tokens of `bits.tokens`. A value is at most 31, and the first
   *previous* is 24.
 - *Frequencies:* with n symbols that have a level and T the sum of their weights, the
   frequency of each is ``f = 1 + W * (2**14 - n) // T``, in which the division comes
@@ -54,7 +54,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import native
-from .bitpack import as_uint8, check_count
+from .bits.packing import as_uint8, check_count
 from .errors import ArgumentError, FormatError, TruncatedError
 from .native import join as native_join
 from .prefix_code import histogram

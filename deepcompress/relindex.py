@@ -35,7 +35,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import native
-from .bitpack import as_uint8, check_bits
+from .bits.packing import as_uint8, check_bits
 from .errors import ArgumentError, FormatError
 from .tensors import MAX_BITS, GapStream, Int64Array, UInt8Array
 

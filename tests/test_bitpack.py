@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from strategies import packable
 
-from deepcompress import bitpack
+from deepcompress.bits import packing
 from deepcompress.errors import ArgumentError, FormatError, TruncatedError
 
 
@@ -16,18 +16,18 @@ def u8(*values):
 @given(packable())
 def test_the_bytes_spell_the_values_as_one_little_endian_integer(case):
     bits, values = case
-    packed = bitpack.pack(values, bits)
+    packed = packing.pack(values, bits)
     expected = sum(int(value) << (i * bits) for i, value in enumerate(values))
     assert int.from_bytes(packed.tobytes(), "little") == expected
     assert packed.dtype == np.uint8
-    assert len(packed) == bitpack.packed_size(bits, len(values)) == -(-len(values) * bits // 8)
+    assert len(packed) == packing.packed_size(bits, len(values)) == -(-len(values) * bits // 8)
 
 
 @given(packable())
 def test_unpack_undoes_pack(case):
     bits, values = case
     before = values.copy()
-    unpacked = bitpack.unpack(bitpack.pack(values, bits), bits, len(values))
+    unpacked = packing.unpack(packing.pack(values, bits), bits, len(values))
     np.testing.assert_array_equal(unpacked, before)
     np.testing.assert_array_equal(values, before)
     assert unpacked.dtype == np.uint8
@@ -45,12 +45,12 @@ def test_unpack_undoes_pack(case):
     ],
 )
 def test_layout(values, bits, packed):
-    assert bitpack.pack(u8(*values), bits).tobytes().hex() == packed
+    assert packing.pack(u8(*values), bits).tobytes().hex() == packed
 
 
 def test_strided_values_pack_as_their_copies():
     values = np.arange(16, dtype=np.uint8)
-    np.testing.assert_array_equal(bitpack.pack(values[::3], 4), bitpack.pack(values[::3].copy(), 4))
+    np.testing.assert_array_equal(packing.pack(values[::3], 4), packing.pack(values[::3].copy(), 4))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_strided_values_pack_as_their_copies():
 )
 def test_unpack_rejects(packed, bits, count, error, message):
     with pytest.raises(error, match=message) as caught:
-        bitpack.unpack(packed, bits, count)
+        packing.unpack(packed, bits, count)
     assert caught.type is error
 
 
@@ -85,4 +85,4 @@ def test_unpack_rejects(packed, bits, count, error, message):
 )
 def test_pack_rejects(values, bits, message):
     with pytest.raises(ArgumentError, match=message):
-        bitpack.pack(values, bits)
+        packing.pack(values, bits)

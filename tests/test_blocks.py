@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from strategies import sparse, widths
 
-from deepcompress import bitpack, blocks, coding, decoding, native, relindex
+from deepcompress import blocks, coding, decoding, native, relindex
+from deepcompress.bits import packing
 from deepcompress.blocks import Entries, Masked
 from deepcompress.compressed import CompressedTensor
 from deepcompress.compressed_parts import has_needed_fillers_only
@@ -107,9 +108,9 @@ def check_joined(made, gap_bits, label_bits):
     assert plain(again) == plain((labels, gaps, count))
     if fillers:
         assert both(lambda: joined(made, label_bits, gap_bits, 0, fillers - 1)) is None
-    labels = bitpack.unpack(labels, label_bits, count)
+    labels = packing.unpack(labels, label_bits, count)
     size = sum(block.elements for block in made)
-    positions = relindex.decode(bitpack.unpack(gaps, gap_bits, count), size)
+    positions = relindex.decode(packing.unpack(gaps, gap_bits, count), size)
     dense = np.zeros(size, np.uint8)
     first = 0
     for block in made:
@@ -118,7 +119,7 @@ def check_joined(made, gap_bits, label_bits):
     np.testing.assert_array_equal(positions[labels != 0], np.flatnonzero(dense))
     np.testing.assert_array_equal(labels[labels != 0], dense[dense != 0])
     expected = relindex.encode(np.flatnonzero(dense), size, gap_bits).gaps
-    np.testing.assert_array_equal(bitpack.unpack(gaps, gap_bits, count), expected)
+    np.testing.assert_array_equal(packing.unpack(gaps, gap_bits, count), expected)
 
 
 def test_a_worked_example():
@@ -127,8 +128,8 @@ def test_a_worked_example():
     counted = both(lambda: blocks.survey(made))
     assert (counted.survivors, counted.fillers) == (2, (0, 3, 1, 0, 0, 0, 0, 0, 0))
     labels, gaps, _ = both(lambda: joined(made, 4, 2, 3))
-    assert bitpack.unpack(labels, 4, 3).tolist() == [7, 0, 9]
-    assert bitpack.unpack(gaps, 2, 3).tolist() == [1, 3, 2]
+    assert packing.unpack(labels, 4, 3).tolist() == [7, 0, 9]
+    assert packing.unpack(gaps, 2, 3).tolist() == [1, 3, 2]
 
 
 @given(sparse(), sparse(), widths)

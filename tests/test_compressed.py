@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from strategies import compressed
 
-from deepcompress import bitpack, native, relindex
+from deepcompress import native, relindex
+from deepcompress.bits import packing
 from deepcompress.compressed import CompressedTensor
 from deepcompress.errors import ArgumentError, FormatError, TruncatedError
 from deepcompress.native import gateway
@@ -164,7 +165,7 @@ def test_only_matrices_multiply(shape):
 
 
 def test_packed_arrays_that_are_views():
-    packed = bitpack.pack(u8(2, 0, 1), 2)
+    packed = packing.pack(u8(2, 0, 1), 2)
     w = CompressedTensor(**{**VALID, "labels_packed": np.stack([packed, packed], axis=1)[:, 0]})
     assert w.labels().tolist() == [2, 0, 1]
 

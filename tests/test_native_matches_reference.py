@@ -9,7 +9,8 @@ import pytest
 from hypothesis import assume, given
 from strategies import compressed, packable, rans_payloads, sparse, symbols, widths
 
-from deepcompress import bitpack, huffman, native, rans, relindex
+from deepcompress import huffman, native, rans, relindex
+from deepcompress.bits import packing
 from deepcompress.compressed import CompressedTensor
 from deepcompress.errors import FormatError
 from deepcompress.native import gateway
@@ -40,10 +41,10 @@ def outcomes(function, *arguments):
 @given(packable())
 def test_bitpack(case):
     bits, values = case
-    reference, c = outcomes(lambda values, bits: bitpack.pack(values, int(bits)), values, bits)
+    reference, c = outcomes(lambda values, bits: packing.pack(values, int(bits)), values, bits)
     assert c == reference
     packed = np.frombuffer(c, np.uint8)
-    reference, c = outcomes(lambda packed, _: bitpack.unpack(packed, bits, len(values)), packed, 0)
+    reference, c = outcomes(lambda packed, _: packing.unpack(packed, bits, len(values)), packed, 0)
     assert c == reference == values.tobytes()
 
 
@@ -157,7 +158,7 @@ def test_validate(labels, gaps, centroids, size):
     def construct(labels, gaps):
         return bool(CompressedTensor((size,), codebook, 2, 2, count, labels, gaps))
 
-    packed = bitpack.pack(labels[:count], 2), bitpack.pack(gaps[:count], 2)
+    packed = packing.pack(labels[:count], 2), packing.pack(gaps[:count], 2)
     reference, c = outcomes(construct, *packed)
     assert c == reference
 
@@ -196,7 +197,7 @@ def test_nothing_is_written_past_the_end(bits):
     ffi, lib = EXTENSION.ffi, EXTENSION.lib
     for count in range(40):
         values = np.random.default_rng(count).integers(0, 2**bits, count).astype(np.uint8)
-        size = bitpack.packed_size(bits, count)
+        size = packing.packed_size(bits, count)
         packed, unpacked = np.full(size + 16, 0xA5, np.uint8), np.full(count + 16, 0xA5, np.uint8)
         buffers = [ffi.from_buffer("uint8_t[]", array) for array in (values, packed, unpacked)]
         lib.dc_pack(buffers[0], count, bits, buffers[1])

@@ -31,7 +31,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from .. import bitpack, relindex
+from .. import relindex
+from ..bits import packing
 from ..compressed import CompressedTensor
 from ..errors import ArgumentError, FormatError, TruncatedError
 from ..modelfile import Tensor
@@ -147,7 +148,7 @@ def write(model: CompressedModel) -> bytes:
         counts += struct.pack("<I", weights.count)
         contents += codebook.tobytes()
         contents += bias.astype(_FLOAT).tobytes()
-        contents += bitpack.pack(weights.labels(), bits).tobytes()
+        contents += packing.pack(weights.labels(), bits).tobytes()
         contents += weights.gaps_packed.tobytes()
     return bytes(counts + contents)
 
@@ -213,8 +214,8 @@ def _parts(layer: WeightLayer, count: int) -> tuple[tuple[str, int], ...]:
     return (
         ("centroids", _FLOAT.itemsize * 2**bits),
         ("biases", _FLOAT.itemsize * layer.shape[0]),
-        ("labels", bitpack.packed_size(bits, count)),
-        ("gaps", bitpack.packed_size(GAP_BITS, count)),
+        ("labels", packing.packed_size(bits, count)),
+        ("gaps", packing.packed_size(GAP_BITS, count)),
     )
 
 

@@ -5,7 +5,7 @@ Sizes, widths and branches are gone through; what else is in a seed is drawn, al
 
 import numpy as np
 
-from deepcompress import bitpack
+from deepcompress.bits import packing
 
 WIDTHS = range(1, 9)
 
@@ -119,8 +119,8 @@ def entries(
     labels = rng.integers(0, 2**label_bits, len(gaps)).astype(np.uint8)
     return (
         bytes([len(gaps)])
-        + bitpack.pack(gaps, gap_bits).tobytes()
-        + (bitpack.pack(labels, label_bits).tobytes())
+        + packing.pack(gaps, gap_bits).tobytes()
+        + (packing.pack(labels, label_bits).tobytes())
     )
 
 

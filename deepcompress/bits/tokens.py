@@ -33,9 +33,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .errors import ArgumentError, FormatError, TruncatedError
-from .prefix_code import MAX_ALPHABET
-from .tensors import Int64Array, UInt8Array
+from ..errors import ArgumentError, FormatError, TruncatedError
+from ..prefix_code import MAX_ALPHABET
+from ..tensors import Int64Array, UInt8Array
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ exactly one packed form.
 import numpy as np
 import numpy.typing as npt
 
-from . import native
-from .errors import ArgumentError, FormatError, TruncatedError
-from .tensors import MAX_BITS, UInt8Array
+from .. import native
+from ..errors import ArgumentError, FormatError, TruncatedError
+from ..tensors import MAX_BITS, UInt8Array
 
 
 def pack(values: npt.ArrayLike, bits: int) -> UInt8Array:
