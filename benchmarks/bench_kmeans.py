@@ -7,7 +7,7 @@ and `sklearn.cluster.KMeans` (Lloyd's algorithm) start at the same centroids, st
 rule, when no value changes its cluster (or after as many iterations), and both give centroids
 and labels, so that ours sorts the values, too. Before their times count, our sum of squares must
 not be above scikit-learn's by more than rounding; from the start ``linear`` that holds as both
-move clusters without members by the same rule (`deepcompress.lloyd`). The optimum is that of
+move clusters without members by the same rule (`deepcompress.quantize.lloyd`). The optimum is that of
 ``kmeans1d``, an exact O(k n) program. ``squares_<peer>`` is the peer's sum of squares / ours.
 
 scikit-learn takes minutes for millions of values; there (`--peer-values`) ours is compared with
@@ -26,11 +26,11 @@ from typing import Any
 import kmeans1d
 import numpy as np
 import sklearn
+from deepcompress.quantize.share.starts import INITS
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
 from deepcompress import quantize
-from deepcompress.initial_centroids import INITS
 
 from .harness import machine
 

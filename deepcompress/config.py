@@ -8,8 +8,8 @@ from typing import Any
 
 from .container import CODERS, ENCODINGS
 from .errors import ConfigError, shown
-from .initial_centroids import INITS
-from .quantize import MAX_ITERATIONS
+from .quantize.share import MAX_ITERATIONS
+from .quantize.starts import INITS
 from .tensors import MAX_BITS
 
 METHODS = ("shared", "raw", "float16")

@@ -13,7 +13,7 @@ from .container_reader import Contents, parse
 from .decoding import decode_symbols, read_codes
 from .errors import FormatError
 from .pipeline import at_fixed_width, from_bytes
-from .quantize import sharing_ratio
+from .quantize.share import sharing_ratio
 
 PARTS = (
     *("header", "metadata", "code tables", "codebooks", "labels", "gaps", "mask", "fillers"),

@@ -5,15 +5,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from deepcompress.quantize.share.share import share_weights
+from deepcompress.quantize.share.starts import INITS
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
-from deepcompress import lloyd, native, quantize
-from deepcompress.initial_centroids import INITS
-from deepcompress.quantize import share_weights
+from deepcompress import native, quantize
+from deepcompress.quantize import lloyd
 
 small = hnp.arrays(np.float64, st.integers(1, 40), elements=st.integers(-9, 9))
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from deepcompress import lloyd, quantize, relindex
+from deepcompress import quantize, relindex
 from deepcompress.nn.optim import SGD
 from deepcompress.nn.trainable import Shared
+from deepcompress.quantize import lloyd
 
 FIGURE_3_WEIGHTS = np.array(
     [

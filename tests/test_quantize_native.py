@@ -3,13 +3,14 @@
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from deepcompress.quantize.share.starts import INITS
 from hypothesis import given
 from hypothesis.extra import numpy as hnp
 
-from deepcompress import lloyd, native, quantize
-from deepcompress.initial_centroids import INITS
+from deepcompress import native, quantize
 from deepcompress.native import gateway
 from deepcompress.native import quantize as native_quantize
+from deepcompress.quantize import lloyd
 
 EXTENSION, REASON = gateway._load()
 pytestmark = pytest.mark.skipif(EXTENSION is None, reason=f"no C extension: {REASON}")

@@ -25,9 +25,9 @@ Shapes: n values, k centroids at the start, m <= k clusters that have members.
 import numpy as np
 import numpy.typing as npt
 
-from . import native
-from .native import quantize as native_quantize
-from .tensors import Int64Array
+from .. import native
+from ..native import quantize as native_quantize
+from ..tensors import Int64Array
 
 Float64Array = npt.NDArray[np.float64]
 

@@ -2,7 +2,7 @@
 
 "We partition n original weights W […] into k clusters C […] so as to minimize the
 within-cluster sum of squares" (eq. 2), tensor by tensor. `lloyd` does so, from
-`initial_centroids`.
+`quantize.starts`.
 
 Format notes
 ------------
@@ -21,12 +21,13 @@ Format notes
 import numpy as np
 import numpy.typing as npt
 
-from . import lloyd, native
-from .bits.packing import check_bits
-from .errors import ArgumentError, ConfigError, shown
-from .initial_centroids import INITS
-from .native import quantize as native_quantize
-from .tensors import BoolArray, SharedWeights, UInt8Array
+from .. import native
+from ..bits.packing import check_bits
+from ..errors import ArgumentError, ConfigError, shown
+from ..native import quantize as native_quantize
+from ..tensors import BoolArray, SharedWeights, UInt8Array
+from . import lloyd
+from .starts import INITS
 
 Float64Array = npt.NDArray[np.float64]
 

@@ -1,0 +1,21 @@
+"""Stage 2: surviving weights -> codebook + labels (Han et al. 2016, section 3)."""
+
+from .share import (
+    INITS,
+    MAX_ITERATIONS,
+    assign,
+    kmeans,
+    share_weights,
+    sharing_ratio,
+    sum_of_squares,
+)
+
+__all__ = [
+    "INITS",
+    "MAX_ITERATIONS",
+    "assign",
+    "kmeans",
+    "share_weights",
+    "sharing_ratio",
+    "sum_of_squares",
+]
