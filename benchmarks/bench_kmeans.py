@@ -26,11 +26,11 @@ from typing import Any
 import kmeans1d
 import numpy as np
 import sklearn
-from deepcompress.quantize.share.starts import INITS
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
 from deepcompress import quantize
+from deepcompress.quantize.starts import INITS
 
 from .harness import machine
 

@@ -22,7 +22,7 @@ from .container import (
 )
 from .container_layout import block_count, block_size, fixed_width, stream_bits
 from .errors import ArgumentError
-from .prefix_code import histogram
+from .huffman.codes import histogram
 from .tensors import HUFFMAN, MAX_BITS, RANS, Int64Array, SharedWeights, UInt8Array
 
 

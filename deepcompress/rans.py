@@ -56,8 +56,8 @@ import numpy.typing as npt
 from . import native
 from .bits.packing import as_uint8, check_count
 from .errors import ArgumentError, FormatError, TruncatedError
+from .huffman.codes import histogram
 from .native import join as native_join
-from .prefix_code import histogram
 from .rans_table import (
     MAX_LEVEL,
     PROBABILITY_BITS,

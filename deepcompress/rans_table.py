@@ -17,7 +17,7 @@ import numpy.typing as npt
 from .bits.packing import as_uint8
 from .bits.tokens import TableKind, decode_deltas, encode_deltas, step_bits
 from .errors import ArgumentError, FormatError
-from .prefix_code import MAX_ALPHABET, check_counts
+from .huffman.codes import MAX_ALPHABET, check_counts
 from .tensors import Int64Array, UInt8Array, UInt16Array
 
 PROBABILITY_BITS = 14

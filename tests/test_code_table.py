@@ -13,8 +13,8 @@ from contract import (
 from hypothesis import given
 from strategies import counts, packed
 
-from deepcompress import code_table, prefix_code
 from deepcompress.errors import FormatError
+from deepcompress.huffman import codes, table
 
 EXAMPLES = [
     ([], ""),
@@ -29,7 +29,7 @@ EXAMPLES = [
 ]
 
 
-TABLE = code_table.encode_lengths, code_table.decode_lengths
+TABLE = table.encode_lengths, table.decode_lengths
 
 
 @pytest.mark.parametrize(("lengths", "bits"), EXAMPLES)
@@ -39,7 +39,7 @@ def test_worked_examples(lengths, bits):
 
 @given(counts(), st.binary(max_size=3))
 def test_decode_undoes_encode_and_leaves_the_rest(counts, rest):
-    check_table(*TABLE, prefix_code.code_lengths(counts), rest)
+    check_table(*TABLE, codes.code_lengths(counts), rest)
 
 
 @given(st.binary(max_size=6), st.integers(0, 8))
@@ -49,7 +49,7 @@ def test_any_table_that_is_read_is_what_would_be_written(data, alphabet):
 
 @given(counts())
 def test_every_strict_prefix_is_truncated(counts):
-    lengths = prefix_code.code_lengths(counts)
+    lengths = codes.code_lengths(counts)
     check_prefixes(*TABLE, lengths, f"table of {len(lengths)} code lengths ends")
 
 
@@ -73,26 +73,26 @@ def test_every_strict_prefix_is_truncated(counts):
 )
 def test_malformed_tables(bits, alphabet, message):
     with pytest.raises(FormatError, match=message):
-        code_table.decode_lengths(packed(bits), alphabet)
+        table.decode_lengths(packed(bits), alphabet)
 
 
 def test_a_table_of_many_long_tokens():
-    lengths = prefix_code.code_lengths([1, 2**20] * 128)
-    table = code_table.encode_lengths(lengths)
-    assert len(table) > 200
-    np.testing.assert_array_equal(code_table.decode_lengths(table, 256)[0], lengths)
+    lengths = codes.code_lengths([1, 2**20] * 128)
+    data = table.encode_lengths(lengths)
+    assert len(data) > 200
+    np.testing.assert_array_equal(table.decode_lengths(data, 256)[0], lengths)
 
 
 def test_a_megabyte_after_the_table_is_not_looked_at():
     with pytest.raises(FormatError, match="no token"):
-        code_table.decode_lengths(b"\xff" * 2**20, 256)
+        table.decode_lengths(b"\xff" * 2**20, 256)
 
 
 @pytest.mark.parametrize("alphabet", [-1, 257])
 def test_the_alphabet_has_a_limit(alphabet):
-    check_alphabet(code_table.decode_lengths, alphabet)
+    check_alphabet(table.decode_lengths, alphabet)
 
 
 def test_lengths_that_no_code_has_are_not_written():
     with pytest.raises(FormatError, match="incomplete"):
-        code_table.encode_lengths(np.array([2, 2, 2], np.uint8))
+        table.encode_lengths(np.array([2, 2, 2], np.uint8))

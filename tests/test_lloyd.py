@@ -5,8 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from deepcompress.quantize.share.share import share_weights
-from deepcompress.quantize.share.starts import INITS
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -15,6 +13,8 @@ from threadpoolctl import threadpool_limits
 
 from deepcompress import native, quantize
 from deepcompress.quantize import lloyd
+from deepcompress.quantize.share import share_weights
+from deepcompress.quantize.starts import INITS
 
 small = hnp.arrays(np.float64, st.integers(1, 40), elements=st.integers(-9, 9))
 

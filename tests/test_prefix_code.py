@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from strategies import counts
 
-from deepcompress import huffman, prefix_code
+from deepcompress import huffman
 from deepcompress.errors import ArgumentError, FormatError
+from deepcompress.huffman import codes
 
 
 def cost(counts, lengths):
@@ -35,7 +36,7 @@ def kraft(lengths):
 
 @given(st.lists(st.integers(1, 40), min_size=2, max_size=5), st.integers(3, 4))
 def test_no_code_of_limited_length_is_cheaper(counts, max_bits):
-    lengths = prefix_code.code_lengths(counts, max_bits)
+    lengths = codes.code_lengths(counts, max_bits)
     assert lengths.max() <= max_bits
     every = product(range(1, max_bits + 1), repeat=len(counts))
     assert cost(counts, lengths) == min(cost(counts, n) for n in every if kraft(n) <= 1)
@@ -45,15 +46,15 @@ def test_no_code_of_limited_length_is_cheaper(counts, max_bits):
 def test_a_limit_that_does_not_bind_costs_nothing(counts):
     used = [c for c in counts if c]
     if len(used) > 1:
-        lengths = prefix_code.code_lengths(counts)
+        lengths = codes.code_lengths(counts)
         assert cost(counts, lengths) == unlimited_cost(counts)
 
 
 @given(counts())
 def test_lengths_are_those_of_a_complete_code(counts):
-    lengths = prefix_code.code_lengths(counts)
+    lengths = codes.code_lengths(counts)
     assert lengths.dtype == np.uint8
-    assert lengths.max(initial=0) <= prefix_code.MAX_CODE_BITS
+    assert lengths.max(initial=0) <= codes.MAX_CODE_BITS
     np.testing.assert_array_equal(lengths > 0, counts > 0)
     used = np.count_nonzero(counts)
     assert kraft(lengths) == {0: 0, 1: 0.5}.get(used, 1)
@@ -61,35 +62,35 @@ def test_lengths_are_those_of_a_complete_code(counts):
 
 @given(counts(max_alphabet=40))
 def test_a_commoner_or_smaller_symbol_never_has_the_longer_code(counts):
-    lengths = prefix_code.code_lengths(counts)
+    lengths = codes.code_lengths(counts)
     used = np.flatnonzero(counts)
     order = sorted(used, key=lambda s: (-counts[s], s))
     assert (np.diff(lengths[order].astype(int)) >= 0).all()
 
 
 def test_ties_are_decided_by_the_symbol():
-    assert prefix_code.code_lengths([1, 1, 1]).tolist() == [1, 2, 2]
-    assert prefix_code.code_lengths([1, 2, 1, 2, 1, 1]).tolist() == [3, 2, 3, 2, 3, 3]
-    assert prefix_code.code_lengths([7] * 5).tolist() == [2, 2, 2, 3, 3]
+    assert codes.code_lengths([1, 1, 1]).tolist() == [1, 2, 2]
+    assert codes.code_lengths([1, 2, 1, 2, 1, 1]).tolist() == [3, 2, 3, 2, 3, 3]
+    assert codes.code_lengths([7] * 5).tolist() == [2, 2, 2, 3, 3]
 
 
 def test_the_limit_binds_from_fibonacci_counts_on():
     fibonacci = [1, 1]
     while len(fibonacci) < 13:
         fibonacci.append(fibonacci[-1] + fibonacci[-2])
-    assert prefix_code.code_lengths(fibonacci).max() == 12  # 12 bits: 13 symbols, unlimited
+    assert codes.code_lengths(fibonacci).max() == 12  # 12 bits: 13 symbols, unlimited
     longer = [*fibonacci, 233 + 144]
-    assert unlimited_cost(longer) < cost(longer, prefix_code.code_lengths(longer))
-    assert prefix_code.code_lengths(longer).max() == 12
+    assert unlimited_cost(longer) < cost(longer, codes.code_lengths(longer))
+    assert codes.code_lengths(longer).max() == 12
 
 
 @given(counts())
 def test_codes_are_prefix_free_and_ascend(counts):
-    lengths = prefix_code.code_lengths(counts)
-    codes = prefix_code.canonical_codes(lengths)
-    assert codes.dtype == np.uint16
+    lengths = codes.code_lengths(counts)
+    words_of = codes.canonical_codes(lengths)
+    assert words_of.dtype == np.uint16
     order = sorted(np.flatnonzero(lengths), key=lambda s: (lengths[s], s))
-    words = [f"{codes[s]:0{lengths[s]}b}" for s in order]
+    words = [f"{words_of[s]:0{lengths[s]}b}" for s in order]
     assert [len(word) for word in words] == lengths[order].tolist()
     assert words == sorted(words)
     for word, following in pairwise(words):
@@ -97,13 +98,13 @@ def test_codes_are_prefix_free_and_ascend(counts):
 
 
 def test_a_limit_may_leave_no_code_over():
-    assert prefix_code.code_lengths([5, 0, 1], max_bits=1).tolist() == [1, 0, 1]
+    assert codes.code_lengths([5, 0, 1], max_bits=1).tolist() == [1, 0, 1]
 
 
 def test_no_sum_of_the_largest_counts_overflows():
     largest = [2**51 - 1] * 256
-    assert prefix_code.code_lengths(largest).tolist() == [8] * 256
-    assert prefix_code.code_lengths([2**51 - 1, 1, 1]).tolist() == [1, 2, 2]
+    assert codes.code_lengths(largest).tolist() == [8] * 256
+    assert codes.code_lengths([2**51 - 1, 1, 1]).tolist() == [1, 2, 2]
     assert huffman.encoded_bits(largest, [12] * 256) == (2**51 - 1) * 256 * 12
 
 
@@ -123,7 +124,7 @@ def test_no_sum_of_the_largest_counts_overflows():
 )
 def test_code_lengths_rejects(counts, max_bits, message):
     with pytest.raises(ArgumentError, match=message):
-        prefix_code.code_lengths(counts, max_bits)
+        codes.code_lengths(counts, max_bits)
 
 
 @pytest.mark.parametrize(
@@ -141,4 +142,4 @@ def test_code_lengths_rejects(counts, max_bits, message):
 )
 def test_impossible_lengths_are_rejected(lengths, error, message):
     with pytest.raises(error, match=message):
-        prefix_code.canonical_codes(np.array(lengths, np.uint8))
+        codes.canonical_codes(np.array(lengths, np.uint8))

@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from deepcompress.quantize.share.share import share_weights, sum_of_squares
-from deepcompress.quantize.share.starts import INITS
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from deepcompress import quantize
 from deepcompress.errors import ArgumentError, ConfigError
+from deepcompress.quantize.share import share_weights, sum_of_squares
+from deepcompress.quantize.starts import INITS
 
 values = hnp.arrays(np.float32, st.integers(0, 200), elements=st.floats(-2, 2, width=16))
 

@@ -3,7 +3,6 @@
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from deepcompress.quantize.share.starts import INITS
 from hypothesis import given
 from hypothesis.extra import numpy as hnp
 
@@ -11,6 +10,7 @@ from deepcompress import native, quantize
 from deepcompress.native import gateway
 from deepcompress.native import quantize as native_quantize
 from deepcompress.quantize import lloyd
+from deepcompress.quantize.starts import INITS
 
 EXTENSION, REASON = gateway._load()
 pytestmark = pytest.mark.skipif(EXTENSION is None, reason=f"no C extension: {REASON}")

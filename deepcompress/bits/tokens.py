@@ -1,6 +1,6 @@
 """A table of small integers, one per symbol of an alphabet, as bytes.
 
-What `code_table` and `rans_table` store ahead of coded symbols; each says what its
+What `huffman.table` and `rans_table` store ahead of coded symbols; each says what its
 integers mean, how large they get and what the first *previous* is.
 
 Format notes
@@ -34,7 +34,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import ArgumentError, FormatError, TruncatedError
-from ..prefix_code import MAX_ALPHABET
+from ..huffman.codes import MAX_ALPHABET
 from ..tensors import Int64Array, UInt8Array
 
 

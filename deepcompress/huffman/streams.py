@@ -24,7 +24,7 @@ Format notes
   the payload still tells how long it must be. It is the only incomplete code.
 - *No symbol at all:* every length is 0 and the payload is empty.
 - *Padding:* unused bits of the last byte are zero, and no byte follows.
-- *Table of lengths:* see `code_table`.
+- *Table of lengths:* see `huffman.table`.
 """
 
 from collections.abc import Sequence
@@ -33,34 +33,18 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from . import native
-from .bits.packing import as_uint8, check_count
-from .code_table import decode_lengths, encode_lengths
-from .errors import ArgumentError, FormatError, TruncatedError
-from .native import join as native_join
-from .prefix_code import (
-    MAX_ALPHABET,
+from .. import native
+from ..bits.packing import as_uint8, check_count
+from ..errors import ArgumentError, FormatError, TruncatedError
+from ..native import join as native_join
+from ..tensors import UInt8Array
+from .codes import (
     MAX_CODE_BITS,
     canonical_codes,
     check_counts,
     check_lengths,
-    code_lengths,
     histogram,
 )
-from .tensors import UInt8Array
-
-__all__ = [
-    "MAX_ALPHABET",
-    "MAX_CODE_BITS",
-    "canonical_codes",
-    "code_lengths",
-    "decode",
-    "decode_lengths",
-    "decode_streams",
-    "encode",
-    "encode_lengths",
-    "encoded_bits",
-]
 
 
 def encode(symbols: npt.ArrayLike, lengths: npt.ArrayLike) -> bytes:

@@ -8,9 +8,9 @@ first *previous* is 4.
 
 import numpy.typing as npt
 
-from .bits.tokens import TableKind, decode_deltas, encode_deltas
-from .prefix_code import MAX_CODE_BITS, check_lengths
-from .tensors import UInt8Array
+from ..bits.tokens import TableKind, decode_deltas, encode_deltas
+from ..tensors import UInt8Array
+from .codes import MAX_CODE_BITS, check_lengths
 
 _KIND = TableKind(
     "code length",

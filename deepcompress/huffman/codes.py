@@ -7,11 +7,11 @@ written with it. Format notes on lengths, ties and codes are there.
 import numpy as np
 import numpy.typing as npt
 
-from . import native
-from .bits.packing import as_uint8
-from .errors import ArgumentError, FormatError
-from .native import join as native_join
-from .tensors import Int64Array, UInt8Array, UInt16Array
+from .. import native
+from ..bits.packing import as_uint8
+from ..errors import ArgumentError, FormatError
+from ..native import join as native_join
+from ..tensors import Int64Array, UInt8Array, UInt16Array
 
 MAX_CODE_BITS = 12
 MAX_ALPHABET = 256
