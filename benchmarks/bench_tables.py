@@ -39,7 +39,7 @@ from benchmarks import synthetic
 from benchmarks.harness import machine
 from benchmarks.tables_check import check, layer_costs
 from deepcompress.commands.verification import verify
-from deepcompress.container import CODERS
+from deepcompress.container.records import CODERS
 from deepcompress.ledger import account
 from deepcompress.nn.parallel import available_threads
 from deepcompress.paper import PAPER

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 import deepcompress
-from deepcompress.container import SharedRecord
-from deepcompress.container_reader import Reader
+from deepcompress.container.reader import Reader
+from deepcompress.container.records import SharedRecord
 from deepcompress.decoding import decode_survivors
 from deepcompress.prune import sparsity_mask
 

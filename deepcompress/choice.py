@@ -16,7 +16,8 @@ from . import coders
 from .coding import BlockSymbols, block_symbols, survivors
 from .compressed import CompressedTensor
 from .compressed_parts import has_needed_fillers_only
-from .container import (
+from .container.cursor import varint
+from .container.records import (
     BITMASK,
     CODERS,
     DENSE,
@@ -26,9 +27,8 @@ from .container import (
     SYMBOLS_PER_BYTE,
     Coding,
 )
-from .container_layout import stream_bits
-from .container_writer import shared_size
-from .cursor import varint
+from .container.sizes import stream_bits
+from .container.writer import shared_size
 from .symbol_counts import BlockCounts, SymbolCounter, count_symbols
 from .tensors import FIXED_WIDTH, MAX_BITS, RANS, Int64Array, UInt8Array
 

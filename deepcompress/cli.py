@@ -30,7 +30,7 @@ from .commands import (
     verification,
 )
 from .compressed_network import BATCH_SIZE
-from .container import CODERS
+from .container.records import CODERS
 from .errors import ArgumentError, DeepCompressError, FormatError, OutputError
 from .files.atomic import canonical_json
 

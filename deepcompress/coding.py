@@ -11,7 +11,7 @@ import numpy as np
 from . import coders, relindex
 from .coders import Code
 from .compressed import CompressedTensor
-from .container import (
+from .container.records import (
     BITMASK,
     DENSE,
     RELATIVE,
@@ -20,7 +20,7 @@ from .container import (
     Coding,
     SharedRecord,
 )
-from .container_layout import block_count, block_size, fixed_width, stream_bits
+from .container.sizes import block_count, block_size, fixed_width, stream_bits
 from .errors import ArgumentError
 from .huffman.codes import histogram
 from .tensors import HUFFMAN, MAX_BITS, RANS, Int64Array, SharedWeights, UInt8Array

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from .container import CODERS, ENCODINGS
+from .container.records import CODERS, ENCODINGS
 from .errors import ConfigError, shown
 from .quantize.share import MAX_ITERATIONS
 from .quantize.starts import INITS

@@ -18,8 +18,8 @@ from .coding import (
     narrowest_gap_bits,
 )
 from .compressed import CompressedTensor
-from .container import BITMASK, DENSE, RELATIVE, SharedRecord
-from .container_layout import block_size, fixed_width, stream_bits, stream_symbols
+from .container.records import BITMASK, DENSE, RELATIVE, SharedRecord
+from .container.sizes import block_size, fixed_width, stream_bits, stream_symbols
 from .errors import FormatError
 from .tensors import Int64Array, UInt8Array
 

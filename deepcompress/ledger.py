@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from .compressed import CompressedTensor
-from .container import RELATIVE, Section, SharedRecord
-from .container_layout import stream_bits
-from .container_reader import Contents, parse
+from .container.reader import Contents, parse
+from .container.records import RELATIVE, Section, SharedRecord
+from .container.sizes import stream_bits
 from .decoding import decode_symbols, read_codes
 from .errors import FormatError
 from .pipeline import at_fixed_width, from_bytes

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 from . import native
 from .blocks import GROWTH
-from .container import BITMASK, DENSE, RELATIVE
-from .container_header import TensorEntry
-from .container_layout import block_size, fixed_width, stream_symbols
-from .container_shared import BlockSize, SharedHead
+from .container.header import TensorEntry
+from .container.records import BITMASK, DENSE, RELATIVE
+from .container.shared_weights import BlockSize, SharedHead
+from .container.sizes import block_size, fixed_width, stream_symbols
 from .decoding import BLOCKS_AT_ONCE
 from .tensors import HUFFMAN, MAX_BITS, RANS
 

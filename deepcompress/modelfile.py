@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from . import decoding, native
 from .compressed import CompressedTensor
-from .container import RAW, Coding
-from .container_header import TensorEntry
-from .container_reader import Reader
+from .container.header import TensorEntry
+from .container.reader import Reader
+from .container.records import RAW, Coding
 from .errors import ArgumentError, DataError, FormatError
 from .memory import decoding_bytes, raw_bytes
 

@@ -20,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from .container import MAX_RANK
+from .container.records import MAX_RANK
 from .errors import ArgumentError, DataError, FormatError
 
 _DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip file can hold

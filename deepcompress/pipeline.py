@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import choice, coding, container_writer, prune, quantize
+from . import choice, coding, prune, quantize
 from .choice import Choice
 from .compressed import CompressedTensor
 from .config import Config, TensorConfig
-from .container import Coding, Record
-from .container_layout import fixed_width, raw_size
+from .container import writer
+from .container.records import Coding, Record
+from .container.sizes import fixed_width, raw_size
 from .errors import ArgumentError, DataError, shown
 from .files.atomic import write_bytes
 from .modelfile import ModelFile, Tensor, open_file
@@ -84,7 +85,7 @@ class CompressedModel(Mapping[str, Tensor]):
                     raise ArgumentError(f"tensor {name!r}: {error}") from None
             else:
                 records[name] = tensor
-        return container_writer.pack(records, self.metadata)
+        return writer.pack(records, self.metadata)
 
     def save(self, path: str | os.PathLike[str]) -> int:
         """Write the ``.dcnn`` file, whole or not at all; return its size in bytes.

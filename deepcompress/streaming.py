@@ -17,10 +17,11 @@ from typing import IO, Any
 import numpy.typing as npt
 from joblib import Parallel, delayed
 
-from . import coding, container_writer
+from . import coding
 from .compressed import CompressedTensor
 from .config import Config
-from .container_writer import TensorPart
+from .container import writer
+from .container.writer import TensorPart
 from .errors import ArgumentError, OutputError
 from .files.atomic import write_parts
 from .pipeline import as_array, checked_config, compress_tensor, naming
@@ -85,7 +86,7 @@ def compress_to(
     if not isinstance(jobs, int) or jobs < 1:
         raise ArgumentError(f"jobs must be a positive integer, not {jobs!r}")
     config = checked_config(source, config, metadata, seed)
-    text = container_writer.metadata_text(metadata)
+    text = writer.metadata_text(metadata)
     names = list(source)
     before = dict(zip(names, ["", *names], strict=False))
     reading = threading.Lock()
@@ -102,7 +103,7 @@ def compress_to(
         stored: list[_Stored] = run(delayed(compress_one)(name) for name in largest_first)
         by_name = dict(zip(largest_first, stored, strict=True))
         in_order = [by_name[name] for name in names]
-        start = container_writer.file_start([one.head for one in in_order], text)
+        start = writer.file_start([one.head for one in in_order], text)
         write_parts(path, itertools.chain([start], *map(spool.read, in_order)))
     return len(start) + sum(one.size_bytes for one in in_order)
 
@@ -112,11 +113,11 @@ def _encoded(
 ) -> TensorPart:
     tensor, how = compress_tensor(name, values, config, seed)
     if not isinstance(tensor, CompressedTensor):
-        return container_writer.tensor_part(name, before, tensor)
+        return writer.tensor_part(name, before, tensor)
     assert how is not None
     with naming(name):
         record = coding.encode(tensor, how)
-    return container_writer.tensor_part(name, before, record)
+    return writer.tensor_part(name, before, record)
 
 
 def _size(source: Mapping[str, npt.ArrayLike], name: str) -> int:

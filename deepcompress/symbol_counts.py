@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .coding import BlockSymbols, alphabets
-from .container import DENSE, RELATIVE, Coding
-from .container_layout import block_count, block_size
+from .container.records import DENSE, RELATIVE, Coding
+from .container.sizes import block_count, block_size
 from .tensors import MAX_BITS, Int64Array, UInt8Array
 
 _WIDEST = 1 << MAX_BITS

@@ -16,7 +16,7 @@ from file_parts import damaged, small_enough
 from random_files import foreign, random_model
 from reference_reader import reader
 
-from deepcompress.container import BITMASK, DENSE, RELATIVE
+from deepcompress.container.records import BITMASK, DENSE, RELATIVE
 from deepcompress.errors import DeepCompressError
 from deepcompress.pipeline import from_bytes
 from deepcompress.tensors import FIXED_WIDTH, HUFFMAN, RANS

@@ -4,7 +4,7 @@ import numpy as np
 
 import deepcompress as dc
 from deepcompress import coding
-from deepcompress.container import Coding
+from deepcompress.container.records import Coding
 
 
 def dense(tensor: object) -> np.ndarray:

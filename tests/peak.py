@@ -8,7 +8,7 @@ import numpy as np
 
 import deepcompress as dc
 from deepcompress import coding
-from deepcompress.container import Coding
+from deepcompress.container.records import Coding
 
 
 def peak_of(call: Callable[[], object]) -> int:

@@ -6,7 +6,7 @@ from reference_reader import reader
 
 from deepcompress import relindex
 from deepcompress.compressed import CompressedTensor
-from deepcompress.container import BITMASK, DENSE, DTYPES, RELATIVE, Coding
+from deepcompress.container.records import BITMASK, DENSE, DTYPES, RELATIVE, Coding
 from deepcompress.pipeline import CompressedModel
 from deepcompress.tensors import FIXED_WIDTH, HUFFMAN, RANS, SharedWeights
 

@@ -2,10 +2,10 @@
 
 import re
 
-from deepcompress import container
+from deepcompress.container import records
 
 
 def spec_example() -> bytes:
-    text = container.__doc__.split("Worked example")[1]
+    text = records.__doc__.split("Worked example")[1]
     rows = re.findall(r"^    ((?:[0-9A-F]{2} +)+)", text, re.MULTILINE)
     return bytes.fromhex("".join(rows))

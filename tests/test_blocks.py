@@ -11,7 +11,7 @@ from deepcompress.bits import packing
 from deepcompress.blocks import Entries, Masked
 from deepcompress.compressed import CompressedTensor
 from deepcompress.compressed_parts import has_needed_fillers_only
-from deepcompress.container import BITMASK, DENSE, RELATIVE, Coding
+from deepcompress.container.records import BITMASK, DENSE, RELATIVE, Coding
 from deepcompress.errors import ArgumentError, FormatError
 from deepcompress.native import gateway
 

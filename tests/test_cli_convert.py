@@ -11,7 +11,7 @@ from net_files import SMALL, Contents, assert_decodes, decode, layers_of, net_by
 
 import deepcompress as dc
 from deepcompress import pipeline, relindex
-from deepcompress.container import CODERS
+from deepcompress.container.records import CODERS
 from deepcompress.formats import net
 from deepcompress.formats.layers import WeightLayer
 

@@ -10,8 +10,8 @@ from command import call, fails
 import deepcompress
 from deepcompress import cli, datasets, native, relindex, tensors
 from deepcompress.coding import survivors as survivors_of
-from deepcompress.container import DENSE, MAGIC, VERSION, Block, Coding, SharedRecord
-from deepcompress.container_writer import pack
+from deepcompress.container.records import DENSE, MAGIC, VERSION, Block, Coding, SharedRecord
+from deepcompress.container.writer import pack
 from deepcompress.nn import zoo
 
 ON_FILES = ("inspect", "verify", "evaluate", "decompress")

@@ -9,7 +9,7 @@ from command import call, fails
 
 import deepcompress as dc
 from deepcompress.choice import Choice, choose
-from deepcompress.container import CODERS
+from deepcompress.container.records import CODERS
 
 RNG = np.random.default_rng(0)
 MODEL = dc.compress(

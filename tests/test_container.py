@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from spec import spec_example
 
-from deepcompress.container import DTYPES
-from deepcompress.container_reader import parse
-from deepcompress.container_writer import pack
-from deepcompress.cursor import Cursor, varint
+from deepcompress.container.cursor import Cursor, varint
+from deepcompress.container.reader import parse
+from deepcompress.container.records import DTYPES
+from deepcompress.container.writer import pack
 from deepcompress.errors import ArgumentError, FormatError, TruncatedError
 from deepcompress.pipeline import from_bytes
 

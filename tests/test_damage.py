@@ -8,8 +8,8 @@ from damage import CHANGED, ERROR, GOLDEN, SAME, changes, contents, outcome
 from hypothesis import given
 
 import deepcompress as dc
-from deepcompress.container import CODERS, ENCODINGS
-from deepcompress.container_reader import Reader
+from deepcompress.container.reader import Reader
+from deepcompress.container.records import CODERS, ENCODINGS
 from deepcompress.pipeline import from_bytes
 
 NAMES = sorted(path.stem for path in GOLDEN.glob("*.dcnn"))

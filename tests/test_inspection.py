@@ -14,9 +14,9 @@ import deepcompress as dc
 from deepcompress import huffman, rans
 from deepcompress.choice import Choice
 from deepcompress.commands.inspection import describe, format_description
-from deepcompress.container import CODERS, DENSE, ENCODINGS, Coding
-from deepcompress.container_layout import raw_size
-from deepcompress.container_reader import parse
+from deepcompress.container.reader import parse
+from deepcompress.container.records import CODERS, DENSE, ENCODINGS, Coding
+from deepcompress.container.sizes import raw_size
 from deepcompress.decoding import decode_symbols
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from spec import spec_example
 
-from deepcompress.container import (
+from deepcompress.container.reader import parse
+from deepcompress.container.records import (
     BITMASK,
     CRC,
     DENSE,
@@ -22,8 +23,7 @@ from deepcompress.container import (
     Coding,
     SharedRecord,
 )
-from deepcompress.container_reader import parse
-from deepcompress.container_writer import pack
+from deepcompress.container.writer import pack
 from deepcompress.errors import (
     ChecksumError,
     DeepCompressError,

@@ -11,9 +11,9 @@ from peak import model, peak_of
 
 import deepcompress as dc
 from deepcompress import memory, native
-from deepcompress.container import BITMASK, CODERS, DENSE, RAW, RELATIVE, Coding
-from deepcompress.container_reader import Reader
-from deepcompress.container_writer import pack
+from deepcompress.container.reader import Reader
+from deepcompress.container.records import BITMASK, CODERS, DENSE, RAW, RELATIVE, Coding
+from deepcompress.container.writer import pack
 from deepcompress.errors import ArgumentError
 from deepcompress.pipeline import from_bytes
 

@@ -8,10 +8,10 @@ from peak import calls_of, model, peak_of
 
 import deepcompress as dc
 from deepcompress import coding
-from deepcompress.container import CRC, DENSE, MAGIC, PREFIX, RELATIVE, Coding
-from deepcompress.container_reader import Reader
-from deepcompress.container_writer import pack, shared_head
-from deepcompress.cursor import varint
+from deepcompress.container.cursor import varint
+from deepcompress.container.reader import Reader
+from deepcompress.container.records import CRC, DENSE, MAGIC, PREFIX, RELATIVE, Coding
+from deepcompress.container.writer import pack, shared_head
 from deepcompress.errors import ArgumentError, DeepCompressError, FormatError
 from deepcompress.pipeline import from_bytes
 

@@ -11,8 +11,8 @@ from model_files import blocks_file
 
 import deepcompress as dc
 from deepcompress import coding, modelfile
-from deepcompress.container import DTYPES, Coding
-from deepcompress.container_writer import pack
+from deepcompress.container.records import DTYPES, Coding
+from deepcompress.container.writer import pack
 from deepcompress.errors import ArgumentError, DataError, FormatError, TruncatedError
 
 

@@ -8,9 +8,9 @@ from damage import contents
 from model_files import blocks_file, dense
 
 import deepcompress as dc
-from deepcompress.container import RAW_CHUNK_BYTES
-from deepcompress.container_reader import Reader
-from deepcompress.container_writer import pack
+from deepcompress.container.reader import Reader
+from deepcompress.container.records import RAW_CHUNK_BYTES
+from deepcompress.container.writer import pack
 from deepcompress.errors import ChecksumError, FormatError
 
 CRC_BYTES = 4

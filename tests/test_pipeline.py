@@ -12,8 +12,8 @@ from hypothesis.extra import numpy as hnp
 
 import deepcompress as dc
 from deepcompress.choice import Choice, choose
-from deepcompress.container import CODERS, DENSE, Coding
-from deepcompress.container_reader import Reader
+from deepcompress.container.reader import Reader
+from deepcompress.container.records import CODERS, DENSE, Coding
 from deepcompress.pipeline import at_fixed_width, from_bytes
 from deepcompress.tensors import HUFFMAN, RANS
 

@@ -6,8 +6,8 @@ import pytest
 import deepcompress
 from deepcompress import plot_series, relindex
 from deepcompress.compressed import CompressedTensor
-from deepcompress.container_header import TensorEntry
-from deepcompress.container_reader import Reader
+from deepcompress.container.header import TensorEntry
+from deepcompress.container.reader import Reader
 from deepcompress.errors import ArgumentError
 from deepcompress.plot_series import codebook_series, count_series, largest, layer_series
 from deepcompress.tensors import SharedWeights

@@ -17,7 +17,15 @@ from reference_reader import READER, reader
 from spec import spec_example
 
 import deepcompress as dc
-from deepcompress.container import BITMASK, CODERS, DENSE, DTYPES, ENCODINGS, RELATIVE, Coding
+from deepcompress.container.records import (
+    BITMASK,
+    CODERS,
+    DENSE,
+    DTYPES,
+    ENCODINGS,
+    RELATIVE,
+    Coding,
+)
 from deepcompress.tensors import FIXED_WIDTH, HUFFMAN, RANS
 
 GOLDENS = sorted((Path(__file__).parent / "golden").glob("*.dcnn"))

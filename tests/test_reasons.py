@@ -9,7 +9,7 @@ import deepcompress as dc
 from deepcompress import relindex
 from deepcompress.commands.inspection import describe, format_description
 from deepcompress.commands.reasons import FAR_BELOW, LITTLE
-from deepcompress.container import DENSE, Coding
+from deepcompress.container.records import DENSE, Coding
 from deepcompress.ledger import ledger
 from deepcompress.tensors import SharedWeights
 

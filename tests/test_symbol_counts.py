@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from strategies import sparse
 
 from deepcompress.coding import block_symbols, from_survivors
-from deepcompress.container import BITMASK, DENSE, RELATIVE, Coding
+from deepcompress.container.records import BITMASK, DENSE, RELATIVE, Coding
 from deepcompress.symbol_counts import SymbolCounter, count_symbols
 
 CODINGS = [

@@ -5,10 +5,10 @@ from typing import Any
 
 from ..choice import Choice, prices
 from ..compressed import CompressedTensor
-from ..container import CODERS, ENCODINGS, Record, SharedRecord
-from ..container_header import TensorEntry
-from ..container_layout import raw_size
-from ..cursor import varint
+from ..container.cursor import varint
+from ..container.header import TensorEntry
+from ..container.records import CODERS, ENCODINGS, Record, SharedRecord
+from ..container.sizes import raw_size
 from ..ledger import FP32_BYTES
 from ..modelfile import Tensor
 

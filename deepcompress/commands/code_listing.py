@@ -8,7 +8,7 @@ import numpy as np
 from .. import rans
 from ..coders import Code
 from ..coding import alphabets
-from ..container import BITMASK, CODERS, DENSE, Record, SharedRecord
+from ..container.records import BITMASK, CODERS, DENSE, Record, SharedRecord
 from ..decoding import decode_symbols, read_codes
 from ..tensors import FIXED_WIDTH, RANS
 

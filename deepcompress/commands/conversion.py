@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..choice import Choice
-from ..container import MAGIC
+from ..container.records import MAGIC
 from ..errors import ArgumentError
 from ..files.atomic import write_bytes
 from ..formats import net

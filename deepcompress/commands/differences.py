@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from ..compressed import CompressedTensor
-from ..container import CODERS, ENCODINGS, RAW
-from ..container_reader import Reader
+from ..container.reader import Reader
+from ..container.records import CODERS, ENCODINGS, RAW
 from ..modelfile import ModelFile
 from ..pipeline import read_file
 from ..report import align, printable, shape_text

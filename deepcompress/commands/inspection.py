@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from ..container import CODERS, ENCODINGS, MAGIC, Record, SharedRecord
-from ..container_layout import stream_bits
-from ..container_reader import Reader
+from ..container.reader import Reader
+from ..container.records import CODERS, ENCODINGS, MAGIC, Record, SharedRecord
+from ..container.sizes import stream_bits
 from ..ledger import FP32_BYTES, PARTS, LayerRow, account, ledger
 from ..modelfile import ModelFile
 from ..report import align, printable, shape_text

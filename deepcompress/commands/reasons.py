@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from ..config import TensorConfig
-from ..container import CODERS, DENSE, Record, SharedRecord
-from ..container_layout import stream_bits
+from ..container.records import CODERS, DENSE, Record, SharedRecord
+from ..container.sizes import stream_bits
 from ..ledger import FP32_BYTES, LayerRow
 
 LITTLE = 4.0

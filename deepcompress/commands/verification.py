@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-from ..container import MAGIC
+from ..container.records import MAGIC
 from ..errors import ArgumentError, DataError, FormatError
 from ..modelfile import ModelFile, Tensor, open_file
 from ..npz import open_npz

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..container import MAX_RANK
+from ..container.records import MAX_RANK
 from ..errors import DataError, FormatError
 from ..files import strict_json
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from deepcompress import native
 from deepcompress.compressed import CompressedTensor
-from deepcompress.container import CRC, MAGIC, PREFIX, RAW, RAW_CHUNK_BYTES, VERSION
-from deepcompress.container_header import TensorEntry, _parse_record
-from deepcompress.container_layout import chunk_crc_start
-from deepcompress.container_shared import parse_head
-from deepcompress.cursor import Cursor, varint
+from deepcompress.container.cursor import Cursor, varint
+from deepcompress.container.header import TensorEntry, _parse_record
+from deepcompress.container.records import CRC, MAGIC, PREFIX, RAW, RAW_CHUNK_BYTES, VERSION
+from deepcompress.container.shared_weights import parse_head
+from deepcompress.container.sizes import chunk_crc_start
 from deepcompress.errors import DeepCompressError
 from deepcompress.modelfile import ModelFile
 from deepcompress.pipeline import CompressedModel, from_bytes

@@ -19,7 +19,7 @@ from fuzz import kernel_seeds
 from fuzz.net import CONVOLUTION, PRODUCTS
 
 import deepcompress as dc
-from deepcompress.container import BITMASK, DENSE, DTYPES, RELATIVE, Coding
+from deepcompress.container.records import BITMASK, DENSE, DTYPES, RELATIVE, Coding
 from deepcompress.formats import net
 from deepcompress.nn.conv import Conv2D
 from deepcompress.nn.definition import to_definition

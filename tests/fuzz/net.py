@@ -3,7 +3,7 @@
 from dataclasses import replace
 from random import Random
 
-from deepcompress.container import RELATIVE, Coding
+from deepcompress.container.records import RELATIVE, Coding
 from deepcompress.formats import net
 from deepcompress.formats.layers import WeightLayer
 from deepcompress.pipeline import from_bytes

@@ -14,7 +14,7 @@ import numpy as np
 
 import deepcompress as dc
 from deepcompress import coding
-from deepcompress.container import (
+from deepcompress.container.records import (
     BITMASK,
     CODERS,
     DENSE,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .errors import ArgumentError, FormatError, TruncatedError
+from ..errors import ArgumentError, FormatError, TruncatedError
 
 MAX_VARINT_BYTES = 9  # 63 bits: every size fits a signed 64-bit integer
 

@@ -1,6 +1,6 @@
 r"""The ``.dcnn`` file. This docstring is the format's specification, version 1.
 
-`container_writer` turns records into bytes, `container_reader` goes the way back.
+`container.writer` turns records into bytes, `container.reader` goes the way back.
 
 All integers are little endian. A *varint* is an unsigned integer below 2**63 in
 groups of seven bits, the lowest first, the high bit of a byte set where another
@@ -205,7 +205,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .tensors import Float32Array
+from ..tensors import Float32Array
 
 MAGIC = b"\x89DCNN\r\n\x1a"
 VERSION = 1

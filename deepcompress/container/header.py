@@ -10,7 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from .container import (
+from ..errors import ChecksumError, FormatError, TruncatedError, VersionError
+from ..files import strict_json
+from .cursor import Cursor, common_bytes
+from .records import (
     CRC,
     DTYPES,
     ENCODINGS,
@@ -24,10 +27,7 @@ from .container import (
     VERSION,
     Section,
 )
-from .container_layout import raw_size
-from .cursor import Cursor, common_bytes
-from .errors import ChecksumError, FormatError, TruncatedError, VersionError
-from .files import strict_json
+from .sizes import raw_size
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .container import CRC, RAW, RAW_CHUNK_BYTES, Record, Section, SharedRecord
-from .container_header import TensorEntry, check_length, check_prefix, parse_header
-from .container_layout import block_count, chunk_crc_start
-from .container_shared import SharedHead, parse_block, parse_head
+from ..errors import ChecksumError, FormatError
 from .cursor import Cursor
-from .errors import ChecksumError, FormatError
+from .header import TensorEntry, check_length, check_prefix, parse_header
+from .records import CRC, RAW, RAW_CHUNK_BYTES, Record, Section, SharedRecord
+from .shared_weights import SharedHead, parse_block, parse_head
+from .sizes import block_count, chunk_crc_start
 
 
 @dataclass(frozen=True)

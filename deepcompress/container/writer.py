@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .container import (
+from ..errors import ArgumentError
+from ..tensors import FIXED_WIDTH
+from .cursor import common_bytes, varint
+from .records import (
     CRC,
     DENSE,
     DTYPES,
@@ -27,10 +30,7 @@ from .container import (
     Record,
     SharedRecord,
 )
-from .container_layout import chunk_crc_start
-from .cursor import common_bytes, varint
-from .errors import ArgumentError
-from .tensors import FIXED_WIDTH
+from .sizes import chunk_crc_start
 
 
 def pack(records: Mapping[str, Record], metadata: Mapping[str, Any] | None = None) -> bytes:

@@ -5,8 +5,8 @@
 
 import zlib
 
-from .container import BITMASK, CRC, DENSE, RAW_CHUNK_BYTES, RELATIVE, Coding
 from .cursor import varint
+from .records import BITMASK, CRC, DENSE, RAW_CHUNK_BYTES, RELATIVE, Coding
 
 
 def block_count(size: int, block_bits: int) -> int:

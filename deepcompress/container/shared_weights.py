@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .container import (
+from ..tensors import FIXED_WIDTH, MAX_BITS, Float32Array
+from .cursor import Cursor
+from .records import (
     BITMASK,
     CODERS,
     CRC,
@@ -18,9 +20,7 @@ from .container import (
     Coding,
     SharedRecord,
 )
-from .container_layout import block_count, block_size, stream_bits, stream_symbols
-from .cursor import Cursor
-from .tensors import FIXED_WIDTH, MAX_BITS, Float32Array
+from .sizes import block_count, block_size, stream_bits, stream_symbols
 
 
 @dataclass(frozen=True, slots=True)  # there may be many

@@ -1,0 +1,39 @@
+"""The bytes of a ``.dcnn`` file, as ``docs/format.md`` specifies them."""
+
+from .records import (
+    BITMASK,
+    CODERS,
+    DENSE,
+    DTYPES,
+    ENCODINGS,
+    FLOAT32,
+    MAGIC,
+    RAW,
+    RELATIVE,
+    SYMBOLS_PER_BYTE,
+    VERSION,
+    Block,
+    Coding,
+    Record,
+    Section,
+    SharedRecord,
+)
+
+__all__ = [
+    "BITMASK",
+    "CODERS",
+    "DENSE",
+    "DTYPES",
+    "ENCODINGS",
+    "FLOAT32",
+    "MAGIC",
+    "RAW",
+    "RELATIVE",
+    "SYMBOLS_PER_BYTE",
+    "VERSION",
+    "Block",
+    "Coding",
+    "Record",
+    "Section",
+    "SharedRecord",
+]
