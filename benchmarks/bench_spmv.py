@@ -41,7 +41,7 @@ from threadpoolctl import threadpool_limits
 
 from deepcompress import native, relindex
 from deepcompress.compressed import CompressedTensor
-from deepcompress.layout_tiles import TILES
+from deepcompress.spmv.tiles import TILES
 from deepcompress.tensors import SharedWeights
 
 from .gather_limit import GatherLimit, compile_gather

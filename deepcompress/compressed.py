@@ -9,13 +9,14 @@ import numpy.typing as npt
 
 from . import compressed_conversions as conversions
 from . import compressed_parts as parts
-from . import layout_choice, native, relindex, spconv, spconv_blocks, spmv
+from . import native, relindex, spmv
 from .bits import packing
 from .errors import ArgumentError
-from .layout import Layout, entries
 from .locks import ForkSafeLock
 from .native import spmv as native_spmv
-from .spconv_blocks import Blocks
+from .spmv import choose, column_blocks, convolution
+from .spmv.column_blocks import Blocks
+from .spmv.lanes import Layout, entries
 from .tensors import Float32Array, GapStream, Int64Array, SharedWeights, UInt8Array
 
 _STREAMS = ("labels_packed", "gaps_packed")
@@ -29,7 +30,7 @@ class CompressedTensor:
     kernel. The arrays are copied and read-only.
 
     The first product of a matrix rearranges gaps and labels (see `layout`), the first
-    convolution likewise (see `spconv_blocks`), and from then on they are held in that form;
+    convolution likewise (see `spmv.column_blocks`), and from then on they are held in that form;
     whoever asks for the packed ones gets them rebuilt.
 
     Parameters
@@ -236,7 +237,7 @@ class CompressedTensor:
         return spmv.dot(self, x)
 
     dot = spmv.dot
-    convolve = spconv.convolve
+    convolve = convolution.convolve
     to_dense = conversions.to_dense
     to_scipy_csr = conversions.to_scipy_csr
     __getitem__ = conversions.take_rows
@@ -254,12 +255,12 @@ class CompressedTensor:
         """Return the form for convolutions, as `layout` the one for products."""
         with self._building:
             if self._blocks is None:
-                self._hold("_blocks", spconv_blocks.build(self))
+                self._hold("_blocks", column_blocks.build(self))
             return self._blocks
 
     def _lay_out(self) -> Layout | None:
         masks, tiles = native_spmv.prefers_masks(), native_spmv.prefers_tiles()
-        built = layout_choice.build(self, masks=masks, tiles=tiles)
+        built = choose.build(self, masks=masks, tiles=tiles)
         object.__setattr__(self, "_is_laid_out", True)
         self._hold("_layout", built)
         return built

@@ -25,7 +25,7 @@ from .pictures import load_picture
 from .pipeline import CompressedModel
 from .preprocessing import Preprocessing
 from .program import Programs
-from .spmv import as_numbers
+from .spmv.product import as_numbers
 from .tensors import Float32Array
 
 BATCH_SIZE = 32

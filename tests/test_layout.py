@@ -6,14 +6,15 @@ import pytest
 from hypothesis import given
 from strategies import compressed
 
-from deepcompress import layout, layout_choice, native, relindex
+from deepcompress import native, relindex
 from deepcompress.compressed import CompressedTensor
 from deepcompress.native import gateway
+from deepcompress.spmv import choose, lanes
 from deepcompress.tensors import SharedWeights
 
 EXTENSION, REASON = gateway._load()
 needs_extension = pytest.mark.skipif(EXTENSION is None, reason=f"no C extension: {REASON}")
-kinds = st.integers(layout.MASKS, layout.TILES)
+kinds = st.integers(lanes.MASKS, lanes.TILES)
 
 
 def tensor(dense, bits=2, gap_bits=2):
@@ -28,13 +29,13 @@ def tensor(dense, bits=2, gap_bits=2):
 
 def arrange(w, kind, backend="reference"):
     with native.use(backend):
-        counts = layout.row_counts(w)
-        return layout.arrange(w, kind, counts[kind % layout.TILES])
+        counts = lanes.row_counts(w)
+        return lanes.arrange(w, kind, counts[kind % lanes.TILES])
 
 
 def test_a_worked_example_in_lanes():
     w = tensor([[0, 3, 0, 0, 0, 0], [0] * 6, [1, 0, 0, 0, 0, 2]])
-    counts = layout.row_counts(w)
+    counts = lanes.row_counts(w)
     assert counts[:4].tolist() == [[1, 0, 2], [1, 0, 6], [1, 0, 3], [1, 0, 2]]
     laid = arrange(w, 2)
     assert laid.order.tolist() == [2, 0, 1]
@@ -48,7 +49,7 @@ def test_a_worked_example_in_lanes():
 def test_a_worked_example_of_masks():
     dense = np.zeros((2, 70), np.uint8)
     dense[0, [0, 1, 16, 69]] = 1, 2, 3, 1
-    laid = arrange(tensor(dense), layout.MASKS)
+    laid = arrange(tensor(dense), lanes.MASKS)
     assert laid.starts.tolist() == [32, 36, 36]
     masks = laid.data[:32].view("<u8").tolist()
     # Column 16 follows column 0 in the bits, and column 1 is bit 4; 69 is column 5 of its mask.
@@ -60,7 +61,7 @@ def test_a_worked_example_of_masks():
 
 @given(compressed(min_rank=2), kinds)
 def test_layouts_have_the_survivors(w, kind):
-    positions, labels = layout.entries(arrange(w.packed, kind))
+    positions, labels = lanes.entries(arrange(w.packed, kind))
     expected, expected_labels = w.packed.survivors()
     np.testing.assert_array_equal(positions, expected)
     np.testing.assert_array_equal(labels, expected_labels)
@@ -82,19 +83,19 @@ def test_c_makes_the_same_bytes_of_long_rows(shape, density, gap_bits):
     rng = np.random.default_rng(0)
     w = tensor(rng.integers(1, 32, shape) * (rng.random(shape) < density), 5, gap_bits)
     with native.use("native"):
-        c, _ = layout_choice.native_products.layout_counts(w)
-    np.testing.assert_array_equal(c, layout.row_counts(w), strict=True)
+        c, _ = choose.native_products.layout_counts(w)
+    np.testing.assert_array_equal(c, lanes.row_counts(w), strict=True)
     for kind in range(10):
         reference, native_one = arrange(w, kind), arrange(w, kind, "native")
         np.testing.assert_array_equal(native_one.data, reference.data)
-        np.testing.assert_array_equal(layout.entries(reference)[0], w.positions()[w.labels() > 0])
+        np.testing.assert_array_equal(lanes.entries(reference)[0], w.positions()[w.labels() > 0])
 
 
 @needs_extension
 @pytest.mark.parametrize("threads", [2, 3, 100])
 def test_threads_make_the_same_bytes(monkeypatch, threads):
-    monkeypatch.setattr(layout_choice.native_products, "threads", lambda: threads)
-    monkeypatch.setattr(layout_choice.native_products, "BYTES_PER_THREAD", 1)
+    monkeypatch.setattr(choose.native_products, "threads", lambda: threads)
+    monkeypatch.setattr(choose.native_products, "BYTES_PER_THREAD", 1)
     rng = np.random.default_rng(0)
     w = tensor(rng.integers(1, 32, (170, 300)) * (rng.random((170, 300)) < 0.1), 5, 4)
     for kind in range(1, 10):
@@ -108,53 +109,53 @@ def test_threads_make_the_same_bytes(monkeypatch, threads):
     [((600, 40), 0.3), ((1, 3000), 0.05), ((3000, 1), 0.02), ((40, 90), 0.0), ((7, 5), 1.0)],
 )
 def test_shares_of_the_stream_count_as_one(monkeypatch, shape, density, shares):
-    monkeypatch.setattr(layout_choice.native_products, "threads", lambda: shares)
-    monkeypatch.setattr(layout_choice.native_products, "BYTES_PER_THREAD", 1)
+    monkeypatch.setattr(choose.native_products, "threads", lambda: shares)
+    monkeypatch.setattr(choose.native_products, "BYTES_PER_THREAD", 1)
     rng = np.random.default_rng(0)
     weights = rng.integers(1, 8, shape) * (rng.random(shape) < density)
     weights[len(weights) // 3 : len(weights) // 2] = 0  # rows and, in the stream, fillers
     w = tensor(weights, 3, 2)
     with native.use("native"):
-        counts, _ = layout_choice.native_products.layout_counts(w)
-    np.testing.assert_array_equal(counts, layout.row_counts(w), strict=True)
+        counts, _ = choose.native_products.layout_counts(w)
+    np.testing.assert_array_equal(counts, lanes.row_counts(w), strict=True)
     for kind in (0, 2, 5, 9):
         np.testing.assert_array_equal(arrange(w, kind, "native").data, arrange(w, kind).data)
 
 
 @needs_extension
-@pytest.mark.parametrize("kind", [4, layout.TILES])
+@pytest.mark.parametrize("kind", [4, lanes.TILES])
 def test_rows_that_begin_where_the_next_one_does_are_not_looked_for(monkeypatch, kind):
     """Else each of many empty rows goes through the same fillers: 2**15 rows took minutes."""
-    monkeypatch.setattr(layout_choice.native_products, "threads", lambda: 2)
-    monkeypatch.setattr(layout_choice.native_products, "BYTES_PER_THREAD", 1)
+    monkeypatch.setattr(choose.native_products, "threads", lambda: 2)
+    monkeypatch.setattr(choose.native_products, "BYTES_PER_THREAD", 1)
     w = tensor(np.ones((600, 40)))
     with native.use("native"):
-        counts, begins = layout_choice.native_products.layout_counts(w)
+        counts, begins = choose.native_products.layout_counts(w)
         begins.view(np.uint64)[::2] = 0  # all rows but the last: they only seem to be empty
-        laid = layout.arrange(w, kind, counts[kind % layout.TILES], begins=begins)
-    positions, _ = layout.entries(laid)
+        laid = lanes.arrange(w, kind, counts[kind % lanes.TILES], begins=begins)
+    positions, _ = lanes.entries(laid)
     assert positions.min() >= 512 * 40  # of the last row, or its part
 
 
 def counts_of(shape, density):
     rng = np.random.default_rng(0)
     w = tensor(rng.integers(1, 32, shape) * (rng.random(shape) < density), 5, 8)
-    return layout.row_counts(w)
+    return lanes.row_counts(w)
 
 
 @pytest.mark.parametrize(("density", "gap_bits"), [(0.04, 7), (0.09, 6), (0.25, 4)])
 def test_the_width_is_of_the_fewest_blocks_at_nearly_the_least_bytes(density, gap_bits):
     counts = counts_of((64, 4096), density)
-    assert layout_choice.choose(counts, 4096, 32, masks=False) == gap_bits
+    assert choose.choose(counts, 4096, 32, masks=False) == gap_bits
 
 
 def test_masks_are_chosen_where_they_can_be_and_pay():
-    choose = layout_choice.choose
+    choose = choose.choose
     dense, sparse = counts_of((16, 640), 0.25), counts_of((16, 640), 0.18)
-    assert choose(dense, 640, 32, masks=True) == layout.MASKS
-    assert choose(dense, 640, 33, masks=True) != layout.MASKS
-    assert choose(dense, 640, 32, masks=False) != layout.MASKS
-    assert choose(sparse, 640, 32, masks=True) != layout.MASKS
+    assert choose(dense, 640, 32, masks=True) == lanes.MASKS
+    assert choose(dense, 640, 33, masks=True) != lanes.MASKS
+    assert choose(dense, 640, 32, masks=False) != lanes.MASKS
+    assert choose(sparse, 640, 32, masks=True) != lanes.MASKS
 
 
 @pytest.mark.parametrize("density", [0.04, 0.09, 0.23, 0.25])
@@ -164,18 +165,16 @@ def test_layouts_take_at_most_a_fifth_of_csr(density, masks):
     shape = (256, 4096)
     w = tensor(rng.integers(1, 32, shape) * (rng.random(shape) < density), 5, 5)
     survivors = len(w.survivors()[0])
-    assert 5 * layout_choice.build(w, masks=masks).nbytes <= 8 * survivors + 4 * shape[0]
+    assert 5 * choose.build(w, masks=masks).nbytes <= 8 * survivors + 4 * shape[0]
 
 
 def test_some_tensors_are_left_as_they_are():
     empty = SharedWeights(np.zeros(1, np.float32), np.zeros(0, np.uint8), 1)
     for shape in [(2**31, 1), (1, 2**31), (100_000, 3)]:
         gaps = relindex.encode([], 2**31, 8)
-        assert (
-            layout_choice.build(CompressedTensor.from_parts(shape, empty, gaps), masks=True) is None
-        )
+        assert choose.build(CompressedTensor.from_parts(shape, empty, gaps), masks=True) is None
     one_row = tensor((np.arange(50_000) % 10 == 0)[np.newaxis])  # in lanes, 15 would be idle
-    assert layout_choice.build(one_row, masks=True) is None
+    assert choose.build(one_row, masks=True) is None
 
 
 # Columns and densities of the paper's Table 8.
@@ -188,7 +187,7 @@ def test_layouts_take_a_fifth_of_csr(cols, density, masks):
     rng = np.random.default_rng(0)
     dense = (rng.random((320, cols)) < density) * rng.integers(1, 32, (320, cols), np.uint8)
     w = tensor(dense, bits=5, gap_bits=5)
-    built = layout_choice.build(w, masks=masks)
+    built = choose.build(w, masks=masks)
     csr = w.to_scipy_csr()
     csr_bytes = 4 * (csr.nnz + csr.nnz + len(csr.indptr))  # values, columns and rows of 4 bytes
     assert 5 * (built.nbytes + w.codebook.nbytes) <= csr_bytes

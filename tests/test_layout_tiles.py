@@ -5,8 +5,9 @@ import pytest
 from test_layout import arrange, needs_extension, tensor
 from test_spmv import assert_product, draw_x, isas, laid_out, random_tensor
 
-from deepcompress import layout, layout_choice, layout_tiles, native
-from deepcompress.layout_tiles import TILES
+from deepcompress import native
+from deepcompress.spmv import choose, lanes, tiles
+from deepcompress.spmv.tiles import TILES
 
 
 def test_a_worked_example():
@@ -33,7 +34,7 @@ def test_c_makes_the_same_bytes_of_several_parts(bits, shape, density):
     reference, c = (arrange(w, TILES, backend) for backend in ("reference", "native"))
     np.testing.assert_array_equal(c.data, reference.data)
     np.testing.assert_array_equal(c.starts, reference.starts)
-    for found, expected in zip(layout.entries(c), w.survivors(), strict=True):
+    for found, expected in zip(lanes.entries(c), w.survivors(), strict=True):
         np.testing.assert_array_equal(found, expected)
 
 
@@ -50,7 +51,7 @@ def test_products_of_several_parts(isa, bits, shape):
 
 def chosen(shape, density, bits=5, tiles=True):
     w = random_tensor(shape, density, bits).packed
-    laid = layout_choice.build(w, masks=False, tiles=tiles)
+    laid = choose.build(w, masks=False, tiles=tiles)
     return laid.gap_bits == TILES
 
 
@@ -74,11 +75,11 @@ def test_tiles_are_for_avx2():
 @pytest.mark.parametrize("density", [0.23, 0.25])
 def test_tiles_take_at_most_a_fifth_of_csr(density):
     w = random_tensor((1000, 4096), density, 5).packed
-    laid = layout_choice.build(w, masks=False, tiles=True)
+    laid = choose.build(w, masks=False, tiles=True)
     assert laid.gap_bits == TILES
     assert 5 * laid.nbytes <= 8 * len(w.survivors()[0]) + 4 * 1001
 
 
 def test_a_tile_has_4096_products_at_most():
     for bits in range(1, 9):
-        assert layout_tiles.tile_cols(bits) << bits <= 4096
+        assert tiles.tile_cols(bits) << bits <= 4096

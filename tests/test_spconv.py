@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from test_spmv import EPS, draw_x, isas, random_tensor
 
-from deepcompress import native, relindex, spconv, spconv_blocks
+from deepcompress import native, relindex
 from deepcompress.compressed import CompressedTensor
 from deepcompress.errors import ArgumentError
 from deepcompress.native import spconv as native_spconv
 from deepcompress.nn.conv import Conv2D
+from deepcompress.spmv import column_blocks, convolution
 from deepcompress.tensors import SharedWeights
 
 
@@ -171,7 +172,7 @@ def convolve_in_shares(w, x, geometry, isa, shares):
 
 
 @pytest.mark.parametrize("isa", [*isas()])
-@pytest.mark.parametrize("width", spconv_blocks.WIDTHS)
+@pytest.mark.parametrize("width", column_blocks.WIDTHS)
 @pytest.mark.parametrize(
     ("shape", "image", "options"),
     [
@@ -188,12 +189,12 @@ def test_every_instruction_set_and_number_of_threads(isa, width, shape, image, o
     w = random_tensor(shape, 0.3, 5)
     x = draw_x(1, *image)
     with pytest.MonkeyPatch.context() as patch, native.use("native", isa):
-        patch.setattr(spconv_blocks, "choose", lambda *_: width)
+        patch.setattr(column_blocks, "choose", lambda *_: width)
         assert_convolution(w, x, *options)
         assert w.packed.blocks().block_cols == width
         stride, padding, groups = options
         whole = w.packed.convolve(x, stride=stride, padding=padding, groups=groups)
-    geometry = spconv.Geometry(*image, shape[0], shape[2], *options)
+    geometry = convolution.Geometry(*image, shape[0], shape[2], *options)
     for shares in (1, 2, 3, 50):
         y = convolve_in_shares(w.packed, x, geometry, isa, shares)
         np.testing.assert_array_equal(y.view(np.uint32), whole.view(np.uint32))

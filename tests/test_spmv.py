@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from strategies import Compressed, compressed
 
-from deepcompress import layout, native, relindex
+from deepcompress import native, relindex
 from deepcompress.compressed import CompressedTensor
 from deepcompress.errors import ArgumentError
 from deepcompress.native import gateway
 from deepcompress.native import spmv as native_spmv
+from deepcompress.spmv import lanes
 from deepcompress.tensors import SharedWeights
 
 EPS = np.finfo(np.float32).eps  # 2**-23: a rounding errs by half of it, relatively
@@ -142,7 +143,7 @@ def each_kind():
 def laid_out(w, kind):
     """The tensor with a layout of the given kind, as if it were the best one."""
     object.__setattr__(
-        w, "_layout", layout.arrange(w, kind, layout.row_counts(w)[kind % layout.TILES])
+        w, "_layout", lanes.arrange(w, kind, lanes.row_counts(w)[kind % lanes.TILES])
     )
     object.__setattr__(w, "_is_laid_out", True)
     return w

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from test_spmv import draw_x, random_tensor
 
-from deepcompress import layout_choice, relindex
+from deepcompress import relindex
 from deepcompress.compressed import CompressedTensor
 from deepcompress.errors import ArgumentError
+from deepcompress.spmv import choose
 from deepcompress.tensors import SharedWeights
 
 ONE = np.float32(1)
@@ -46,7 +47,7 @@ def test_memory_that_is_needed_on_the_way(use, words, monkeypatch):
     w = random_tensor((40, 60), 0.3, 4).packed
     with monkeypatch.context() as patch:
         patch.setattr(CompressedTensor, "survivors", fail)
-        patch.setattr(layout_choice, "build", fail)
+        patch.setattr(choose, "build", fail)
         with pytest.raises(ArgumentError, match=f"{words}.*: too little"):
             use(w)
     use(w)  # as if nothing had been

@@ -11,8 +11,8 @@ from .spmv import _keeping, _tensor
 
 if TYPE_CHECKING:
     from ..compressed import CompressedTensor
-    from ..spconv import Geometry
-    from ..spconv_blocks import Blocks
+    from ..spmv.column_blocks import Blocks
+    from ..spmv.convolution import Geometry
 
 # Products of numbers that a thread should have, or it isn't worth to wake it up.
 PRODUCTS_PER_THREAD = 1 << 21

@@ -13,7 +13,7 @@ from .gateway import _bytes, _check, _choice, _ffi, _floats, _lib, threads
 
 if TYPE_CHECKING:
     from ..compressed import CompressedTensor
-    from ..layout import Layout
+    from ..spmv.lanes import Layout
 
 
 # Of packed data that a thread should multiply by a vector, or it isn't worth to wake it up:
@@ -37,7 +37,7 @@ def kernels(isa: str | None) -> dict[str, str]:
     """Return whose kernels each product takes, given the instruction set in use.
 
     That is ``spmv`` for vectors, ``spmm`` for matrices, ``conv`` for convolutions; as
-    ``dispatch.c`` and ``spconv.c`` choose. None stands for the reference backend.
+    ``dispatch.c`` and ``spmv.convolution.c`` choose. None stands for the reference backend.
     """
     if isa is None:
         return dict.fromkeys(("spmv", "spmm", "conv"), "numpy")

@@ -25,12 +25,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from . import native
-from .native import spmv as native_spmv
-from .tensors import Int64Array, UInt8Array
+from .. import native
+from ..native import spmv as native_spmv
+from ..tensors import Int64Array, UInt8Array
 
 if TYPE_CHECKING:
-    from .compressed import CompressedTensor
+    from ..compressed import CompressedTensor
 
 TILES = 9  # in place of the width of gaps
 ROWS, LANES, ENTRY_BITS = 256, 8, 12

@@ -18,14 +18,14 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from . import native, spmv
-from .errors import ArgumentError
-from .native import spconv as native_spconv
-from .native import spmv as native_spmv
-from .tensors import Float32Array
+from .. import native, spmv
+from ..errors import ArgumentError
+from ..native import spconv as native_spconv
+from ..native import spmv as native_spmv
+from ..tensors import Float32Array
 
 if TYPE_CHECKING:
-    from .compressed import CompressedTensor
+    from ..compressed import CompressedTensor
 
 BAND_ELEMENTS = 1 << 20  # of the gathered columns that the twin holds at a time
 

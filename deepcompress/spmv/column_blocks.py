@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import native
-from .native import spconv as native_spconv
-from .tensors import Int64Array, UInt8Array
+from .. import native
+from ..native import spconv as native_spconv
+from ..tensors import Int64Array, UInt8Array
 
 if TYPE_CHECKING:
-    from .compressed import CompressedTensor
+    from ..compressed import CompressedTensor
 
 PART_ROWS = 16
 WIDTHS = (64, 128, 256)  # that a block may have

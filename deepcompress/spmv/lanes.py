@@ -25,7 +25,7 @@ bytes by a mask. A part is a row.
 - The data are all masks, row by row, as little-endian 64-bit integers, and then a byte for the
   label of each survivor, in the order of the bits.
 
-**Tiles**, for such matrices on other processors: `layout_tiles` defines them.
+**Tiles**, for such matrices on other processors: `spmv.tiles` defines them.
 
 All end with 64 zero bytes, so that kernels may load whole registers.
 """
@@ -36,14 +36,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import layout_tiles, native
-from .bits import packing
-from .layout_tiles import TILES, Tiles
-from .native import spmv as native_spmv
-from .tensors import MAX_BITS, Int64Array, UInt8Array
+from .. import native
+from ..bits import packing
+from ..native import spmv as native_spmv
+from ..tensors import MAX_BITS, Int64Array, UInt8Array
+from . import tiles
+from .tiles import TILES, Tiles
 
 if TYPE_CHECKING:
-    from .compressed import CompressedTensor
+    from ..compressed import CompressedTensor
 
 LANES, STEPS, MASK_COLS = 16, 4, 64
 SLACK = 64
@@ -119,7 +120,7 @@ def arrange(
     """
     if gap_bits == TILES:
         label_bits = label_width(len(w.codebook))
-        laid, none = layout_tiles.arrange(w, label_bits, begins), np.zeros(0, np.uint32)
+        laid, none = tiles.arrange(w, label_bits, begins), np.zeros(0, np.uint32)
         return Layout(w.rows, w.cols, TILES, label_bits, laid.data, laid.starts, none)
     if gap_bits == MASKS:
         label_bits, order = 8, np.zeros(0, np.uint32)
@@ -171,7 +172,7 @@ def entries(layout: Layout) -> tuple[Int64Array, UInt8Array]:
         return _mask_entries(layout)
     if layout.gap_bits == TILES:
         tiles = Tiles(layout.data, layout.starts)
-        return layout_tiles.entries(tiles, layout.rows, layout.cols, layout.label_bits)
+        return tiles.entries(tiles, layout.rows, layout.cols, layout.label_bits)
     blocks = np.diff(layout.starts).astype(np.int64) // (8 * (layout.gap_bits + layout.label_bits))
     packed = layout.data[:-SLACK].reshape(-1, 8 * (layout.gap_bits + layout.label_bits))
     total = len(packed) * _BLOCK

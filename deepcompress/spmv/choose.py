@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from . import native
-from .layout import MASKS, Layout, arrange, group_blocks, label_width, row_counts
-from .layout_tiles import ROWS, TILES, tile_cols
-from .native import spmv as native_spmv
-from .tensors import MAX_BITS
+from .. import native
+from ..native import spmv as native_spmv
+from ..tensors import MAX_BITS
+from .lanes import MASKS, Layout, arrange, group_blocks, label_width, row_counts
+from .tiles import ROWS, TILES, tile_cols
 
 if TYPE_CHECKING:
-    from .compressed import CompressedTensor
+    from ..compressed import CompressedTensor
 
 MAX_MASK_CENTROIDS = 32  # as many as two registers hold
 MIN_TILE_ENTRIES = 18  # of a row in a tile, or tiles take more than a fifth of CSR's bytes

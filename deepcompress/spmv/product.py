@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import native
-from .errors import ArgumentError
-from .native import spmv as native_spmv
-from .tensors import Float32Array, Int64Array
+from .. import native
+from ..errors import ArgumentError
+from ..native import spmv as native_spmv
+from ..tensors import Float32Array, Int64Array
 
 if TYPE_CHECKING:
-    from .compressed import CompressedTensor
+    from ..compressed import CompressedTensor
 
 
 def dot(w: "CompressedTensor", x: npt.ArrayLike, out: Float32Array | None = None) -> Float32Array:
