@@ -26,8 +26,8 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from deepcompress import native, relindex
-from deepcompress.compressed import CompressedTensor
 from deepcompress.nn.conv import Conv2D
+from deepcompress.packed.tensor import CompressedTensor
 from deepcompress.tensors import SharedWeights
 
 from .bench_spmv import EPS, peers

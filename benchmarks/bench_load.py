@@ -18,7 +18,7 @@ import numpy as np
 
 import deepcompress
 from deepcompress import coding
-from deepcompress.compressed import CompressedTensor
+from deepcompress.packed.tensor import CompressedTensor
 
 from .harness import machine, medians, require_kernels, row
 

@@ -40,7 +40,7 @@ from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
 from deepcompress import native, relindex
-from deepcompress.compressed import CompressedTensor
+from deepcompress.packed.tensor import CompressedTensor
 from deepcompress.spmv.tiles import TILES
 from deepcompress.tensors import SharedWeights
 

@@ -10,7 +10,6 @@ Each stage is a module of its own name; `pipeline` puts them in this order. The
 names below are what most users need.
 """
 
-from .compressed import CompressedTensor
 from .compressed_network import CompressedNetwork
 from .config import Config, TensorConfig, paper_config
 from .errors import (
@@ -27,6 +26,7 @@ from .errors import (
 )
 from .modelfile import ModelFile, open_file
 from .native.gateway import backend
+from .packed.tensor import CompressedTensor
 from .pipeline import CompressedModel, compress, load
 from .streaming import compress_to
 

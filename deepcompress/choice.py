@@ -14,8 +14,6 @@ import numpy as np
 
 from . import coders
 from .coding import BlockSymbols, block_symbols, survivors
-from .compressed import CompressedTensor
-from .compressed_parts import has_needed_fillers_only
 from .container.cursor import varint
 from .container.records import (
     BITMASK,
@@ -29,6 +27,8 @@ from .container.records import (
 )
 from .container.sizes import stream_bits
 from .container.writer import shared_size
+from .packed.stream import has_needed_fillers_only
+from .packed.tensor import CompressedTensor
 from .symbol_counts import BlockCounts, SymbolCounter, count_symbols
 from .tensors import FIXED_WIDTH, MAX_BITS, RANS, Int64Array, UInt8Array
 

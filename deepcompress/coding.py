@@ -10,7 +10,6 @@ import numpy as np
 
 from . import coders, relindex
 from .coders import Code
-from .compressed import CompressedTensor
 from .container.records import (
     BITMASK,
     DENSE,
@@ -23,6 +22,7 @@ from .container.records import (
 from .container.sizes import block_count, block_size, fixed_width, stream_bits
 from .errors import ArgumentError
 from .huffman.codes import histogram
+from .packed.tensor import CompressedTensor
 from .tensors import HUFFMAN, MAX_BITS, RANS, Int64Array, SharedWeights, UInt8Array
 
 

@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from . import native
-from .compressed import CompressedTensor
 from .errors import ArgumentError, FormatError
 from .modelfile import Tensor, open_file
 from .network_file import check_names, check_preprocessing, checked, held, read_definition
 from .nn.inference import Inference
 from .nn.network import Network
+from .packed.tensor import CompressedTensor
 from .pictures import load_picture
 from .pipeline import CompressedModel
 from .preprocessing import Preprocessing

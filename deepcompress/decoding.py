@@ -17,10 +17,10 @@ from .coding import (
     from_survivors,
     narrowest_gap_bits,
 )
-from .compressed import CompressedTensor
 from .container.records import BITMASK, DENSE, RELATIVE, SharedRecord
 from .container.sizes import block_size, fixed_width, stream_bits, stream_symbols
 from .errors import FormatError
+from .packed.tensor import CompressedTensor
 from .tensors import Int64Array, UInt8Array
 
 # Whose streams are decoded side by side: of either code as many as the decoder takes at once.

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from .compressed import CompressedTensor
 from .container.reader import Contents, parse
 from .container.records import RELATIVE, Section, SharedRecord
 from .container.sizes import stream_bits
 from .decoding import decode_symbols, read_codes
 from .errors import FormatError
+from .packed.tensor import CompressedTensor
 from .pipeline import at_fixed_width, from_bytes
 from .quantize.share import sharing_ratio
 

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from . import decoding, native
-from .compressed import CompressedTensor
 from .container.header import TensorEntry
 from .container.reader import Reader
 from .container.records import RAW, Coding
 from .errors import ArgumentError, DataError, FormatError
 from .memory import decoding_bytes, raw_bytes
+from .packed.tensor import CompressedTensor
 
 Tensor = CompressedTensor | npt.NDArray[Any]
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from . import crossover, native
-from .compressed import CompressedTensor
 from .errors import ArgumentError
 from .modelfile import ModelFile, Tensor
 from .nn.conv import Conv2D
 from .nn.definition import from_metadata
 from .nn.network import Network
+from .packed.tensor import CompressedTensor
 from .preprocessing import Preprocessing
 
 

@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from . import choice, coding, prune, quantize
 from .choice import Choice
-from .compressed import CompressedTensor
 from .config import Config, TensorConfig
 from .container import writer
 from .container.records import Coding, Record
@@ -25,6 +24,7 @@ from .container.sizes import fixed_width, raw_size
 from .errors import ArgumentError, DataError, shown
 from .files.atomic import write_bytes
 from .modelfile import ModelFile, Tensor, open_file
+from .packed.tensor import CompressedTensor
 from .tensors import BoolArray
 
 

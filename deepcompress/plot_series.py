@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .compressed import CompressedTensor
 from .errors import ArgumentError
 from .ledger import account, ledger
+from .packed.tensor import CompressedTensor
 from .tensors import Float32Array, Int64Array
 
 Float64Array = npt.NDArray[np.float64]

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from . import native, program_memory
-from .compressed import CompressedTensor
 from .locks import ForkSafeLock
 from .native import program as native_program
 from .native import spmv as native_spmv
@@ -28,6 +27,7 @@ from .nn.inference import Stage
 from .nn.layers import Array, Concat, Dropout, Flatten, Layer, Linear, ReLU
 from .nn.norm import LocalResponseNorm
 from .nn.pool import GlobalAvgPool2D, MaxPool2D
+from .packed.tensor import CompressedTensor
 from .program_memory import Name
 from .tensors import Float32Array
 

@@ -18,12 +18,12 @@ import numpy.typing as npt
 from joblib import Parallel, delayed
 
 from . import coding
-from .compressed import CompressedTensor
 from .config import Config
 from .container import writer
 from .container.writer import TensorPart
 from .errors import ArgumentError, OutputError
 from .files.atomic import write_parts
+from .packed.tensor import CompressedTensor
 from .pipeline import as_array, checked_config, compress_tensor, naming
 
 COPY_BYTES = 1 << 20

@@ -6,12 +6,12 @@ import hypothesis.strategies as st
 import numpy as np
 
 from deepcompress import relindex
-from deepcompress.compressed import CompressedTensor
 from deepcompress.nn.conv import Conv2D
 from deepcompress.nn.layers import Concat, Dropout, Flatten, Linear, ReLU
 from deepcompress.nn.network import Network
 from deepcompress.nn.pool import GlobalAvgPool2D, MaxPool2D
 from deepcompress.nn.wiring import INPUT
+from deepcompress.packed.tensor import CompressedTensor
 from deepcompress.tensors import SharedWeights
 
 EPS = 2.0**-23

@@ -5,8 +5,8 @@ from file_parts import Parts, varint
 from reference_reader import reader
 
 from deepcompress import relindex
-from deepcompress.compressed import CompressedTensor
 from deepcompress.container.records import BITMASK, DENSE, DTYPES, RELATIVE, Coding
+from deepcompress.packed.tensor import CompressedTensor
 from deepcompress.pipeline import CompressedModel
 from deepcompress.tensors import FIXED_WIDTH, HUFFMAN, RANS, SharedWeights
 

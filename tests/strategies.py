@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis.extra import numpy as hnp
 
 from deepcompress import relindex
-from deepcompress.compressed import CompressedTensor
+from deepcompress.packed.tensor import CompressedTensor
 from deepcompress.tensors import SharedWeights
 
 

@@ -9,11 +9,11 @@ from strategies import sparse, widths
 from deepcompress import blocks, coding, decoding, native, relindex
 from deepcompress.bits import packing
 from deepcompress.blocks import Entries, Masked
-from deepcompress.compressed import CompressedTensor
-from deepcompress.compressed_parts import has_needed_fillers_only
 from deepcompress.container.records import BITMASK, DENSE, RELATIVE, Coding
 from deepcompress.errors import ArgumentError, FormatError
 from deepcompress.native import gateway
+from deepcompress.packed.stream import has_needed_fillers_only
+from deepcompress.packed.tensor import CompressedTensor
 
 EXTENSION, REASON = gateway._load()
 BACKENDS = ["reference", *(["native"] if EXTENSION else [])]

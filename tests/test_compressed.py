@@ -12,9 +12,9 @@ from strategies import compressed
 
 from deepcompress import native, relindex
 from deepcompress.bits import packing
-from deepcompress.compressed import CompressedTensor
 from deepcompress.errors import ArgumentError, FormatError, TruncatedError
 from deepcompress.native import gateway
+from deepcompress.packed.tensor import CompressedTensor
 from deepcompress.tensors import SharedWeights
 
 

@@ -8,8 +8,8 @@ from strategies import compressed
 from test_compressed import VALID, f32, u8
 
 from deepcompress import relindex
-from deepcompress.compressed import CompressedTensor
 from deepcompress.errors import ArgumentError
+from deepcompress.packed.tensor import CompressedTensor
 from deepcompress.tensors import SharedWeights
 
 

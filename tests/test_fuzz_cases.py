@@ -13,9 +13,9 @@ import pytest
 from fuzz.limits import outcome
 from fuzz.make_seeds import SEEDS
 
-from deepcompress.compressed import CompressedTensor
 from deepcompress.errors import ArgumentError, DeepCompressError, FormatError
 from deepcompress.modelfile import ModelFile
+from deepcompress.packed.tensor import CompressedTensor
 from deepcompress.pipeline import from_bytes
 from deepcompress.report import read_report
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from strategies import compressed
 
 from deepcompress import native, relindex
-from deepcompress.compressed import CompressedTensor
 from deepcompress.native import gateway
+from deepcompress.packed.tensor import CompressedTensor
 from deepcompress.spmv import choose, lanes
 from deepcompress.tensors import SharedWeights
 

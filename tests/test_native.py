@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from deepcompress import native
-from deepcompress.compressed import CompressedTensor
 from deepcompress.errors import BackendError, ConfigError, FormatError, TruncatedError
 from deepcompress.native import gateway
 from deepcompress.native import join as native_join
+from deepcompress.packed.tensor import CompressedTensor
 
 EXTENSION, REASON = gateway._load()
 needs_extension = pytest.mark.skipif(EXTENSION is None, reason=f"no C extension: {REASON}")

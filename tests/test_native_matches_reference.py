@@ -11,10 +11,10 @@ from strategies import compressed, packable, rans_payloads, sparse, symbols, wid
 
 from deepcompress import huffman, native, rans, relindex
 from deepcompress.bits import packing
-from deepcompress.compressed import CompressedTensor
 from deepcompress.errors import FormatError
 from deepcompress.native import gateway
 from deepcompress.native import spmv as native_spmv
+from deepcompress.packed.tensor import CompressedTensor
 
 EXTENSION, REASON = gateway._load()
 pytestmark = pytest.mark.skipif(EXTENSION is None, reason=f"no C extension: {REASON}")

@@ -5,10 +5,10 @@ import pytest
 
 import deepcompress
 from deepcompress import plot_series, relindex
-from deepcompress.compressed import CompressedTensor
 from deepcompress.container.header import TensorEntry
 from deepcompress.container.reader import Reader
 from deepcompress.errors import ArgumentError
+from deepcompress.packed.tensor import CompressedTensor
 from deepcompress.plot_series import codebook_series, count_series, largest, layer_series
 from deepcompress.tensors import SharedWeights
 

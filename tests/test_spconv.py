@@ -7,10 +7,10 @@ from hypothesis import given
 from test_spmv import EPS, draw_x, isas, random_tensor
 
 from deepcompress import native, relindex
-from deepcompress.compressed import CompressedTensor
 from deepcompress.errors import ArgumentError
 from deepcompress.native import spconv as native_spconv
 from deepcompress.nn.conv import Conv2D
+from deepcompress.packed.tensor import CompressedTensor
 from deepcompress.spmv import column_blocks, convolution
 from deepcompress.tensors import SharedWeights
 

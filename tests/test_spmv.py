@@ -7,10 +7,10 @@ from hypothesis import given
 from strategies import Compressed, compressed
 
 from deepcompress import native, relindex
-from deepcompress.compressed import CompressedTensor
 from deepcompress.errors import ArgumentError
 from deepcompress.native import gateway
 from deepcompress.native import spmv as native_spmv
+from deepcompress.packed.tensor import CompressedTensor
 from deepcompress.spmv import lanes
 from deepcompress.tensors import SharedWeights
 

@@ -5,8 +5,8 @@ import pytest
 from test_spmv import draw_x, random_tensor
 
 from deepcompress import relindex
-from deepcompress.compressed import CompressedTensor
 from deepcompress.errors import ArgumentError
+from deepcompress.packed.tensor import CompressedTensor
 from deepcompress.spmv import choose
 from deepcompress.tensors import SharedWeights
 

@@ -4,13 +4,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..choice import Choice, prices
-from ..compressed import CompressedTensor
 from ..container.cursor import varint
 from ..container.header import TensorEntry
 from ..container.records import CODERS, ENCODINGS, Record, SharedRecord
 from ..container.sizes import raw_size
 from ..ledger import FP32_BYTES
 from ..modelfile import Tensor
+from ..packed.tensor import CompressedTensor
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..coding import survivors
-from ..compressed import CompressedTensor
 from ..errors import ArgumentError
 from ..modelfile import Tensor
+from ..packed.tensor import CompressedTensor
 from ..tensors import Int64Array, UInt8Array
 
 _CHUNK = 1 << 18  # elements at a time, so that there are no further copies of large tensors

@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
-from ..compressed import CompressedTensor
 from ..container.reader import Reader
 from ..container.records import CODERS, ENCODINGS, RAW
 from ..modelfile import ModelFile
+from ..packed.tensor import CompressedTensor
 from ..pipeline import read_file
 from ..report import align, printable, shape_text
 from . import Answer

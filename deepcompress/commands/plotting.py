@@ -6,10 +6,10 @@ from contextlib import ExitStack
 from typing import Any
 
 from .. import plots
-from ..compressed import CompressedTensor
 from ..errors import ArgumentError, ConfigError, OutputError
 from ..files.atomic import write_bytes
 from ..modelfile import ModelFile
+from ..packed.tensor import CompressedTensor
 from ..pipeline import read_file
 from ..plot_series import codebook_series, count_series, largest, layer_series
 from . import Answer

@@ -33,9 +33,9 @@ import numpy.typing as npt
 
 from .. import relindex
 from ..bits import packing
-from ..compressed import CompressedTensor
 from ..errors import ArgumentError, FormatError, TruncatedError
 from ..modelfile import Tensor
+from ..packed.tensor import CompressedTensor
 from ..pipeline import CompressedModel, read_file
 from ..tensors import SharedWeights
 from .layers import WeightLayer

@@ -10,7 +10,7 @@ from .gateway import _bytes, _check, _choice, _ffi, _floats, _lib, threads
 from .spmv import _keeping, _tensor
 
 if TYPE_CHECKING:
-    from ..compressed import CompressedTensor
+    from ..packed.tensor import CompressedTensor
     from ..spmv.column_blocks import Blocks
     from ..spmv.convolution import Geometry
 

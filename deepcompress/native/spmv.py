@@ -12,7 +12,7 @@ from ..tensors import Float32Array, UInt8Array
 from .gateway import _bytes, _check, _choice, _ffi, _floats, _lib, threads
 
 if TYPE_CHECKING:
-    from ..compressed import CompressedTensor
+    from ..packed.tensor import CompressedTensor
     from ..spmv.lanes import Layout
 
 

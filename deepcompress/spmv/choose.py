@@ -12,7 +12,7 @@ from .lanes import MASKS, Layout, arrange, group_blocks, label_width, row_counts
 from .tiles import ROWS, TILES, tile_cols
 
 if TYPE_CHECKING:
-    from ..compressed import CompressedTensor
+    from ..packed.tensor import CompressedTensor
 
 MAX_MASK_CENTROIDS = 32  # as many as two registers hold
 MIN_TILE_ENTRIES = 18  # of a row in a tile, or tiles take more than a fifth of CSR's bytes

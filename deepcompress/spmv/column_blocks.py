@@ -25,7 +25,7 @@ from ..native import spconv as native_spconv
 from ..tensors import Int64Array, UInt8Array
 
 if TYPE_CHECKING:
-    from ..compressed import CompressedTensor
+    from ..packed.tensor import CompressedTensor
 
 PART_ROWS = 16
 WIDTHS = (64, 128, 256)  # that a block may have

@@ -25,7 +25,7 @@ from ..native import spmv as native_spmv
 from ..tensors import Float32Array
 
 if TYPE_CHECKING:
-    from ..compressed import CompressedTensor
+    from ..packed.tensor import CompressedTensor
 
 BAND_ELEMENTS = 1 << 20  # of the gathered columns that the twin holds at a time
 

@@ -44,7 +44,7 @@ from . import tiles
 from .tiles import TILES, Tiles
 
 if TYPE_CHECKING:
-    from ..compressed import CompressedTensor
+    from ..packed.tensor import CompressedTensor
 
 LANES, STEPS, MASK_COLS = 16, 4, 64
 SLACK = 64

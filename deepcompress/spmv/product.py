@@ -25,7 +25,7 @@ from ..native import spmv as native_spmv
 from ..tensors import Float32Array, Int64Array
 
 if TYPE_CHECKING:
-    from ..compressed import CompressedTensor
+    from ..packed.tensor import CompressedTensor
 
 
 def dot(w: "CompressedTensor", x: npt.ArrayLike, out: Float32Array | None = None) -> Float32Array:

@@ -30,7 +30,7 @@ from ..native import spmv as native_spmv
 from ..tensors import Int64Array, UInt8Array
 
 if TYPE_CHECKING:
-    from ..compressed import CompressedTensor
+    from ..packed.tensor import CompressedTensor
 
 TILES = 9  # in place of the width of gaps
 ROWS, LANES, ENTRY_BITS = 256, 8, 12

@@ -7,7 +7,6 @@ from random import Random
 import numpy as np
 
 from deepcompress import native
-from deepcompress.compressed import CompressedTensor
 from deepcompress.container.cursor import Cursor, varint
 from deepcompress.container.header import TensorEntry, _parse_record
 from deepcompress.container.records import CRC, MAGIC, PREFIX, RAW, RAW_CHUNK_BYTES, VERSION
@@ -15,6 +14,7 @@ from deepcompress.container.shared_weights import parse_head
 from deepcompress.container.sizes import chunk_crc_start
 from deepcompress.errors import DeepCompressError
 from deepcompress.modelfile import ModelFile
+from deepcompress.packed.tensor import CompressedTensor
 from deepcompress.pipeline import CompressedModel, from_bytes
 
 from .limits import MAX_BYTES, backends, limited, outcome, require

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import relindex, spmv
-from .errors import ArgumentError
-from .tensors import Float32Array, SharedWeights
+from .. import relindex, spmv
+from ..errors import ArgumentError
+from ..tensors import Float32Array, SharedWeights
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-    from .compressed import CompressedTensor
+    from .tensor import CompressedTensor
 
 
 def to_dense(w: "CompressedTensor") -> Float32Array:

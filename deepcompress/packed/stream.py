@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import relindex
-from .bits import packing
-from .errors import ArgumentError, FormatError
-from .tensors import Float32Array, Int64Array, UInt8Array
+from .. import relindex
+from ..bits import packing
+from ..errors import ArgumentError, FormatError
+from ..tensors import Float32Array, Int64Array, UInt8Array
 
 
 def check_shape(shape: Any) -> tuple[int, ...]:

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import compressed_conversions as conversions
-from . import compressed_parts as parts
-from . import native, relindex, spmv
-from .bits import packing
-from .errors import ArgumentError
-from .locks import ForkSafeLock
-from .native import spmv as native_spmv
-from .spmv import choose, column_blocks, convolution
-from .spmv.column_blocks import Blocks
-from .spmv.lanes import Layout, entries
-from .tensors import Float32Array, GapStream, Int64Array, SharedWeights, UInt8Array
+from .. import native, relindex, spmv
+from ..bits import packing
+from ..errors import ArgumentError
+from ..locks import ForkSafeLock
+from ..native import spmv as native_spmv
+from ..spmv import choose, column_blocks, convolution
+from ..spmv.column_blocks import Blocks
+from ..spmv.lanes import Layout, entries
+from ..tensors import Float32Array, GapStream, Int64Array, SharedWeights, UInt8Array
+from . import conversions as conversions
+from . import stream as parts
 
 _STREAMS = ("labels_packed", "gaps_packed")
 
