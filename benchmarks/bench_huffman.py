@@ -4,7 +4,7 @@
 
 Symbols as the project has them, drawn independently: positions at the paper's densities, as gaps
 of 5 bits and in the form that a file would have (of which gaps of 5 bits are one: the choice is
-`deepcompress.choice`'s, for labels of 5 bits); labels of 5 and of 8 bits. Forms differ in how many
+`deepcompress.coding.prices`'s, for labels of 5 bits); labels of 5 and of 8 bits. Forms differ in how many
 symbols they need, and fillers cost labels as well: they compare by the bits of a file per weight,
 labels and all, beside the entropy of a weight and its place.
 
@@ -29,7 +29,8 @@ from typing import Any
 
 import numpy as np
 
-from deepcompress import choice, coding, container, huffman, rans
+from deepcompress import container, huffman
+from deepcompress.coding import encoder, prices, rans
 
 from .harness import machine, medians, require_kernels, row
 from .huffman_peers import (
@@ -85,15 +86,15 @@ def positions(density: float, gap_bits: int | None) -> Sample:
     """Return positions of weights as gaps of a width, or None for what is in a file."""
     places = np.cumsum(np.random.default_rng(0).geometric(density, DRAWN)) - 1
     codebook, names = np.linspace(0, 1, 32, dtype=np.float32), draw_labels(5)
-    tensor = coding.from_survivors((int(places[-1]) + 1,), codebook, places, names, 5)
-    price = choice.choose(tensor, choice.Choice("huffman", gap_bits=gap_bits))
+    tensor = encoder.from_survivors((int(places[-1]) + 1,), codebook, places, names, 5)
+    price = prices.choose(tensor, prices.Choice("huffman", gap_bits=gap_bits))
     encoding, gap_bits = price.coding.encoding, price.coding.gap_bits or None
-    same = choice.Choice("rans", container.ENCODINGS[encoding], gap_bits)
-    sizes = {"huffman": price.size_bytes, "rans": choice.choose(tensor, same).size_bytes}
+    same = prices.Choice("rans", container.ENCODINGS[encoding], gap_bits)
+    sizes = {"huffman": price.size_bytes, "rans": prices.choose(tensor, same).size_bytes}
     per_weight = {coder: 8 * size / DRAWN for coder, size in sizes.items()}
     per_weight["entropy"] = entropy(np.bincount(names))
     per_weight["entropy"] += entropy(np.array([density, 1 - density])) / density
-    symbols = np.concatenate([b.positions for b in coding.block_symbols(tensor, price.coding)])
+    symbols = np.concatenate([b.positions for b in encoder.block_symbols(tensor, price.coding)])
     if gap_bits:  # so that none depends on the one before, as one that follows a filler does
         symbols = np.random.default_rng(1).permutation(symbols)
     form = f"{gap_bits}-bit gaps" if gap_bits else container.ENCODINGS[encoding]

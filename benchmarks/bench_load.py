@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import deepcompress
-from deepcompress import coding
+from deepcompress.coding import encoder
 from deepcompress.packed.tensor import CompressedTensor
 
 from .harness import machine, medians, require_kernels, row
@@ -52,8 +52,8 @@ def random_tensor(
     labels = (1 + np.clip((values + 3.5) / 7 * k, 0, k - 1)).astype(np.uint8)
     codebook = np.zeros(k + 1, np.float32)
     codebook[1:] = np.linspace(-3.5, 3.5, k) + 1e-3
-    gap_bits = coding.narrowest_gap_bits(positions, bits)
-    return coding.from_survivors(shape, codebook, positions, labels, gap_bits)
+    gap_bits = encoder.narrowest_gap_bits(positions, bits)
+    return encoder.from_survivors(shape, codebook, positions, labels, gap_bits)
 
 
 def vgg16() -> dict[str, CompressedTensor]:

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 import deepcompress
+from deepcompress.coding.decoder import decode_survivors
 from deepcompress.container.reader import Reader
 from deepcompress.container.records import SharedRecord
-from deepcompress.decoding import decode_survivors
 from deepcompress.prune import sparsity_mask
 
 

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import decoding, native
+from . import native
+from .coding import decoder
+from .coding.memory import decoding_bytes, raw_bytes
 from .container.header import TensorEntry
 from .container.reader import Reader
 from .container.records import RAW, Coding
 from .errors import ArgumentError, DataError, FormatError
-from .memory import decoding_bytes, raw_bytes
 from .packed.tensor import CompressedTensor
 
 Tensor = CompressedTensor | npt.NDArray[Any]
@@ -104,7 +105,7 @@ class ModelFile(Mapping[str, Tensor]):
                 return self._reader.raw(entry).reshape(entry.shape), None
             head = self._reader.shared_head(entry)
             self._check_memory(entry, decoding_bytes(head, entry.shape))
-            return decoding.decode(self._reader.shared(entry, head)), head.coding
+            return decoder.decode(self._reader.shared(entry, head)), head.coding
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Return a tensor's shape, from the header alone."""
@@ -151,10 +152,10 @@ class ModelFile(Mapping[str, Tensor]):
             last = ((end - 1) >> block_bits) + 1 if begin < end else first
             self._check_memory(entry, decoding_bytes(head, entry.shape, first, last))
             record = self._reader.shared(entry, head, first, last)
-            positions, labels = decoding.decode_survivors(record, first)
+            positions, labels = decoder.decode_survivors(record, first)
             inside = slice(*np.searchsorted(positions, [begin, end]).tolist())
             part = positions[inside] - begin
-            return decoding.from_part(record, shape, part, labels[inside])
+            return decoder.from_part(record, shape, part, labels[inside])
 
     def close(self) -> None:
         """Let go of the bytes; to read from them is an ArgumentError from now on."""

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import choice, coding, prune, quantize
-from .choice import Choice
+from . import prune, quantize
+from .coding import encoder, prices
+from .coding.prices import Choice
 from .config import Config, TensorConfig
 from .container import writer
 from .container.records import Coding, Record
@@ -78,9 +79,9 @@ class CompressedModel(Mapping[str, Tensor]):
         for name, tensor in self.tensors.items():
             if isinstance(tensor, CompressedTensor):
                 how = self.storage.get(name, Choice())
-                how = choice.choose(tensor, how).coding if isinstance(how, Choice) else how
+                how = prices.choose(tensor, how).coding if isinstance(how, Choice) else how
                 try:
-                    records[name] = coding.encode(tensor, how)
+                    records[name] = encoder.encode(tensor, how)
                 except ArgumentError as error:
                     raise ArgumentError(f"tensor {name!r}: {error}") from None
             else:
@@ -279,11 +280,11 @@ def _compress_tensor(
     )
     positions = np.flatnonzero(mask)
     label_bits = fixed_width(len(shared.codebook) - 1)
-    gap_bits = wanted.gap_bits or coding.narrowest_gap_bits(positions, label_bits)
-    tensor = coding.from_survivors(
+    gap_bits = wanted.gap_bits or encoder.narrowest_gap_bits(positions, label_bits)
+    tensor = encoder.from_survivors(
         values.shape, shared.codebook, positions, shared.labels, gap_bits
     )
-    price = choice.choose(tensor, Choice(wanted.coder, wanted.encoding, wanted.gap_bits))
+    price = prices.choose(tensor, Choice(wanted.coder, wanted.encoding, wanted.gap_bits))
     if price.size_bytes > raw_size(values.nbytes):
         return np.where(mask, values, np.float32(0)), None
     return tensor, price.coding

@@ -17,7 +17,7 @@ from typing import IO, Any
 import numpy.typing as npt
 from joblib import Parallel, delayed
 
-from . import coding
+from .coding import encoder
 from .config import Config
 from .container import writer
 from .container.writer import TensorPart
@@ -116,7 +116,7 @@ def _encoded(
         return writer.tensor_part(name, before, tensor)
     assert how is not None
     with naming(name):
-        record = coding.encode(tensor, how)
+        record = encoder.encode(tensor, how)
     return writer.tensor_part(name, before, record)
 
 

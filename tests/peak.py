@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 import deepcompress as dc
-from deepcompress import coding
+from deepcompress.coding import encoder
 from deepcompress.container.records import Coding
 
 
@@ -56,5 +56,5 @@ def model(size: int, density: float, k: int, how: Coding, seed: int = 0) -> dc.C
     labels = (1 + uneven.astype(np.int64)).astype(np.uint8)
     shape = (size // 10, 10) if size % 10 == 0 else (1, size)
     codebook = np.arange(k + 1, dtype=np.float32)
-    tensor = coding.from_survivors(shape, codebook, positions, labels, how.gap_bits or 4)
+    tensor = encoder.from_survivors(shape, codebook, positions, labels, how.gap_bits or 4)
     return dc.CompressedModel({"w": tensor}, {}, {"w": how})

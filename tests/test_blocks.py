@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from strategies import sparse, widths
 
-from deepcompress import blocks, coding, decoding, native, relindex
+from deepcompress import native, relindex
 from deepcompress.bits import packing
-from deepcompress.blocks import Entries, Masked
+from deepcompress.coding import decoder, encoder, join
+from deepcompress.coding.join import Entries, Masked
 from deepcompress.container.records import BITMASK, DENSE, RELATIVE, Coding
 from deepcompress.errors import ArgumentError, FormatError
 from deepcompress.native import gateway
@@ -89,16 +90,16 @@ def test_joined_blocks_have_the_survivors(made, gap_bits, label_bits):
 
 def joined(made, label_bits, gap_bits, room, most_fillers=None):
     """The stream, made of all blocks at once or one by one, with room from the start or without."""
-    stream = blocks.Joined(label_bits, gap_bits, room, most_fillers)
+    stream = join.Joined(label_bits, gap_bits, room, most_fillers)
     parts = [made] if most_fillers is None else [[block] for block in made]
     added = all(map(stream.add, parts))
     return (*stream.finish(), stream.count) if added else None
 
 
 def check_joined(made, gap_bits, label_bits):
-    counted = both(lambda: blocks.survey(made))
-    half = both(lambda: blocks.survey(made[:1]))
-    assert both(lambda: blocks.survey(made[1:], half)) == counted
+    counted = both(lambda: join.survey(made))
+    half = both(lambda: join.survey(made[:1]))
+    assert both(lambda: join.survey(made[1:], half)) == counted
     fillers = counted.fillers[gap_bits]
     labels, gaps, count = both(
         lambda: joined(made, label_bits, gap_bits, counted.survivors + fillers)
@@ -124,8 +125,8 @@ def check_joined(made, gap_bits, label_bits):
 
 def test_a_worked_example():
     """Five elements 0 7 0 0 0 and four 0 0 0 9: between the weights are six zeros."""
-    made = [blocks.from_dense(exact(dense)) for dense in ([0, 7, 0, 0, 0], [0, 0, 0, 9])]
-    counted = both(lambda: blocks.survey(made))
+    made = [join.from_dense(exact(dense)) for dense in ([0, 7, 0, 0, 0], [0, 0, 0, 9])]
+    counted = both(lambda: join.survey(made))
     assert (counted.survivors, counted.fillers) == (2, (0, 3, 1, 0, 0, 0, 0, 0, 0))
     labels, gaps, _ = both(lambda: joined(made, 4, 2, 3))
     assert packing.unpack(labels, 4, 3).tolist() == [7, 0, 9]
@@ -139,9 +140,9 @@ def test_masks_and_labels_of_all_elements_join_as_entries(tensor, other, gap_bit
         dense = np.zeros(one.size, np.uint8)
         dense[one.positions] = 1 + np.arange(len(one.positions)) % 255
         mask, kept = np.packbits(dense != 0, bitorder="little"), exact(dense[dense != 0])
-        from_dense = both(lambda dense=dense: blocks.from_dense(dense))
+        from_dense = both(lambda dense=dense: join.from_dense(dense))
         assert plain(from_dense) == plain(Masked(mask, kept - np.uint8(1), one.size))
-        positions, labels = blocks.survivors(from_dense)
+        positions, labels = join.survivors(from_dense)
         np.testing.assert_array_equal(positions, one.positions)
         np.testing.assert_array_equal(labels, kept)
         stream = relindex.encode(one.positions, one.size, 8)
@@ -149,8 +150,8 @@ def test_masks_and_labels_of_all_elements_join_as_entries(tensor, other, gap_bit
         with_fillers[~stream.fillers] = kept
         masked.append(from_dense)
         entries.append(Entries(with_fillers, stream.gaps, one.size))
-    counted = both(lambda: blocks.survey(masked))
-    assert counted == both(lambda: blocks.survey(entries))
+    counted = both(lambda: join.survey(masked))
+    assert counted == both(lambda: join.survey(entries))
     room = counted.survivors + counted.fillers[gap_bits]
     expected = both(lambda: joined(entries, 8, gap_bits, room))
     assert plain(both(lambda: joined(masked, 8, gap_bits, room))) == plain(expected)
@@ -160,7 +161,7 @@ def test_masks_and_labels_of_all_elements_join_as_entries(tensor, other, gap_bit
 def test_gaps_lead_no_further_than_the_elements(gaps, more):
     gaps = exact(gaps)
     elements = max(0, int((gaps.astype(int) + 1).sum()) + more)
-    outcome = both(lambda: blocks.from_gaps(gaps, gaps, elements))
+    outcome = both(lambda: join.from_gaps(gaps, gaps, elements))
     assert isinstance(outcome, Entries) == (len(gaps) + gaps.sum(dtype=int) <= elements)
 
 
@@ -175,7 +176,7 @@ def test_gaps_lead_no_further_than_the_elements(gaps, more):
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_masks_that_cant_be(backend, mask, count, elements, words):
     with native.use(backend), pytest.raises(FormatError, match=words):
-        blocks.check_mask(exact(mask), count, elements, 7)
+        join.check_mask(exact(mask), count, elements, 7)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -183,10 +184,10 @@ def test_what_memory_cant_hold_is_refused(backend):
     """Two weights, as far apart as blocks can have them."""
     made = [Entries(exact([1]), exact([0]), 1 << 61)] * 2
     with native.use(backend):
-        counted = blocks.survey(made)
+        counted = join.survey(made)
         assert counted.fillers[8] == ((1 << 61) - 1) >> 8
         with pytest.raises(ArgumentError, match="entries of 1-bit gaps"):
-            blocks.Joined(1, 1, 2 + counted.fillers[1])
+            join.Joined(1, 1, 2 + counted.fillers[1])
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -197,11 +198,11 @@ def test_what_is_said_of_joined_fillers_is_so(backend, block_bits, encoding):
     labels, gaps = exact([1, 0, 2, 0, 0, 1]), exact([3, 1, 3, 3, 2, 0])
     parts = (5, 8), np.array([0, 1, 2], np.float32), (labels, 2), (gaps, 2)
     with native.use(backend):
-        record = coding.encode(
+        record = encoder.encode(
             CompressedTensor.from_entries(*parts),
             Coding(encoding, gap_bits=2 * (encoding == RELATIVE), block_bits=block_bits),
         )
-        read = decoding.decode(record)
+        read = decoder.decode(record)
         as_they_are = encoding == RELATIVE and block_bits == 20
         assert read._joined != as_they_are
         needed = has_needed_fillers_only(read.labels(), read.gaps(), read.gap_bits)

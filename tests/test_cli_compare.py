@@ -11,7 +11,7 @@ import pytest
 from command import call, fails
 
 import deepcompress as dc
-from deepcompress.choice import Choice
+from deepcompress.coding.prices import Choice
 
 RNG = np.random.default_rng(0)
 DENSE = {

@@ -9,7 +9,7 @@ from command import call, fails
 
 import deepcompress
 from deepcompress import cli, datasets, native, relindex, tensors
-from deepcompress.coding import survivors as survivors_of
+from deepcompress.coding.encoder import survivors as survivors_of
 from deepcompress.container.records import DENSE, MAGIC, VERSION, Block, Coding, SharedRecord
 from deepcompress.container.writer import pack
 from deepcompress.nn import zoo

@@ -8,7 +8,7 @@ import pytest
 from command import call, fails
 
 import deepcompress as dc
-from deepcompress.choice import Choice, choose
+from deepcompress.coding.prices import Choice, choose
 from deepcompress.container.records import CODERS
 
 RNG = np.random.default_rng(0)

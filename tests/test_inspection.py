@@ -11,13 +11,14 @@ from command import call
 from inspected import W, model_of, rows_of
 
 import deepcompress as dc
-from deepcompress import huffman, rans
-from deepcompress.choice import Choice
+from deepcompress import huffman
+from deepcompress.coding import rans
+from deepcompress.coding.decoder import decode_symbols
+from deepcompress.coding.prices import Choice
 from deepcompress.commands.inspection import describe, format_description
 from deepcompress.container.reader import parse
 from deepcompress.container.records import CODERS, DENSE, ENCODINGS, Coding
 from deepcompress.container.sizes import raw_size
-from deepcompress.decoding import decode_symbols
 
 
 @pytest.mark.parametrize("coder", CODERS)

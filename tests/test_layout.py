@@ -150,12 +150,12 @@ def test_the_width_is_of_the_fewest_blocks_at_nearly_the_least_bytes(density, ga
 
 
 def test_masks_are_chosen_where_they_can_be_and_pay():
-    choose = choose.choose
+    chosen = choose.choose
     dense, sparse = counts_of((16, 640), 0.25), counts_of((16, 640), 0.18)
-    assert choose(dense, 640, 32, masks=True) == lanes.MASKS
-    assert choose(dense, 640, 33, masks=True) != lanes.MASKS
-    assert choose(dense, 640, 32, masks=False) != lanes.MASKS
-    assert choose(sparse, 640, 32, masks=True) != lanes.MASKS
+    assert chosen(dense, 640, 32, masks=True) == lanes.MASKS
+    assert chosen(dense, 640, 33, masks=True) != lanes.MASKS
+    assert chosen(dense, 640, 32, masks=False) != lanes.MASKS
+    assert chosen(sparse, 640, 32, masks=True) != lanes.MASKS
 
 
 @pytest.mark.parametrize("density", [0.04, 0.09, 0.23, 0.25])

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from peak import model, peak_of
 
 import deepcompress as dc
-from deepcompress import memory, native
+from deepcompress import native
+from deepcompress.coding import memory
 from deepcompress.container.reader import Reader
 from deepcompress.container.records import BITMASK, CODERS, DENSE, RAW, RELATIVE, Coding
 from deepcompress.container.writer import pack

@@ -7,7 +7,7 @@ import pytest
 from peak import calls_of, model, peak_of
 
 import deepcompress as dc
-from deepcompress import coding
+from deepcompress.coding import encoder
 from deepcompress.container.cursor import varint
 from deepcompress.container.reader import Reader
 from deepcompress.container.records import CRC, DENSE, MAGIC, PREFIX, RELATIVE, Coding
@@ -83,13 +83,13 @@ WORDS = {
 def far_apart(gap_bits: int = 8) -> bytes:
     """Return a sound file of two weights, 2**61 elements apart in two blocks."""
     codebook = np.array([0, 3], np.float32)
-    record = coding.SharedRecord(
+    record = encoder.SharedRecord(
         (2, 1 << 61),
         codebook,
         Coding(1, 0, 0, gap_bits, 61),
         b"",
         b"",
-        tuple(coding.Block(1, b"\1", b"\0") for _ in range(2)),
+        tuple(encoder.Block(1, b"\1", b"\0") for _ in range(2)),
     )
     return pack({"w": record})
 
@@ -129,7 +129,7 @@ def test_zeros_between_blocks_dont_make_fillers_of_the_files_width(block_bits: i
     """With gaps of one bit, a zero in two would need a filler in memory."""
     how = Coding(RELATIVE, 0, 0, 1, block_bits)
     positions = np.array([0, 200_000])
-    tensor = coding.from_survivors(
+    tensor = encoder.from_survivors(
         (200_001,), np.array([0, 3], np.float32), positions, np.ones(2, np.uint8), 8
     )
     data = dc.CompressedModel({"w": tensor}, {}, {"w": how}).to_bytes()

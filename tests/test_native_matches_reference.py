@@ -9,8 +9,9 @@ import pytest
 from hypothesis import assume, given
 from strategies import compressed, packable, rans_payloads, sparse, symbols, widths
 
-from deepcompress import huffman, native, rans, relindex
+from deepcompress import huffman, native, relindex
 from deepcompress.bits import packing
+from deepcompress.coding import rans
 from deepcompress.errors import FormatError
 from deepcompress.native import gateway
 from deepcompress.native import spmv as native_spmv

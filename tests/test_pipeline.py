@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import deepcompress as dc
-from deepcompress.choice import Choice, choose
+from deepcompress.coding.prices import Choice, choose
 from deepcompress.container.reader import Reader
 from deepcompress.container.records import CODERS, DENSE, Coding
 from deepcompress.pipeline import at_fixed_width, from_bytes

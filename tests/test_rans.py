@@ -7,7 +7,8 @@ from contract import check_coder
 from hypothesis import given
 from strategies import rans_payloads, symbols
 
-from deepcompress import huffman, native, rans
+from deepcompress import huffman, native
+from deepcompress.coding import rans
 from deepcompress.errors import ArgumentError, FormatError, TruncatedError
 
 # Frequencies 8192, 4096, 4096, which begin at slots 0, 8192, 12288.

@@ -13,12 +13,12 @@ from contract import (
 from hypothesis import given
 from strategies import counts, packed
 
-from deepcompress import rans_table
+from deepcompress.coding import rans_levels
 from deepcompress.errors import ArgumentError, FormatError
 from deepcompress.huffman import codes
 
 LEVELS = st.lists(st.integers(0, 31), max_size=256).map(lambda levels: np.array(levels, np.uint8))
-WEIGHTS = rans_table.weights(np.arange(32, dtype=np.uint8))
+WEIGHTS = rans_levels.weights(np.arange(32, dtype=np.uint8))
 
 EXAMPLES = [
     ([], ""),
@@ -44,7 +44,7 @@ def nearest(counts):
 
 
 def total_bytes(counts, levels):
-    return rans_table.estimated_bytes(counts, levels) + len(rans_table.encode_levels(levels))
+    return rans_levels.estimated_bytes(counts, levels) + len(rans_levels.encode_levels(levels))
 
 
 def shuffled_labels(n, spread):
@@ -61,7 +61,7 @@ def test_weights():
 
 @given(LEVELS)
 def test_frequencies_fill_all_slots(levels):
-    shares = rans_table.frequencies(levels)
+    shares = rans_levels.frequencies(levels)
     assert shares.dtype == np.uint16
     assert shares.sum(dtype=int) == (2**14 if levels.any() else 0)
     np.testing.assert_array_equal(shares > 0, levels > 0)
@@ -82,12 +82,12 @@ def test_frequencies_fill_all_slots(levels):
     ],
 )
 def test_worked_frequencies(levels, expected):
-    assert rans_table.frequencies(np.array(levels, np.uint8)).tolist() == expected
+    assert rans_levels.frequencies(np.array(levels, np.uint8)).tolist() == expected
 
 
 @given(counts())
 def test_a_symbol_has_a_level_if_it_occurs(counts):
-    levels = rans_table.levels(counts)
+    levels = rans_levels.levels(counts)
     assert levels.dtype == np.uint8
     assert levels.shape == counts.shape
     np.testing.assert_array_equal(levels > 0, counts > 0)
@@ -104,9 +104,9 @@ def test_levels_cost_little(counts):
     log2(1 + 256 / 2**14) at most, 0.023. A choice other than the nearest has to
     save as much of the table, but for the beginning of it.
     """
-    table = len(rans_table.encode_levels(nearest(counts)))
+    table = len(rans_levels.encode_levels(nearest(counts)))
     bound = entropy_bits(counts) + (0.032 + 0.017 + 0.023) * counts.sum()
-    assert total_bytes(counts, rans_table.levels(counts)) <= bound / 8 + table + 4 + 5
+    assert total_bytes(counts, rans_levels.levels(counts)) <= bound / 8 + table + 4 + 5
 
 
 @pytest.mark.parametrize(
@@ -121,9 +121,9 @@ def test_levels_cost_little(counts):
 )
 def test_tables_of_many_labels(n, spread, table, loss):
     counts = shuffled_labels(n, spread)
-    levels = rans_table.levels(counts)
-    assert len(rans_table.encode_levels(levels)) <= table
-    assert 8 * rans_table.estimated_bytes(counts, levels) <= entropy_bits(counts) * (1 + loss) + 32
+    levels = rans_levels.levels(counts)
+    assert len(rans_levels.encode_levels(levels)) <= table
+    assert 8 * rans_levels.estimated_bytes(counts, levels) <= entropy_bits(counts) * (1 + loss) + 32
     assert total_bytes(counts, levels) < total_bytes(counts, nearest(counts))
 
 
@@ -142,21 +142,21 @@ def test_tables_of_many_labels(n, spread, table, loss):
     ],
 )
 def test_worked_levels(counts, levels):
-    assert rans_table.levels(counts).tolist() == levels
+    assert rans_levels.levels(counts).tolist() == levels
 
 
 @given(counts(max_alphabet=20))
 def test_levels_depend_on_integers_only(counts):
     """Whoever holds the counts, in whatever integers: the same levels."""
-    expected = rans_table.levels(counts)
-    np.testing.assert_array_equal(rans_table.levels(counts.tolist() or counts), expected)
-    np.testing.assert_array_equal(rans_table.levels(counts.astype(np.uint64)), expected)
+    expected = rans_levels.levels(counts)
+    np.testing.assert_array_equal(rans_levels.levels(counts.tolist() or counts), expected)
+    np.testing.assert_array_equal(rans_levels.levels(counts.astype(np.uint64)), expected)
 
 
 def test_logarithms():
     values = np.r_[1:20_000, 2 ** np.arange(31), 2 ** np.arange(1, 32) - 1]
     exact = np.log2(values) * 4096
-    found = rans_table._log2(values)
+    found = rans_levels._log2(values)
     assert (found <= exact + 1e-6).all()
     assert (found > exact - 1.001).all()
 
@@ -172,15 +172,15 @@ def test_logarithms():
 )
 def test_estimated_bytes_rejects(counts, levels, error, message):
     with pytest.raises(error, match=message):
-        rans_table.estimated_bytes(counts, np.array(levels, np.uint8))
+        rans_levels.estimated_bytes(counts, np.array(levels, np.uint8))
 
 
 def test_levels_rejects():
     with pytest.raises(ArgumentError, match="counts must be integers that are not negative"):
-        rans_table.levels([1.5])
+        rans_levels.levels([1.5])
 
 
-TABLE = rans_table.encode_levels, rans_table.decode_levels
+TABLE = rans_levels.encode_levels, rans_levels.decode_levels
 
 
 @pytest.mark.parametrize(("levels", "bits"), EXAMPLES)
@@ -195,7 +195,7 @@ def test_decode_undoes_encode_and_leaves_the_rest(levels, rest):
 
 def test_the_longest_table():
     levels = np.tile(np.array([31, 1], np.uint8), 128)
-    table = rans_table.encode_levels(levels)
+    table = rans_levels.encode_levels(levels)
     assert len(table) > 1024
     check_table(*TABLE, levels, b"")
 
@@ -224,15 +224,15 @@ def test_every_strict_prefix_is_truncated(levels):
 )
 def test_malformed_tables(bits, alphabet, message):
     with pytest.raises(FormatError, match=message):
-        rans_table.decode_levels(packed(bits), alphabet)
+        rans_levels.decode_levels(packed(bits), alphabet)
 
 
 @pytest.mark.parametrize("alphabet", [-1, 257])
 def test_the_alphabet_has_a_limit(alphabet):
-    check_alphabet(rans_table.decode_levels, alphabet)
+    check_alphabet(rans_levels.decode_levels, alphabet)
 
 
-@pytest.mark.parametrize("function", [rans_table.encode_levels, rans_table.frequencies])
+@pytest.mark.parametrize("function", [rans_levels.encode_levels, rans_levels.frequencies])
 def test_levels_that_no_table_has(function):
     with pytest.raises(FormatError, match="level 32 of symbol 1 exceeds 31"):
         function(np.array([31, 32], np.uint8))

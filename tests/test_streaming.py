@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import deepcompress as dc
-from deepcompress import coding, quantize, streaming
+from deepcompress import quantize, streaming
+from deepcompress.coding import encoder
 
 RNG = np.random.default_rng(0)
 TENSORS = {
@@ -139,7 +140,7 @@ def test_a_bad_tensor_is_named_and_nothing_changes(
     assert os.listdir(tmp_path) == ["model.dcnn"]
 
 
-@pytest.mark.parametrize("stage", [quantize, coding], ids=lambda stage: stage.__name__)
+@pytest.mark.parametrize("stage", [quantize, encoder], ids=lambda stage: stage.__name__)
 def test_a_tensor_that_is_too_large_is_named(
     stage: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import sparse
 
-from deepcompress.coding import block_symbols, from_survivors
+from deepcompress.coding.counts import SymbolCounter, count_symbols
+from deepcompress.coding.encoder import block_symbols, from_survivors
 from deepcompress.container.records import BITMASK, DENSE, RELATIVE, Coding
-from deepcompress.symbol_counts import SymbolCounter, count_symbols
 
 CODINGS = [
     *((RELATIVE, gap_bits) for gap_bits in range(1, 9)),

@@ -1,6 +1,6 @@
 """A table of small integers, one per symbol of an alphabet, as bytes.
 
-What `huffman.table` and `rans_table` store ahead of coded symbols; each says what its
+What `huffman.table` and `coding.rans_levels` store ahead of coded symbols; each says what its
 integers mean, how large they get and what the first *previous* is.
 
 Format notes

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..choice import Choice, prices
+from ..coding.prices import Choice, prices
 from ..container.cursor import varint
 from ..container.header import TensorEntry
 from ..container.records import CODERS, ENCODINGS, Record, SharedRecord

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import rans
-from ..coders import Code
-from ..coding import alphabets
+from ..coding import rans
+from ..coding.coders import Code
+from ..coding.decoder import decode_symbols, read_codes
+from ..coding.encoder import alphabets
 from ..container.records import BITMASK, CODERS, DENSE, Record, SharedRecord
-from ..decoding import decode_symbols, read_codes
 from ..tensors import FIXED_WIDTH, RANS
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..coding import survivors
+from ..coding.encoder import survivors
 from ..errors import ArgumentError
 from ..modelfile import Tensor
 from ..packed.tensor import CompressedTensor

@@ -4,7 +4,7 @@ import os
 from dataclasses import replace
 from typing import Any
 
-from ..choice import Choice
+from ..coding.prices import Choice
 from ..container.records import MAGIC
 from ..errors import ArgumentError
 from ..files.atomic import write_bytes

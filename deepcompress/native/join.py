@@ -13,7 +13,7 @@ from ..tensors import Int64Array, UInt8Array, UInt16Array
 from .gateway import _bytes, _check, _choice, _ffi, _lib
 
 if TYPE_CHECKING:
-    from ..blocks import Entries, Masked
+    from ..coding.join import Entries, Masked
 
 # A stream: its payload, which of two codes it has, and how many symbols it stands for.
 Stream = tuple[UInt8Array, int, int]

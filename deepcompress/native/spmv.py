@@ -37,7 +37,7 @@ def kernels(isa: str | None) -> dict[str, str]:
     """Return whose kernels each product takes, given the instruction set in use.
 
     That is ``spmv`` for vectors, ``spmm`` for matrices, ``conv`` for convolutions; as
-    ``dispatch.c`` and ``spmv.convolution.c`` choose. None stands for the reference backend.
+    ``dispatch.c`` and ``spconv.c`` choose. None stands for the reference backend.
     """
     if isa is None:
         return dict.fromkeys(("spmv", "spmm", "conv"), "numpy")

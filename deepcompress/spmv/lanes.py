@@ -171,8 +171,8 @@ def entries(layout: Layout) -> tuple[Int64Array, UInt8Array]:
     if layout.gap_bits == MASKS:
         return _mask_entries(layout)
     if layout.gap_bits == TILES:
-        tiles = Tiles(layout.data, layout.starts)
-        return tiles.entries(tiles, layout.rows, layout.cols, layout.label_bits)
+        laid = Tiles(layout.data, layout.starts)
+        return tiles.entries(laid, layout.rows, layout.cols, layout.label_bits)
     blocks = np.diff(layout.starts).astype(np.int64) // (8 * (layout.gap_bits + layout.label_bits))
     packed = layout.data[:-SLACK].reshape(-1, 8 * (layout.gap_bits + layout.label_bits))
     total = len(packed) * _BLOCK

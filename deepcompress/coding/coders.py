@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import huffman, rans
-from .bits import packing
-from .errors import FormatError
-from .tensors import FIXED_WIDTH, HUFFMAN, RANS, Int64Array, UInt8Array
+from .. import huffman
+from ..bits import packing
+from ..errors import FormatError
+from ..tensors import FIXED_WIDTH, HUFFMAN, RANS, Int64Array, UInt8Array
+from . import rans
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .coding import BlockSymbols, alphabets
-from .container.records import DENSE, RELATIVE, Coding
-from .container.sizes import block_count, block_size
-from .tensors import MAX_BITS, Int64Array, UInt8Array
+from ..container.records import DENSE, RELATIVE, Coding
+from ..container.sizes import block_count, block_size
+from ..tensors import MAX_BITS, Int64Array, UInt8Array
+from .encoder import BlockSymbols, alphabets
 
 _WIDEST = 1 << MAX_BITS
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import native, relindex
-from .bits import packing
-from .errors import ArgumentError, FormatError
-from .native import join as native_join
-from .tensors import MAX_BITS, Int64Array, UInt8Array
+from .. import native, relindex
+from ..bits import packing
+from ..errors import ArgumentError, FormatError
+from ..native import join as native_join
+from ..tensors import MAX_BITS, Int64Array, UInt8Array
 
 GROWTH = 8  # an eighth more than needed
 

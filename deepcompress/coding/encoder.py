@@ -1,6 +1,6 @@
 """One compressed tensor -> its record in a file: the last stages, entropy coding included.
 
-`decoding` goes the way back.
+`coding.decoder` goes the way back.
 """
 
 from collections.abc import Iterator, Sequence
@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from . import coders, relindex
-from .coders import Code
-from .container.records import (
+from .. import relindex
+from ..container.records import (
     BITMASK,
     DENSE,
     RELATIVE,
@@ -19,11 +18,13 @@ from .container.records import (
     Coding,
     SharedRecord,
 )
-from .container.sizes import block_count, block_size, fixed_width, stream_bits
-from .errors import ArgumentError
-from .huffman.codes import histogram
-from .packed.tensor import CompressedTensor
-from .tensors import HUFFMAN, MAX_BITS, RANS, Int64Array, SharedWeights, UInt8Array
+from ..container.sizes import block_count, block_size, fixed_width, stream_bits
+from ..errors import ArgumentError
+from ..huffman.codes import histogram
+from ..packed.tensor import CompressedTensor
+from ..tensors import HUFFMAN, MAX_BITS, RANS, Int64Array, SharedWeights, UInt8Array
+from . import coders
+from .coders import Code
 
 
 @dataclass(frozen=True)

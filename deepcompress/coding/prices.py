@@ -1,6 +1,6 @@
 """Which encoding, gap width and coders cost a tensor the fewest bytes: priced, not tried.
 
-The price of a coding is exact: the counts of its symbols (see `symbol_counts`) say how long
+The price of a coding is exact: the counts of its symbols (see `coding.counts`) say how long
 each stream gets under a Huffman code or at fixed width. Only rANS has to be tried.
 
 Deviation: the paper stores gaps for each layer (section 2). Where most weights survive, a
@@ -12,10 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from . import coders
-from .coding import BlockSymbols, block_symbols, survivors
-from .container.cursor import varint
-from .container.records import (
+from ..container.cursor import varint
+from ..container.records import (
     BITMASK,
     CODERS,
     DENSE,
@@ -25,12 +23,14 @@ from .container.records import (
     SYMBOLS_PER_BYTE,
     Coding,
 )
-from .container.sizes import stream_bits
-from .container.writer import shared_size
-from .packed.stream import has_needed_fillers_only
-from .packed.tensor import CompressedTensor
-from .symbol_counts import BlockCounts, SymbolCounter, count_symbols
-from .tensors import FIXED_WIDTH, MAX_BITS, RANS, Int64Array, UInt8Array
+from ..container.sizes import stream_bits
+from ..container.writer import shared_size
+from ..packed.stream import has_needed_fillers_only
+from ..packed.tensor import CompressedTensor
+from ..tensors import FIXED_WIDTH, MAX_BITS, RANS, Int64Array, UInt8Array
+from . import coders
+from .counts import BlockCounts, SymbolCounter, count_symbols
+from .encoder import BlockSymbols, block_symbols, survivors
 
 BLOCK_BITS = 20  # large enough that blocks cost nothing, small enough to be decoded side by side
 MOST_BLOCKS_BITS = 10

@@ -6,22 +6,17 @@ from itertools import islice
 
 import numpy as np
 
-from . import blocks, coders, relindex
-from .bits import packing
-from .blocks import Decoded, Entries, Joined, Masked, Survey
+from .. import relindex
+from ..bits import packing
+from ..container.records import BITMASK, DENSE, RELATIVE, SharedRecord
+from ..container.sizes import block_size, fixed_width, stream_bits, stream_symbols
+from ..errors import FormatError
+from ..packed.tensor import CompressedTensor
+from ..tensors import Int64Array, UInt8Array
+from . import coders, join
 from .coders import Code
-from .coding import (
-    BlockSymbols,
-    alphabets,
-    cheapest_gap_bits,
-    from_survivors,
-    narrowest_gap_bits,
-)
-from .container.records import BITMASK, DENSE, RELATIVE, SharedRecord
-from .container.sizes import block_size, fixed_width, stream_bits, stream_symbols
-from .errors import FormatError
-from .packed.tensor import CompressedTensor
-from .tensors import Int64Array, UInt8Array
+from .encoder import BlockSymbols, alphabets, cheapest_gap_bits, from_survivors, narrowest_gap_bits
+from .join import Decoded, Entries, Joined, Masked, Survey
 
 # Whose streams are decoded side by side: of either code as many as the decoder takes at once.
 BLOCKS_AT_ONCE = 8
@@ -69,7 +64,7 @@ def decode_symbols(record: SharedRecord, first: int = 0) -> Iterator[BlockSymbol
                 entry = int((labels >= limit).argmax())
                 raise FormatError(f"a label has no centroid (entry {entry} of block {index})")
             if coding.encoding == BITMASK:
-                blocks.check_mask(positions, block.count, elements, index)
+                join.check_mask(positions, block.count, elements, index)
             yield BlockSymbols(block.count, labels, positions)
 
 
@@ -91,9 +86,9 @@ def decode_blocks(record: SharedRecord, first: int = 0) -> Iterator[Decoded]:
     for index, block in enumerate(decode_symbols(record, first), start=first):
         elements = block_size(size, coding.block_bits, index)
         if coding.encoding == RELATIVE:
-            yield blocks.from_gaps(block.labels, block.positions, elements)
+            yield join.from_gaps(block.labels, block.positions, elements)
         elif coding.encoding == DENSE:
-            yield blocks.from_dense(block.labels)
+            yield join.from_dense(block.labels)
         else:
             yield Masked(block.positions, block.labels, elements)
 
@@ -114,7 +109,7 @@ def decode_survivors(record: SharedRecord, first: int = 0) -> tuple[Int64Array, 
     """
     all_positions, all_labels = [np.zeros(0, np.int64)], [np.zeros(0, np.uint8)]
     for index, block in enumerate(decode_blocks(record, first), start=first):
-        positions, labels = blocks.survivors(block)
+        positions, labels = join.survivors(block)
         all_positions.append(positions + (index << record.coding.block_bits))
         all_labels.append(labels)
     return np.concatenate(all_positions), np.concatenate(all_labels)
@@ -162,7 +157,7 @@ def _join(record: SharedRecord, label_bits: int) -> Joined:
         del joined
     counted = Survey()
     for group in few or _groups(record):
-        counted = blocks.survey(group, counted)
+        counted = join.survey(group, counted)
         del group
     gap_bits = cheapest_gap_bits(counted.survivors, counted.fillers, label_bits)
     joined = Joined(label_bits, gap_bits, counted.survivors + counted.fillers[gap_bits])

@@ -8,14 +8,14 @@ and Python's objects.
 import math
 from collections.abc import Sequence
 
-from . import native
-from .blocks import GROWTH
-from .container.header import TensorEntry
-from .container.records import BITMASK, DENSE, RELATIVE
-from .container.shared_weights import BlockSize, SharedHead
-from .container.sizes import block_size, fixed_width, stream_symbols
-from .decoding import BLOCKS_AT_ONCE
-from .tensors import HUFFMAN, MAX_BITS, RANS
+from .. import native
+from ..container.header import TensorEntry
+from ..container.records import BITMASK, DENSE, RELATIVE
+from ..container.shared_weights import BlockSize, SharedHead
+from ..container.sizes import block_size, fixed_width, stream_symbols
+from ..tensors import HUFFMAN, MAX_BITS, RANS
+from .decoder import BLOCKS_AT_ONCE
+from .join import GROWTH
 
 OVERHEAD_BYTES = 1 << 15
 BLOCK_BYTES = 1 << 10  # what is kept of each block, besides its streams
@@ -111,7 +111,7 @@ def _most_fillers_at_once(parts: Sequence[BlockSize], elements: list[int]) -> in
 
 
 def _most_fillers(head: SharedHead, parts: Sequence[BlockSize], elements: list[int]) -> int:
-    """Return how many fillers `decoding.decode` places at most.
+    """Return how many fillers `coding.decoder.decode` places at most.
 
     As many as there are entries, or those of the cheapest gap width, which are no more
     bits than with gaps of 8 bits; and nowhere is more than one entry.

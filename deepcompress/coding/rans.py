@@ -18,7 +18,7 @@ shift bits and bind weaker than ``*`` and ``+``, as in Python.
 - *Levels:* each symbol s of an alphabet of at most 256 has a level, 0 if it doesn't occur
   and else 1 to 31. A level l > 0 stands for the weight ``W = (2 + l % 2) << (l // 2)``:
   3, 4, 6, 8, 12, 16, 24, … 98,304. A writer is free to choose the levels of
-  the symbols that occur (how ours does is in `rans_table`); only the ratios of weights count.
+  the symbols that occur (how ours does is in `coding.rans_levels`); only the ratios of weights count.
 - *Table of levels:* the tokens of `bits.tokens`. A value is at most 31, and the first
   *previous* is 24.
 - *Frequencies:* with n symbols that have a level and T the sum of their weights, the
@@ -53,12 +53,13 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from . import native
-from .bits.packing import as_uint8, check_count
-from .errors import ArgumentError, FormatError, TruncatedError
-from .huffman.codes import histogram
-from .native import join as native_join
-from .rans_table import (
+from .. import native
+from ..bits.packing import as_uint8, check_count
+from ..errors import ArgumentError, FormatError, TruncatedError
+from ..huffman.codes import histogram
+from ..native import join as native_join
+from ..tensors import UInt8Array, UInt16Array
+from .rans_levels import (
     MAX_LEVEL,
     PROBABILITY_BITS,
     check_coverage,
@@ -68,7 +69,6 @@ from .rans_table import (
     frequencies,
     levels,
 )
-from .tensors import UInt8Array, UInt16Array
 
 __all__ = [
     "MAX_LEVEL",
