@@ -24,7 +24,7 @@ from .errors import (
     TruncatedError,
     VersionError,
 )
-from .modelfile import ModelFile, open_file
+from .model_file import ModelFile, open_file
 from .native.gateway import backend
 from .packed.tensor import CompressedTensor
 from .pipeline import CompressedModel, compress, load

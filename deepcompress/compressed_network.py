@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from . import native
 from .errors import ArgumentError, FormatError
-from .modelfile import Tensor, open_file
+from .model_file import Tensor, open_file
 from .network_file import check_names, check_preprocessing, checked, held, read_definition
 from .nn.inference import Inference
 from .nn.network import Network

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import crossover, native
 from .errors import ArgumentError
-from .modelfile import ModelFile, Tensor
+from .model_file import ModelFile, Tensor
 from .nn.conv import Conv2D
 from .nn.definition import from_metadata
 from .nn.network import Network

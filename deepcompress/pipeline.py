@@ -24,7 +24,7 @@ from .container.records import Coding, Record
 from .container.sizes import fixed_width, raw_size
 from .errors import ArgumentError, DataError, shown
 from .files.atomic import write_bytes
-from .modelfile import ModelFile, Tensor, open_file
+from .model_file import ModelFile, Tensor, open_file
 from .packed.tensor import CompressedTensor
 from .tensors import BoolArray
 

@@ -14,7 +14,7 @@ from fuzz.limits import outcome
 from fuzz.make_seeds import SEEDS
 
 from deepcompress.errors import ArgumentError, DeepCompressError, FormatError
-from deepcompress.modelfile import ModelFile
+from deepcompress.model_file import ModelFile
 from deepcompress.packed.tensor import CompressedTensor
 from deepcompress.pipeline import from_bytes
 from deepcompress.report import read_report

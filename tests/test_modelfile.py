@@ -190,8 +190,8 @@ def test_threads_read_the_same_and_report_the_first_error(monkeypatch) -> None:
     dense = {f"w{i}": rng.normal(size=(20, 10 * i)) for i in range(1, 6)}
     data = dc.compress(dense).to_bytes()
     expected = dict(dc.ModelFile(data).items())
-    monkeypatch.setattr(modelfile, "THREAD_BYTES", 0)
-    monkeypatch.setattr(modelfile.native, "threads", lambda: 3)
+    monkeypatch.setattr(model_file, "THREAD_BYTES", 0)
+    monkeypatch.setattr(model_file.native, "threads", lambda: 3)
     read = dc.ModelFile(data).read()
     assert list(read) == list(expected)
     for name, (tensor, how) in read.items():

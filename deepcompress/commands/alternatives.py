@@ -9,7 +9,7 @@ from ..container.header import TensorEntry
 from ..container.records import CODERS, ENCODINGS, Record, SharedRecord
 from ..container.sizes import raw_size
 from ..ledger import FP32_BYTES
-from ..modelfile import Tensor
+from ..model_file import Tensor
 from ..packed.tensor import CompressedTensor
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..coding.encoder import survivors
 from ..errors import ArgumentError
-from ..modelfile import Tensor
+from ..model_file import Tensor
 from ..packed.tensor import CompressedTensor
 from ..tensors import Int64Array, UInt8Array
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..container.reader import Reader
 from ..container.records import CODERS, ENCODINGS, RAW
-from ..modelfile import ModelFile
+from ..model_file import ModelFile
 from ..packed.tensor import CompressedTensor
 from ..pipeline import read_file
 from ..report import align, printable, shape_text

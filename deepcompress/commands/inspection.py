@@ -7,7 +7,7 @@ from ..container.reader import Reader
 from ..container.records import CODERS, ENCODINGS, MAGIC, Record, SharedRecord
 from ..container.sizes import stream_bits
 from ..ledger import FP32_BYTES, PARTS, LayerRow, account, ledger
-from ..modelfile import ModelFile
+from ..model_file import ModelFile
 from ..report import align, printable, shape_text
 from . import alternatives, code_listing
 from .reasons import why

@@ -8,7 +8,7 @@ from typing import Any
 from .. import plots
 from ..errors import ArgumentError, ConfigError, OutputError
 from ..files.atomic import write_bytes
-from ..modelfile import ModelFile
+from ..model_file import ModelFile
 from ..packed.tensor import CompressedTensor
 from ..pipeline import read_file
 from ..plot_series import codebook_series, count_series, largest, layer_series

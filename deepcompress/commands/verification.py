@@ -8,7 +8,7 @@ from typing import Any
 
 from ..container.records import MAGIC
 from ..errors import ArgumentError, DataError, FormatError
-from ..modelfile import ModelFile, Tensor, open_file
+from ..model_file import ModelFile, Tensor, open_file
 from ..npz import open_npz
 from ..pipeline import from_bytes, read_file
 from ..report import align, printable, shape_text

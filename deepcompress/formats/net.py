@@ -34,7 +34,7 @@ import numpy.typing as npt
 from .. import relindex
 from ..bits import packing
 from ..errors import ArgumentError, FormatError, TruncatedError
-from ..modelfile import Tensor
+from ..model_file import Tensor
 from ..packed.tensor import CompressedTensor
 from ..pipeline import CompressedModel, read_file
 from ..tensors import SharedWeights
