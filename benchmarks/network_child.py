@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 
 from deepcompress import CompressedNetwork, native
 from deepcompress.nn.inference import Inference, Stage
-from deepcompress.program import compiled
+from deepcompress.runtime.program import compiled
 
 from .network_files import read_dense
 
@@ -142,7 +142,7 @@ def timed(call: Callable[[], Any], threads: int) -> float:
 
 
 class TimedPrograms:
-    """Runs stages as `deepcompress.program.Programs` does, and adds up what each layer took."""
+    """Runs stages as `deepcompress.runtime.program.Programs` does, and adds up what each layer took."""
 
     def __init__(self, params: Any) -> None:
         self._params = params

@@ -10,7 +10,6 @@ Each stage is a module of its own name; `pipeline` puts them in this order. The
 names below are what most users need.
 """
 
-from .compressed_network import CompressedNetwork
 from .config import Config, TensorConfig, paper_config
 from .errors import (
     ArgumentError,
@@ -28,6 +27,7 @@ from .model_file import ModelFile, open_file
 from .native.gateway import backend
 from .packed.tensor import CompressedTensor
 from .pipeline import CompressedModel, compress, load
+from .runtime.network import CompressedNetwork
 from .streaming import compress_to
 
 __version__ = "0.1.0"

@@ -29,10 +29,10 @@ from .commands import (
     prediction,
     verification,
 )
-from .compressed_network import BATCH_SIZE
 from .container.records import CODERS
 from .errors import ArgumentError, DeepCompressError, FormatError, OutputError
 from .files.atomic import canonical_json
+from .runtime.network import BATCH_SIZE
 
 PROGRAM = "deepcompress"
 DONE, FAILED, WRONG_USE, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141

@@ -14,7 +14,7 @@ from deepcompress import datasets, native
 from deepcompress.formats import net
 from deepcompress.formats.layers import load_layers
 from deepcompress.native import gateway
-from deepcompress.preprocessing import Preprocessing
+from deepcompress.runtime.preprocessing import Preprocessing
 
 settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)

@@ -19,7 +19,7 @@ from deepcompress.nn.definition import to_definition
 from deepcompress.nn.layers import Concat, ReLU
 from deepcompress.nn.network import Network
 from deepcompress.pipeline import CompressedModel
-from deepcompress.preprocessing import Preprocessing
+from deepcompress.runtime.preprocessing import Preprocessing
 
 PREPROCESSING = Preprocessing((28, 28), "L", scale=(1 / 255,))
 

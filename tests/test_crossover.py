@@ -2,7 +2,7 @@
 
 import pytest
 
-from deepcompress import crossover
+from deepcompress.runtime import crossover
 
 ISAS = [*crossover.COSTS]
 PRODUCTS = [

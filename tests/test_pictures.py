@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepcompress import pictures
 from deepcompress.errors import ArgumentError, BackendError, DataError, FormatError
-from deepcompress.pictures import load_picture
-from deepcompress.preprocessing import Preprocessing
+from deepcompress.runtime import pictures
+from deepcompress.runtime.pictures import load_picture
+from deepcompress.runtime.preprocessing import Preprocessing
 
 RGB = Preprocessing((6, 8), "RGB")
 GREY = Preprocessing((6, 8), "L")

@@ -13,7 +13,7 @@ import deepcompress
 from deepcompress.commands.prediction import read_labels, softmax
 from deepcompress.nn import zoo
 from deepcompress.nn.definition import to_definition
-from deepcompress.preprocessing import Preprocessing
+from deepcompress.runtime.preprocessing import Preprocessing
 
 CLASSES = 10
 

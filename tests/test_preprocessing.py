@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deepcompress.errors import ArgumentError, FormatError
-from deepcompress.preprocessing import Preprocessing
+from deepcompress.runtime.preprocessing import Preprocessing
 
 SQUEEZENET = {"size": [227, 227], "channels": "BGR", "mean": [104.0, 117.0, 123.0]}
 

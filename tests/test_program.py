@@ -11,7 +11,7 @@ from networks import EPS, exact, networks, random_params
 from test_spmv import isas
 from threadpoolctl import threadpool_limits
 
-from deepcompress import CompressedNetwork, native, program
+from deepcompress import CompressedNetwork, native
 from deepcompress.native import program as native_program
 from deepcompress.nn.conv import Conv2D
 from deepcompress.nn.inference import Stage, evaluate
@@ -20,6 +20,7 @@ from deepcompress.nn.network import Network
 from deepcompress.nn.norm import LocalResponseNorm, Scale
 from deepcompress.nn.pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
 from deepcompress.nn.wiring import INPUT
+from deepcompress.runtime import program
 
 pytestmark = pytest.mark.usefixtures("kernels")
 

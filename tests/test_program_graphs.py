@@ -11,9 +11,10 @@ from networks import exact, random_params
 from test_spmv import isas
 from threadpoolctl import threadpool_limits
 
-from deepcompress import CompressedNetwork, native, program
+from deepcompress import CompressedNetwork, native
 from deepcompress.native import program as native_program
 from deepcompress.nn.wiring import INPUT
+from deepcompress.runtime import program
 
 pytestmark = pytest.mark.usefixtures("kernels")
 

@@ -9,7 +9,7 @@ from test_program import NETWORK, images, run
 from test_spmv import isas
 from threadpoolctl import threadpool_limits
 
-from deepcompress import CompressedNetwork, compress, native, program
+from deepcompress import CompressedNetwork, compress, native
 from deepcompress.native import program as native_program
 from deepcompress.nn.conv import Conv2D
 from deepcompress.nn.inference import evaluate
@@ -17,6 +17,7 @@ from deepcompress.nn.layers import Linear, ReLU
 from deepcompress.nn.network import Network
 from deepcompress.nn.norm import LocalResponseNorm
 from deepcompress.nn.wiring import INPUT
+from deepcompress.runtime import program
 
 pytestmark = pytest.mark.usefixtures("kernels")
 

@@ -15,7 +15,6 @@ import numpy as np
 from tqdm import tqdm
 
 from .. import __version__, experiment, native, recipes
-from ..compressed_network import CompressedNetwork
 from ..datasets import Dataset, load_digits, load_mnist
 from ..errors import ArgumentError, FormatError
 from ..files.atomic import write_bytes
@@ -26,6 +25,7 @@ from ..nn.parallel import available_threads
 from ..npz import npz_bytes
 from ..pipeline import load, read_file
 from ..report import format_tables, printable
+from ..runtime.network import CompressedNetwork
 from .inspection import describe, format_description
 
 DEMO_FOLDER = "deepcompress-demo"

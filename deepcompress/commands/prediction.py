@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..compressed_network import BATCH_SIZE, CompressedNetwork
 from ..errors import ArgumentError, FormatError
 from ..pipeline import read_file
+from ..runtime.network import BATCH_SIZE, CompressedNetwork
 from ..tensors import Float32Array
 from . import Answer
 

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from .. import crossover, native, relindex
+from .. import native, relindex
 from ..errors import DeepCompressError
 from ..packed.tensor import CompressedTensor
+from ..runtime import crossover
 from ..tensors import Float32Array, SharedWeights
 
 SIZES = ((300, 784), (1024, 1024), (2048, 4096))  # LeNet-300-100's largest layer, and larger ones

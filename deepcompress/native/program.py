@@ -11,7 +11,7 @@ from .spconv import PRODUCTS_PER_THREAD, _blocks
 from .spmv import _layout
 
 if TYPE_CHECKING:
-    from ..program import Operation, Program
+    from ..runtime.program import Operation, Program
 
 Seconds = npt.NDArray[np.float64]
 

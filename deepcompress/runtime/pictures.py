@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ArgumentError, BackendError, FormatError
-from .locks import ForkSafeLock
-from .pipeline import read_file
+from ..errors import ArgumentError, BackendError, FormatError
+from ..locks import ForkSafeLock
+from ..pipeline import read_file
+from ..tensors import Float32Array, UInt8Array
 from .preprocessing import Preprocessing
-from .tensors import Float32Array, UInt8Array
 
 MAX_PIXELS = 100_000_000  # 300 MB as RGB; a file of a few kilobytes can claim any size
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")

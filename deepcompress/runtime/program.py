@@ -18,18 +18,19 @@ from typing import Any
 
 import numpy as np
 
-from . import native, program_memory
-from .locks import ForkSafeLock
-from .native import program as native_program
-from .native import spmv as native_spmv
-from .nn.conv import Conv2D
-from .nn.inference import Stage
-from .nn.layers import Array, Concat, Dropout, Flatten, Layer, Linear, ReLU
-from .nn.norm import LocalResponseNorm
-from .nn.pool import GlobalAvgPool2D, MaxPool2D
-from .packed.tensor import CompressedTensor
-from .program_memory import Name
-from .tensors import Float32Array
+from .. import native
+from ..locks import ForkSafeLock
+from ..native import program as native_program
+from ..native import spmv as native_spmv
+from ..nn.conv import Conv2D
+from ..nn.inference import Stage
+from ..nn.layers import Array, Concat, Dropout, Flatten, Layer, Linear, ReLU
+from ..nn.norm import LocalResponseNorm
+from ..nn.pool import GlobalAvgPool2D, MaxPool2D
+from ..packed.tensor import CompressedTensor
+from ..tensors import Float32Array
+from . import arena
+from .arena import Name
 
 KEPT_SHAPES = 8  # of inputs, whose programs are kept: pieces and a batch, whole and the rest
 LARGEST = 2**31 - 1  # that C is told: a longer stride leads beyond the image as well
@@ -183,7 +184,7 @@ def compiled(
         return None
     last_use[stages[-1].name] = len(operations)
     given = [operation.given for operation in operations]
-    places, elements = program_memory.place(given, inside, sizes, last_use, source)
+    places, elements = arena.place(given, inside, sizes, last_use, source)
     result = places[stages[-1].name]
     if result is None:
         return None

@@ -14,19 +14,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import native
-from .errors import ArgumentError, FormatError
-from .model_file import Tensor, open_file
-from .network_file import check_names, check_preprocessing, checked, held, read_definition
-from .nn.inference import Inference
-from .nn.network import Network
-from .packed.tensor import CompressedTensor
+from .. import native
+from ..errors import ArgumentError, FormatError
+from ..model_file import Tensor, open_file
+from ..nn.inference import Inference
+from ..nn.network import Network
+from ..packed.tensor import CompressedTensor
+from ..pipeline import CompressedModel
+from ..spmv.product import as_numbers
+from ..tensors import Float32Array
+from .loading import check_names, check_preprocessing, checked, held, read_definition
 from .pictures import load_picture
-from .pipeline import CompressedModel
 from .preprocessing import Preprocessing
 from .program import Programs
-from .spmv.product import as_numbers
-from .tensors import Float32Array
 
 BATCH_SIZE = 32
 DENSE = ("auto", "never", "always")

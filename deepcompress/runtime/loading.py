@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from . import crossover, native
-from .errors import ArgumentError
-from .model_file import ModelFile, Tensor
-from .nn.conv import Conv2D
-from .nn.definition import from_metadata
-from .nn.network import Network
-from .packed.tensor import CompressedTensor
+from .. import native
+from ..errors import ArgumentError
+from ..model_file import ModelFile, Tensor
+from ..nn.conv import Conv2D
+from ..nn.definition import from_metadata
+from ..nn.network import Network
+from ..packed.tensor import CompressedTensor
+from . import crossover
 from .preprocessing import Preprocessing
 
 

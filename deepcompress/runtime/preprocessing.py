@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ArgumentError, FormatError, shown
-from .tensors import Float32Array, UInt8Array
+from ..errors import ArgumentError, FormatError, shown
+from ..tensors import Float32Array, UInt8Array
 
 CHANNELS = {"RGB": 3, "BGR": 3, "L": 1}
 MAX_SIDE = 1 << 13
