@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from .errors import ArgumentError, DataError
-from .idx import read_idx
+from .formats.idx import read_idx
 from .tensors import Float32Array, Int64Array, UInt8Array
 
 CLASSES = 10

@@ -14,7 +14,7 @@ from test_sources import save_safetensors
 
 import deepcompress as dc
 from deepcompress import quantize
-from deepcompress.npz import npz_bytes
+from deepcompress.formats.npz import npz_bytes
 
 RNG = np.random.default_rng(0)
 TENSORS = {

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from deepcompress.errors import DataError
-from deepcompress.idx import _read_idx, read_idx
+from deepcompress.formats.idx import _read_idx, read_idx
 
 same_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 SMALL = np.arange(12, dtype=np.uint8).reshape(3, 2, 2)

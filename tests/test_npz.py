@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from deepcompress.errors import ArgumentError, DataError, FormatError
-from deepcompress.npz import npz_bytes, open_npz, read_npz
+from deepcompress.formats.npz import npz_bytes, open_npz, read_npz
 
 ARRAYS = {
     "a/b.weight": np.arange(6, dtype=np.float32).reshape(2, 3),

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from deepcompress.errors import DataError, FormatError
+from deepcompress.formats.registry import NpyFolder, open_source
 from deepcompress.formats.safetensors import SafetensorsFile
-from deepcompress.sources import NpyFolder, open_source
 
 RNG = np.random.default_rng(0)
 NAMES = {"bool": "BOOL", "float16": "F16", "float32": "F32", "float64": "F64"} | {

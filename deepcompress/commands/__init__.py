@@ -18,11 +18,11 @@ from .. import __version__, experiment, native, recipes
 from ..datasets import Dataset, load_digits, load_mnist
 from ..errors import ArgumentError, FormatError
 from ..files.atomic import write_bytes
+from ..formats.npz import npz_bytes
 from ..journal import RECORDS_NAME
 from ..native import spmv as native_spmv
 from ..nn.losses import error_count
 from ..nn.parallel import available_threads
-from ..npz import npz_bytes
 from ..pipeline import load, read_file
 from ..report import format_tables, printable
 from ..runtime.network import CompressedNetwork

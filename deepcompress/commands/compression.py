@@ -7,9 +7,9 @@ from pathlib import Path
 from ..config import Config, paper_config
 from ..errors import ArgumentError, ConfigError, DataError
 from ..files import strict_json
+from ..formats.registry import NpyFolder, open_source
 from ..ledger import FP32_BYTES
 from ..nn.parallel import available_threads
-from ..sources import NpyFolder, open_source
 from ..streaming import compress_to
 from . import Answer
 
@@ -27,7 +27,7 @@ def compress(
     Parameters
     ----------
     file : str
-        As for `sources.open_source`.
+        As for `formats.registry.open_source`.
     out : str
         The ``.dcnn`` file to write.
     config : str, optional

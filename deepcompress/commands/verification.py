@@ -8,11 +8,11 @@ from typing import Any
 
 from ..container.records import MAGIC
 from ..errors import ArgumentError, DataError, FormatError
+from ..formats.npz import open_npz
+from ..formats.registry import open_source
 from ..model_file import ModelFile, Tensor, open_file
-from ..npz import open_npz
 from ..pipeline import from_bytes, read_file
 from ..report import align, printable, shape_text
-from ..sources import open_source
 from . import Answer
 from .comparison import distance
 
@@ -40,7 +40,7 @@ def verify(file: str, against: str | None = None) -> Answer:
     ----------
     file : str
     against : str, optional
-        Another ``.dcnn`` file, or what `sources.open_source` opens, with what the tensors
+        Another ``.dcnn`` file, or what `formats.registry.open_source` opens, with what the tensors
         should be. That they differ is only told; that one is missing, is too many or has
         another shape fails.
 
@@ -111,7 +111,7 @@ def open_original(path: str) -> Iterator[tuple[dict[str, tuple[int, ...]], Mappi
     """Open what has tensors: their shapes, and the tensors one by one.
 
     A ``.dcnn`` file and an npz file are told by how they begin, all else as
-    `sources.open_source` does.
+    `formats.registry.open_source` does.
     """
     if os.path.isdir(path):
         with open_source(path) as arrays:

@@ -5,7 +5,7 @@ import struct
 import zlib
 from random import Random
 
-from deepcompress.idx import read_idx
+from deepcompress.formats.idx import read_idx
 
 from .limits import limited, outcome, require, scratch_path
 

@@ -21,13 +21,13 @@ from fuzz.net import CONVOLUTION, PRODUCTS
 import deepcompress as dc
 from deepcompress.container.records import BITMASK, DENSE, DTYPES, RELATIVE, Coding
 from deepcompress.formats import net
+from deepcompress.formats.npz import npz_bytes
 from deepcompress.nn.conv import Conv2D
 from deepcompress.nn.definition import to_definition
 from deepcompress.nn.layers import Concat, Dropout, Flatten, Linear, ReLU
 from deepcompress.nn.network import Network
 from deepcompress.nn.norm import BatchNorm, LocalResponseNorm, Scale
 from deepcompress.nn.pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
-from deepcompress.npz import npz_bytes
 from deepcompress.tensors import FIXED_WIDTH, HUFFMAN, RANS
 
 CORPUS = Path(__file__).parent / "corpus"

@@ -4,7 +4,7 @@ import io
 import zipfile
 from random import Random
 
-from deepcompress import npz
+from deepcompress.formats import npz
 
 from .limits import MAX_BYTES, limited, outcome, require, scratch_path
 

@@ -20,8 +20,8 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from .container.records import MAX_RANK
-from .errors import ArgumentError, DataError, FormatError
+from ..container.records import MAX_RANK
+from ..errors import ArgumentError, DataError, FormatError
 
 _DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip file can hold
 _UNIX = 3  # the system that a zip file says it is from

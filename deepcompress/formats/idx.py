@@ -20,8 +20,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .errors import DataError
-from .tensors import UInt8Array
+from ..errors import DataError
+from ..tensors import UInt8Array
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _UNSIGNED_BYTE = 0x08

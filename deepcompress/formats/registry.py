@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import DataError, FormatError
-from .formats.safetensors import SafetensorsFile
+from ..errors import DataError, FormatError
 from .npz import NpzFile, open_npz
+from .safetensors import SafetensorsFile
 
 
 class NpyFolder(Mapping[str, npt.NDArray[Any]]):
