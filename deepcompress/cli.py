@@ -19,7 +19,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from . import __version__, commands, plots, recipes
+from . import __version__, commands, plots
 from .commands import (
     bench,
     compression,
@@ -31,6 +31,7 @@ from .commands import (
 )
 from .container.records import CODERS
 from .errors import ArgumentError, DeepCompressError, FormatError, OutputError
+from .experiments import recipes
 from .files.atomic import canonical_json
 from .runtime.network import BATCH_SIZE
 

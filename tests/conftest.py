@@ -10,7 +10,8 @@ import pytest
 from hypothesis import settings
 
 import deepcompress
-from deepcompress import datasets, native
+from deepcompress import native
+from deepcompress.experiments import datasets
 from deepcompress.formats import net
 from deepcompress.formats.layers import load_layers
 from deepcompress.native import gateway

@@ -25,8 +25,10 @@ from typing import Any
 if __name__ == "__main__":
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
-from deepcompress import cli, commands, experiment, native, recipes
-from deepcompress.recipes import Training
+from deepcompress import cli, commands, native
+from deepcompress.experiments import recipes
+from deepcompress.experiments import run as experiment_run
+from deepcompress.experiments.recipes import Training
 
 FILES = ["config.json", "model.dcnn", "report.json", "table.txt"]
 IMAGES = 300
@@ -49,15 +51,15 @@ def contents(folder: Path) -> dict[str, Any]:
 @contextmanager
 def shortened() -> Iterator[None]:
     """Make the demo short, with a record of the journal after each epoch."""
-    before = recipes.DEMO, experiment.PIECE_EPOCHS, commands.load_digits
+    before = recipes.DEMO, experiment_run.PIECE_EPOCHS, commands.load_digits
     digits = commands.load_digits()
     few = {name: getattr(digits, name)[:IMAGES] for name in ("train_images", "train_labels")}
-    recipes.DEMO, experiment.PIECE_EPOCHS = TINY, 1
+    recipes.DEMO, experiment_run.PIECE_EPOCHS = TINY, 1
     commands.load_digits = lambda: replace(digits, **few)
     try:
         yield
     finally:
-        recipes.DEMO, experiment.PIECE_EPOCHS, commands.load_digits = before
+        recipes.DEMO, experiment_run.PIECE_EPOCHS, commands.load_digits = before
 
 
 def start(folder: Path) -> int:

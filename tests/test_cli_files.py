@@ -8,10 +8,11 @@ import pytest
 from command import call, fails
 
 import deepcompress
-from deepcompress import cli, datasets, native, relindex, tensors
+from deepcompress import cli, native, relindex, tensors
 from deepcompress.coding.encoder import survivors as survivors_of
 from deepcompress.container.records import DENSE, MAGIC, VERSION, Block, Coding, SharedRecord
 from deepcompress.container.writer import pack
+from deepcompress.experiments import datasets
 from deepcompress.nn import zoo
 
 ON_FILES = ("inspect", "verify", "evaluate", "decompress")

@@ -13,14 +13,16 @@ from command import call, fails
 from run_kills import FILES, TINY
 
 import deepcompress
-from deepcompress import commands, experiment, recipes
+from deepcompress import commands
+from deepcompress.experiments import recipes
+from deepcompress.experiments import run as experiment_run
 
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch, tmp_path: Path) -> None:
     """Make the demo short, let ``run digits`` do the same, and work in an empty folder."""
     monkeypatch.setattr(recipes, "DEMO", TINY)
-    monkeypatch.setattr(experiment, "PIECE_EPOCHS", 1)
+    monkeypatch.setattr(experiment_run, "PIECE_EPOCHS", 1)
     monkeypatch.setitem(recipes.RECIPES, ("paper", "digits"), TINY)
     monkeypatch.chdir(tmp_path)
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from test_idx import idx_bytes
 
-from deepcompress import datasets
-from deepcompress.datasets import MNIST_FILES, Dataset, holdout, load_digits, load_mnist
 from deepcompress.errors import ArgumentError, DataError
+from deepcompress.experiments import datasets
+from deepcompress.experiments.datasets import MNIST_FILES, Dataset, holdout, load_digits, load_mnist
 
 IMAGES = np.arange(5 * 28 * 28, dtype=np.uint64).astype(np.uint8).reshape(5, 28, 28)
 LABELS = np.array([3, 1, 4, 1, 9], np.uint8)

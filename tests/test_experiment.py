@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import deepcompress as dc
-from deepcompress import datasets, experiment
+from deepcompress.experiments import datasets
+from deepcompress.experiments import run as experiment_run
+from deepcompress.experiments.recipes import DEMO, Training, gradual_rounds
 from deepcompress.ledger import ledger
-from deepcompress.recipes import DEMO, Training, gradual_rounds
 
 SHORT = replace(
     DEMO,
@@ -24,7 +25,7 @@ SHORT = replace(
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, digits: datasets.Dataset) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "finished"
-    experiment.run(SHORT, digits, folder, seed=3)
+    experiment_run.run(SHORT, digits, folder, seed=3)
     return folder
 
 
@@ -32,7 +33,7 @@ def test_what_a_run_leaves(finished: Path, digits: datasets.Dataset) -> None:
     assert {path.name for path in finished.iterdir()} == {
         *("model.dcnn", "report.json", "table.txt", "config.json")
     }
-    report = experiment.run(SHORT, digits, finished, seed=3)
+    report = experiment_run.run(SHORT, digits, finished, seed=3)
     model = dc.load(finished / "model.dcnn")
     data = (finished / "model.dcnn").read_bytes()
     assert report["file_bytes"] == len(data) == sum(row.size_bytes for row in ledger(data))
@@ -41,9 +42,9 @@ def test_what_a_run_leaves(finished: Path, digits: datasets.Dataset) -> None:
     assert report["ratio"] == pytest.approx(report["reference_bytes"] / len(data))
     assert report["stages"]["P+Q+H"] == len(data)
     assert set(report["seconds"]) >= {"train", "prune", "retrain", "quantize", "fine-tune"}
-    network = experiment.zoo.build(report["network"])
-    assert report["compressed_error"] == experiment.error_percent(network, model, digits)
-    dense = experiment.error_percent(network, model.to_dense(), digits)
+    network = experiment_run.zoo.build(report["network"])
+    assert report["compressed_error"] == experiment_run.error_percent(network, model, digits)
+    dense = experiment_run.error_percent(network, model.to_dense(), digits)
     assert report["compressed_error"] == pytest.approx(dense, abs=100 / 360)
     for name, bits in SHORT.bits.items():
         weights = model[name].to_dense()
@@ -58,7 +59,7 @@ def test_survivors_never_come_back(
     zeros: dict[str, np.ndarray] = {}
     seen = []
 
-    class Watched(experiment.Journal):
+    class Watched(experiment_run.Journal):
         def phase(self, name: str, function: Any) -> dict[str, Any]:
             record = super().phase(name, function)
             seen.append(name)
@@ -71,8 +72,8 @@ def test_survivors_never_come_back(
                     zeros[tensor] = now
             return record
 
-    monkeypatch.setattr(experiment, "Journal", Watched)
-    experiment.run(SHORT, digits, tmp_path / "out", seed=3)
+    monkeypatch.setattr(experiment_run, "Journal", Watched)
+    experiment_run.run(SHORT, digits, tmp_path / "out", seed=3)
     assert seen == [
         *("train-05", "train-07", "reference-error"),
         *("prune-1", "retrain-1-02", "prune-2", "retrain-2-02", "pruned-error"),
@@ -82,19 +83,19 @@ def test_survivors_never_come_back(
 
 
 def test_error_is_the_percentage_of_wrong_test_images(digits: datasets.Dataset) -> None:
-    network = experiment.zoo.build("digits")
+    network = experiment_run.zoo.build("digits")
     params = network.init(np.random.default_rng(0))
     found = network.predict(params, digits.test_images).argmax(axis=1)
     expected = 100 * np.mean(found != digits.test_labels)
     assert 60 < expected < 99  # far from its complement
-    assert experiment.error_percent(network, params, digits) == pytest.approx(expected)
+    assert experiment_run.error_percent(network, params, digits) == pytest.approx(expected)
 
 
 def test_seconds_are_summed_over_the_pieces_of_a_phase(digits: datasets.Dataset) -> None:
     seconds = {"train-05": 1.0, "train-10": 0.5, "prune-1": 2.0, "retrain-1-05": 4.0}
     seconds |= {"prune-2": 0.25, "retrain-2-02": 3.0, "pruned-error": 0.125}
     journal: Any = SimpleNamespace(seconds=seconds)
-    assert experiment._Run(SHORT, digits, journal, 0, None, None)._seconds() == {
+    assert experiment_run._Run(SHORT, digits, journal, 0, None, None)._seconds() == {
         "train": 1.5,
         "prune": 2.25,
         "retrain": 7.0,
@@ -106,9 +107,9 @@ def test_thread_count_and_backend_dont_change_the_file(
     finished: Path, tmp_path: Path, digits: datasets.Dataset
 ) -> None:
     with dc.native.use("reference"):
-        experiment.run(SHORT, digits, tmp_path / "out", seed=3, threads=1)
+        experiment_run.run(SHORT, digits, tmp_path / "out", seed=3, threads=1)
     assert (tmp_path / "out/model.dcnn").read_bytes() == (finished / "model.dcnn").read_bytes()
-    experiment.run(SHORT, digits, tmp_path / "other", seed=4)
+    experiment_run.run(SHORT, digits, tmp_path / "other", seed=4)
     assert (tmp_path / "other/model.dcnn").read_bytes() != (finished / "model.dcnn").read_bytes()
 
 
@@ -121,7 +122,7 @@ def test_held_out_images_arent_trained_on(tmp_path: Path, digits: datasets.Datas
     files = []
     for index, data in enumerate((digits, spoilt_data)):
         folder = tmp_path / str(index)
-        experiment.run(one_round, data, folder, holdout_images=100)
+        experiment_run.run(one_round, data, folder, holdout_images=100)
         files.append((folder / "model.dcnn").read_bytes())
     assert files[0] == files[1]
 
@@ -131,14 +132,14 @@ def test_another_run_is_left_alone(
 ) -> None:
     before = {path: path.read_bytes() for path in finished.iterdir()}
     with pytest.raises(dc.OutputError, match="seed is 3, not 4"):
-        experiment.run(SHORT, digits, finished, seed=4)
+        experiment_run.run(SHORT, digits, finished, seed=4)
     with pytest.raises(dc.OutputError, match="holdout_images is 0, not 9"):
-        experiment.run(SHORT, digits, finished, seed=3, holdout_images=9)
+        experiment_run.run(SHORT, digits, finished, seed=3, holdout_images=9)
     with pytest.raises(dc.OutputError, match="recipe"):
-        experiment.run(replace(SHORT, batch_size=65), digits, finished, seed=3)
-    monkeypatch.setattr(experiment, "__version__", "0.0.1")
+        experiment_run.run(replace(SHORT, batch_size=65), digits, finished, seed=3)
+    monkeypatch.setattr(experiment_run, "__version__", "0.0.1")
     with pytest.raises(dc.OutputError, match="deepcompress"):
-        experiment.run(SHORT, digits, finished, seed=3)
+        experiment_run.run(SHORT, digits, finished, seed=3)
     assert {path: path.read_bytes() for path in finished.iterdir()} == before
 
 
@@ -146,11 +147,11 @@ def test_another_run_is_left_alone(
 def test_a_lost_result_is_computed_again(
     lost: str, finished: Path, tmp_path: Path, digits: datasets.Dataset
 ) -> None:
-    experiment.run(SHORT, digits, tmp_path / "out", seed=3)
+    experiment_run.run(SHORT, digits, tmp_path / "out", seed=3)
     (tmp_path / "out" / lost).unlink()
-    report = experiment.run(SHORT, digits, tmp_path / "out", seed=3)
+    report = experiment_run.run(SHORT, digits, tmp_path / "out", seed=3)
     assert (tmp_path / "out/model.dcnn").read_bytes() == (finished / "model.dcnn").read_bytes()
-    before = experiment.read_report(finished / "report.json")
+    before = experiment_run.read_report(finished / "report.json")
     assert report | {"seconds": None} == before | {"seconds": None}
 
 
@@ -166,12 +167,12 @@ def test_the_journal_stays_until_all_is_written(
         raise dc.OutputError("the disk is full")
 
     with monkeypatch.context() as context:
-        context.setattr(experiment, unwritten, full)
+        context.setattr(experiment_run, unwritten, full)
         with pytest.raises(dc.OutputError, match="full"):
-            experiment.run(SHORT, digits, tmp_path / "out", seed=3)
-    monkeypatch.delattr(experiment, "fit")  # nothing is left to train
-    report = experiment.run(SHORT, digits, tmp_path / "out", seed=3)
-    before = experiment.read_report(finished / "report.json")
+            experiment_run.run(SHORT, digits, tmp_path / "out", seed=3)
+    monkeypatch.delattr(experiment_run, "fit")  # nothing is left to train
+    report = experiment_run.run(SHORT, digits, tmp_path / "out", seed=3)
+    before = experiment_run.read_report(finished / "report.json")
     assert report | {"seconds": None} == before | {"seconds": None}
 
 
@@ -183,7 +184,7 @@ def test_the_gradual_schedule_reaches_its_sparsity(
     rounds = gradual_rounds(target, 3, training, training)
     assert len(rounds) == 3
     assert [round(one.sparsity["ip1.weight"], 3) for one in rounds] == [0.563, 0.770, 0.8]
-    experiment.run(replace(SHORT, rounds=rounds), digits, tmp_path / "out")
+    experiment_run.run(replace(SHORT, rounds=rounds), digits, tmp_path / "out")
     model = dc.load(tmp_path / "out/model.dcnn")
     for name, sparsity in target.items():
         zeros = np.count_nonzero(model[name].to_dense() == 0)

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deepcompress import datasets, experiment
+from deepcompress.experiments import datasets
+from deepcompress.experiments import run as experiment_run
+from deepcompress.experiments.recipes import DEMO, Training
 from deepcompress.nn.layers import Dropout
-from deepcompress.recipes import DEMO, Training
 
 # No number twice, so that none can stand in for another.
 DISTINCT = replace(
@@ -68,13 +69,13 @@ def test_each_stretch_trains_as_the_recipe_says(
         last[:] = trainables
         stretches.append((set(kinds), epochs, options["seed"], sgd.l2, schedule, rates, kept))
 
-    spy(experiment, "fit", look)
-    experiment.run(
+    spy(experiment_run, "fit", look)
+    experiment_run.run(
         *(DISTINCT, digits, tmp_path / "out"),
         seed=3,
         on_epoch=lambda phase, epoch, loss: told.append((phase, epoch)),
     )
-    network = experiment.zoo.build(DISTINCT.network)
+    network = experiment_run.zoo.build(DISTINCT.network)
     initial = network.init(np.random.default_rng([3, 0]), "xavier")
     assert all((initial[name] == value).all() for name, value in first.items())
     recipe, (one, two) = DISTINCT, (one.retrain for one in DISTINCT.rounds)
@@ -116,10 +117,10 @@ def test_stages_get_what_the_recipe_says(
     def look_at_measuring(network, params, data, threads) -> None:
         measured.append((type(params).__name__, threads))
 
-    spy(experiment.prune, "sensitivity_mask", look_at_pruning)
-    spy(experiment.quantize, "share_weights", look_at_sharing)
-    spy(experiment, "error_percent", look_at_measuring)
-    experiment.run(DISTINCT, digits, tmp_path / "out", seed=3, threads=1)
+    spy(experiment_run.prune, "sensitivity_mask", look_at_pruning)
+    spy(experiment_run.quantize, "share_weights", look_at_sharing)
+    spy(experiment_run, "error_percent", look_at_measuring)
+    experiment_run.run(DISTINCT, digits, tmp_path / "out", seed=3, threads=1)
     assert pruned == [value for one in DISTINCT.rounds for value in one.sensitivity.values()]
     assert shared[:3] == [
         (bits, "random", np.random.default_rng([3, index]).bit_generator.state)

@@ -15,7 +15,7 @@ import pytest
 
 import deepcompress
 from deepcompress.errors import ArgumentError, OutputError
-from deepcompress.journal import Journal
+from deepcompress.experiments.journal import Journal
 
 CONFIG = {"seed": 1, "recipe": {"bits": [4, 5]}, "rate": 0.1}
 RESULT = {

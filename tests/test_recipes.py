@@ -5,17 +5,26 @@ from dataclasses import asdict
 import pytest
 
 import deepcompress as dc
-from deepcompress import experiment, recipes
+from deepcompress.experiments import recipes
+from deepcompress.experiments import run as experiment_run
+from deepcompress.experiments.recipes import (
+    DEMO,
+    PAPER_SPARSITY,
+    RECIPES,
+    Recipe,
+    Round,
+    Training,
+    find_recipe,
+)
 from deepcompress.nn.network import Network
 from deepcompress.paper import PAPER
-from deepcompress.recipes import DEMO, PAPER_SPARSITY, RECIPES, Recipe, Round, Training, find_recipe
 
 
 @pytest.mark.parametrize(
     "recipe", [DEMO, *RECIPES.values()], ids=lambda recipe: f"{recipe.name}-{recipe.network}"
 )
 def test_recipes_fit_their_networks(recipe: Recipe) -> None:
-    network = experiment.zoo.build(recipe.network)
+    network = experiment_run.zoo.build(recipe.network)
     weights = [name for name in network.param_shapes if name.endswith(".weight")]
     assert list(recipe.bits) == weights
     assert all([*one.sensitivity, *one.sparsity] == weights for one in recipe.rounds)

@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from .. import __version__, experiment, native, recipes
-from ..datasets import Dataset, load_digits, load_mnist
+from .. import __version__, native
 from ..errors import ArgumentError, FormatError
+from ..experiments import recipes
+from ..experiments import run as experiment_run
+from ..experiments.datasets import Dataset, load_digits, load_mnist
+from ..experiments.journal import RECORDS_NAME
 from ..files.atomic import write_bytes
 from ..formats.npz import npz_bytes
-from ..journal import RECORDS_NAME
 from ..native import spmv as native_spmv
 from ..nn.losses import error_count
 from ..nn.parallel import available_threads
@@ -230,7 +232,7 @@ def _run(recipe: recipes.Recipe, data: str | None, out: str, **options: Any) -> 
     had_ended = (folder / "report.json").exists() and not (folder / RECORDS_NAME).exists()
     dataset = _dataset(recipe.data, data)
     with _Progress(recipe) as progress:
-        report = experiment.run(recipe, dataset, folder, on_epoch=progress, **options)
+        report = experiment_run.run(recipe, dataset, folder, on_epoch=progress, **options)
     text = format_tables(report) + "\n"
     if had_ended:
         text += "This run had ended before; nothing was computed again.\n"

@@ -14,20 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from . import __version__, prune, quantize
-from .config import Config
+from .. import __version__, prune, quantize
+from ..config import Config
+from ..files.atomic import write_bytes, write_json, write_text
+from ..ledger import account
+from ..nn import optim, zoo
+from ..nn.losses import error_count
+from ..nn.network import Network
+from ..nn.train import fit
+from ..nn.trainable import Free, Masked, Shared, Trainable
+from ..pipeline import compress, load
+from ..report import format_tables, read_report
 from .datasets import Dataset, holdout
-from .files.atomic import write_bytes, write_json, write_text
 from .journal import Journal
-from .ledger import account
-from .nn import optim, zoo
-from .nn.losses import error_count
-from .nn.network import Network
-from .nn.train import fit
-from .nn.trainable import Free, Masked, Shared, Trainable
-from .pipeline import compress, load
 from .recipes import Recipe, Round, Training
-from .report import format_tables, read_report
 
 PIECE_EPOCHS = 5  # what a kill may cost
 WEIGHT_SUFFIX = ".weight"

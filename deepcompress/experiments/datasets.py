@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import ArgumentError, DataError
-from .formats.idx import read_idx
-from .tensors import Float32Array, Int64Array, UInt8Array
+from ..errors import ArgumentError, DataError
+from ..formats.idx import read_idx
+from ..tensors import Float32Array, Int64Array, UInt8Array
 
 CLASSES = 10
 DATA_VARIABLE = "DEEPCOMPRESS_DATA"

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from .errors import ConfigError
-from .prune import cubic_sparsity
+from ..errors import ConfigError
+from ..prune import cubic_sparsity
 
 
 @dataclass(frozen=True)

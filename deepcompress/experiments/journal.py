@@ -38,9 +38,9 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ArgumentError, OutputError
-from .files import strict_json
-from .files.atomic import TEMPORARY_SUFFIX, as_python, canonical_json, write_bytes, write_text
+from ..errors import ArgumentError, OutputError
+from ..files import strict_json
+from ..files.atomic import TEMPORARY_SUFFIX, as_python, canonical_json, write_bytes, write_text
 
 try:
     import fcntl
