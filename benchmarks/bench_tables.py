@@ -41,10 +41,10 @@ from benchmarks.tables_check import check, layer_costs
 from deepcompress.commands.verification import verify
 from deepcompress.container.records import CODERS
 from deepcompress.formats.registry import NpyFolder, open_source
-from deepcompress.ledger import account
 from deepcompress.nn.parallel import available_threads
-from deepcompress.paper import PAPER
-from deepcompress.report import align, format_layers
+from deepcompress.reports.ledger import account
+from deepcompress.reports.paper import PAPER
+from deepcompress.reports.tables import align, format_layers
 
 MB = 10**6
 ITERATIONS = [0, 50]  # of k-means, convolutions and fully connected layers

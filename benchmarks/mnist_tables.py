@@ -8,8 +8,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from deepcompress.paper import PAPER
-from deepcompress.report import align, format_tables, read_report
+from deepcompress.reports.paper import PAPER
+from deepcompress.reports.tables import align, format_tables, read_report
 
 RESULTS = Path(__file__).parent / "results"
 

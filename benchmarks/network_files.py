@@ -15,7 +15,7 @@ import numpy as np
 import deepcompress
 from deepcompress.commands.conversion import convert
 from deepcompress.nn import zoo
-from deepcompress.paper import PAPER
+from deepcompress.reports.paper import PAPER
 
 from . import synthetic
 

@@ -34,7 +34,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepcompress.paper import PAPER, SHAPES
+from deepcompress.reports.paper import PAPER, SHAPES
 
 Float32Array = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 

@@ -19,7 +19,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from . import __version__, commands, plots
+from . import __version__, commands
 from .commands import (
     bench,
     compression,
@@ -33,6 +33,7 @@ from .container.records import CODERS
 from .errors import ArgumentError, DeepCompressError, FormatError, OutputError
 from .experiments import recipes
 from .files.atomic import canonical_json
+from .reports import plots
 from .runtime.network import BATCH_SIZE
 
 PROGRAM = "deepcompress"

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 import deepcompress as dc
-from deepcompress.commands.inspection import describe
+from deepcompress.reports.inspection import describe
 
 
 def sparse(shape: tuple[int, ...], density: float) -> np.ndarray[Any, Any]:

@@ -10,9 +10,9 @@ from command import call, fails
 from threadpoolctl import threadpool_limits
 
 from deepcompress import native
-from deepcompress.commands import bench_plot, product_timing
-from deepcompress.commands.product_timing import CrossOver, Timing
 from deepcompress.errors import DeepCompressError
+from deepcompress.reports import bench_plot, product_timing
+from deepcompress.reports.product_timing import CrossOver, Timing
 from deepcompress.runtime import crossover
 
 SMALL = {"SIZES": ((20, 30), (8, 40)), "REFERENCE_SIZES": ((20, 30), (8, 40))}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import deepcompress as dc
 from deepcompress import relindex
-from deepcompress.commands.comparison import differing_labels, distance
+from deepcompress.reports.distance import differing_labels, distance
 from deepcompress.tensors import SharedWeights
 
 LARGEST = float(np.finfo(np.float64).max)

@@ -12,7 +12,7 @@ import deepcompress as dc
 from deepcompress.experiments import datasets
 from deepcompress.experiments import run as experiment_run
 from deepcompress.experiments.recipes import DEMO, Training, gradual_rounds
-from deepcompress.ledger import ledger
+from deepcompress.reports.ledger import ledger
 
 SHORT = replace(
     DEMO,

@@ -17,7 +17,7 @@ from deepcompress.errors import ArgumentError, DeepCompressError, FormatError
 from deepcompress.model_file import ModelFile
 from deepcompress.packed.tensor import CompressedTensor
 from deepcompress.pipeline import from_bytes
-from deepcompress.report import read_report
+from deepcompress.reports.tables import read_report
 
 FOLDER = Path(__file__).parent / "fuzz"
 NAMES = ("container", "net", "layers", "definition", "idx", "npz", "records")

@@ -15,10 +15,10 @@ from deepcompress import huffman
 from deepcompress.coding import rans
 from deepcompress.coding.decoder import decode_symbols
 from deepcompress.coding.prices import Choice
-from deepcompress.commands.inspection import describe, format_description
 from deepcompress.container.reader import parse
 from deepcompress.container.records import CODERS, DENSE, ENCODINGS, Coding
 from deepcompress.container.sizes import raw_size
+from deepcompress.reports.inspection import describe, format_description
 
 
 @pytest.mark.parametrize("coder", CODERS)

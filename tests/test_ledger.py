@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import deepcompress as dc
-from deepcompress.ledger import PARTS, account, ledger
 from deepcompress.pipeline import at_fixed_width
+from deepcompress.reports.ledger import PARTS, account, ledger
 
 
 def model(coder: str = "huffman", gap_bits: int | None = None) -> dc.CompressedModel:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from deepcompress.paper import PAPER, SHAPES
+from deepcompress.reports.paper import PAPER, SHAPES
 
 
 @pytest.mark.parametrize("network", SHAPES)

@@ -7,10 +7,10 @@ from inspected import W, model_of, rows_of, sparse
 
 import deepcompress as dc
 from deepcompress import relindex
-from deepcompress.commands.inspection import describe, format_description
-from deepcompress.commands.reasons import FAR_BELOW, LITTLE
 from deepcompress.container.records import DENSE, Coding
-from deepcompress.ledger import ledger
+from deepcompress.reports.inspection import describe, format_description
+from deepcompress.reports.ledger import ledger
+from deepcompress.reports.reasons import FAR_BELOW, LITTLE
 from deepcompress.tensors import SharedWeights
 
 

@@ -17,7 +17,7 @@ from deepcompress.experiments.recipes import (
     find_recipe,
 )
 from deepcompress.nn.network import Network
-from deepcompress.paper import PAPER
+from deepcompress.reports.paper import PAPER
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from deepcompress.errors import OutputError
-from deepcompress.report import align, format_layers, format_tables, read_report
+from deepcompress.reports.tables import align, format_layers, format_tables, read_report
 
 # No number twice, so that none can stand in for another.
 WEIGHT = {

@@ -26,9 +26,9 @@ from ..native import spmv as native_spmv
 from ..nn.losses import error_count
 from ..nn.parallel import available_threads
 from ..pipeline import load, read_file
-from ..report import format_tables, printable
+from ..reports.inspection import describe, format_description
+from ..reports.tables import format_tables, printable
 from ..runtime.network import CompressedNetwork
-from .inspection import describe, format_description
 
 DEMO_FOLDER = "deepcompress-demo"
 RUNS_FOLDER = "runs"

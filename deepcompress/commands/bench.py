@@ -12,8 +12,9 @@ from .. import native
 from ..errors import ArgumentError
 from ..files.atomic import write_bytes
 from ..nn.parallel import available_threads
-from . import Answer, bench_plot, product_timing
-from .product_timing import CrossOver, Timing
+from ..reports import bench_plot, product_timing
+from ..reports.product_timing import CrossOver, Timing
+from . import Answer
 
 
 def bench(threads: int | None = None, plot: str | None = None) -> Answer:

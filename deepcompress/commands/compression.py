@@ -8,8 +8,8 @@ from ..config import Config, paper_config
 from ..errors import ArgumentError, ConfigError, DataError
 from ..files import strict_json
 from ..formats.registry import NpyFolder, open_source
-from ..ledger import FP32_BYTES
 from ..nn.parallel import available_threads
+from ..reports.ledger import FP32_BYTES
 from ..streaming import compress_to
 from . import Answer
 

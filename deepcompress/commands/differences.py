@@ -8,9 +8,9 @@ from ..container.records import CODERS, ENCODINGS, RAW
 from ..model_file import ModelFile
 from ..packed.tensor import CompressedTensor
 from ..pipeline import read_file
-from ..report import align, printable, shape_text
+from ..reports.distance import differing_labels, distance
+from ..reports.tables import align, printable, shape_text
 from . import Answer
-from .comparison import differing_labels, distance
 
 SAME_BYTES, SAME_TENSORS, DIFFER = "same bytes", "same tensors, stored otherwise", "differ"
 STORED = ("shape", "dtype", "encoding", "gap_bits", "coders", "K", "bytes")

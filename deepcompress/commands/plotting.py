@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
-from .. import plots
 from ..errors import ArgumentError, ConfigError, OutputError
 from ..files.atomic import write_bytes
 from ..model_file import ModelFile
 from ..packed.tensor import CompressedTensor
 from ..pipeline import read_file
-from ..plot_series import codebook_series, count_series, largest, layer_series
+from ..reports import plots
+from ..reports.series import codebook_series, count_series, largest, layer_series
 from . import Answer
 from .verification import open_original
 

@@ -12,9 +12,9 @@ from ..formats.npz import open_npz
 from ..formats.registry import open_source
 from ..model_file import ModelFile, Tensor, open_file
 from ..pipeline import from_bytes, read_file
-from ..report import align, printable, shape_text
+from ..reports.distance import distance
+from ..reports.tables import align, printable, shape_text
 from . import Answer
-from .comparison import distance
 
 CHECKS = (
     "structure, sizes and checksums",

@@ -17,14 +17,14 @@ import numpy as np
 from .. import __version__, prune, quantize
 from ..config import Config
 from ..files.atomic import write_bytes, write_json, write_text
-from ..ledger import account
 from ..nn import optim, zoo
 from ..nn.losses import error_count
 from ..nn.network import Network
 from ..nn.train import fit
 from ..nn.trainable import Free, Masked, Shared, Trainable
 from ..pipeline import compress, load
-from ..report import format_tables, read_report
+from ..reports.ledger import account
+from ..reports.tables import format_tables, read_report
 from .datasets import Dataset, holdout
 from .journal import Journal
 from .recipes import Recipe, Round, Training

@@ -1,7 +1,7 @@
 """The JSON files of a run's folder, of which one may name any: ``report.json``, ``config.json``."""
 
 from deepcompress.experiments import journal
-from deepcompress.report import read_report
+from deepcompress.reports.tables import read_report
 
 from .limits import limited, outcome, require, scratch_path
 

@@ -1,4 +1,4 @@
-"""Draws the series of `plot_series` with matplotlib, which is loaded only here and only then.
+"""Draws the series of `reports.series` with matplotlib, which is loaded only here and only then.
 
 The colours are Paul Tol's "high contrast": told apart by the colour-blind, and in print
 without colours by their lightness.
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import ArgumentError
-from .plot_series import CodebookSeries, CountSeries, LayerSeries, shown_gaps
-from .report import printable
+from ..errors import ArgumentError
+from .series import CodebookSeries, CountSeries, LayerSeries, shown_gaps
+from .tables import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from .errors import OutputError
-from .files import strict_json
+from ..errors import OutputError
+from ..files import strict_json
 from .paper import PAPER
 
 LAYER_COLUMNS = (

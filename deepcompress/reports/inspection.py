@@ -6,11 +6,11 @@ from typing import Any
 from ..container.reader import Reader
 from ..container.records import CODERS, ENCODINGS, MAGIC, Record, SharedRecord
 from ..container.sizes import stream_bits
-from ..ledger import FP32_BYTES, PARTS, LayerRow, account, ledger
 from ..model_file import ModelFile
-from ..report import align, printable, shape_text
 from . import alternatives, code_listing
+from .ledger import FP32_BYTES, PARTS, LayerRow, account, ledger
 from .reasons import why
+from .tables import align, printable, shape_text
 
 TENSOR_COLUMNS = (
     ("name", "tensor", "{}"),

@@ -8,7 +8,7 @@ import numpy as np
 from ..config import TensorConfig
 from ..container.records import CODERS, DENSE, Record, SharedRecord
 from ..container.sizes import stream_bits
-from ..ledger import FP32_BYTES, LayerRow
+from .ledger import FP32_BYTES, LayerRow
 
 LITTLE = 4.0
 FAR_BELOW = 0.25

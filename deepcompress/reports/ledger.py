@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from .coding.decoder import decode_symbols, read_codes
-from .container.reader import Contents, parse
-from .container.records import RELATIVE, Section, SharedRecord
-from .container.sizes import stream_bits
-from .errors import FormatError
-from .packed.tensor import CompressedTensor
-from .pipeline import at_fixed_width, from_bytes
-from .quantize.share import sharing_ratio
+from ..coding.decoder import decode_symbols, read_codes
+from ..container.reader import Contents, parse
+from ..container.records import RELATIVE, Section, SharedRecord
+from ..container.sizes import stream_bits
+from ..errors import FormatError
+from ..packed.tensor import CompressedTensor
+from ..pipeline import at_fixed_width, from_bytes
+from ..quantize.share import sharing_ratio
 
 PARTS = (
     *("header", "metadata", "code tables", "codebooks", "labels", "gaps", "mask", "fillers"),

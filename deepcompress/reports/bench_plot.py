@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 
 from ..errors import ArgumentError
-from ..plots import check_matplotlib
+from .plots import check_matplotlib
 from .product_timing import CrossOver, Timing
 
 COLOURS = ("#004488", "#BB5566", "#DDAA33")  # of the batches, from small to large

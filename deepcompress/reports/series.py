@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import ArgumentError
+from ..errors import ArgumentError
+from ..packed.tensor import CompressedTensor
+from ..tensors import Float32Array, Int64Array
 from .ledger import account, ledger
-from .packed.tensor import CompressedTensor
-from .tensors import Float32Array, Int64Array
 
 Float64Array = npt.NDArray[np.float64]
 

@@ -8,9 +8,9 @@ from ..container.cursor import varint
 from ..container.header import TensorEntry
 from ..container.records import CODERS, ENCODINGS, Record, SharedRecord
 from ..container.sizes import raw_size
-from ..ledger import FP32_BYTES
 from ..model_file import Tensor
 from ..packed.tensor import CompressedTensor
+from .ledger import FP32_BYTES
 
 
 @dataclass(frozen=True)

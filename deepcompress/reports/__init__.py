@@ -1,0 +1,1 @@
+"""What a file or a run is told by: bytes, tables, pictures, distances and times."""
