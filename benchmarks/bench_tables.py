@@ -38,7 +38,7 @@ import deepcompress
 from benchmarks import synthetic
 from benchmarks.harness import machine
 from benchmarks.tables_check import check, layer_costs
-from deepcompress.commands.verification import verify
+from deepcompress.commands.verify import verify
 from deepcompress.container.records import CODERS
 from deepcompress.formats.registry import NpyFolder, open_source
 from deepcompress.nn.parallel import available_threads

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import deepcompress
-from deepcompress.commands.conversion import convert
+from deepcompress.commands.convert import convert
 from deepcompress.nn import zoo
 from deepcompress.reports.paper import PAPER
 

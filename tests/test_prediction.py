@@ -10,7 +10,7 @@ from command import call, fails
 from PIL import Image
 
 import deepcompress
-from deepcompress.commands.prediction import read_labels, softmax
+from deepcompress.commands.predict import read_labels, softmax
 from deepcompress.nn import zoo
 from deepcompress.nn.definition import to_definition
 from deepcompress.runtime.preprocessing import Preprocessing

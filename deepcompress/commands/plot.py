@@ -13,7 +13,7 @@ from ..pipeline import read_file
 from ..reports import plots
 from ..reports.series import codebook_series, count_series, largest, layer_series
 from . import Answer
-from .verification import open_original
+from .verify import open_original
 
 DEFAULT_LAYERS = 4  # of the pictures that show single layers
 MOST_LAYERS = 16
@@ -36,7 +36,7 @@ def plot(
     layer : list of str, optional
         Whose counts and codebooks to draw; by default the four with the most bytes.
     against : str, optional
-        As for `verification.verify`: its weights are drawn under the codebooks.
+        As for `commands.verify.verify`: its weights are drawn under the codebooks.
     format : {"png", "svg"}
 
     Raises
