@@ -20,7 +20,13 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from . import __version__, commands
-from .commands import bench, compress, convert, diff, plot, predict, verify
+from .commands import bench
+from .commands import compress as compression
+from .commands import convert as conversion
+from .commands import diff as differences
+from .commands import plot as plotting
+from .commands import predict as prediction
+from .commands import verify as verification
 from .container.records import CODERS
 from .errors import ArgumentError, DeepCompressError, FormatError, OutputError
 from .experiments import recipes
@@ -147,9 +153,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--holdout", type=_whole(0), default=0, metavar="N", help=holdout)
 
     inspect = add(commands.inspect, "show a file's tensors and where its bytes go")
-    verify = add(verify.verify, "check a file: checksums, decoding, encoding again")
+    verify = add(verification.verify, "check a file: checksums, decoding, encoding again")
     evaluate = add(commands.evaluate, "measure a file's network, with its weights packed")
-    predict = add(predict.predict, "say what a file's network sees in pictures")
+    predict = add(prediction.predict, "say what a file's network sees in pictures")
     decompress = add(commands.decompress, "write a file's tensors, dense, as an npz file")
     for subparser in (inspect, verify, evaluate, predict, decompress):
         subparser.add_argument("file", metavar="FILE", help="a .dcnn file")
@@ -162,14 +168,14 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--data", metavar="DIR", help=f"{data}; not used for the demo's network")
     predict.add_argument("images", metavar="IMAGE", nargs="+", help="a picture: JPEG, PNG, …")
     top = f"classes to name for each picture; default: {prediction.TOP}"
-    predict.add_argument("--top", type=_whole(1), default=predict.TOP, metavar="N", help=top)
+    predict.add_argument("--top", type=_whole(1), default=prediction.TOP, metavar="N", help=top)
     names = "a text file with the names of the classes, one a line"
     predict.add_argument("--labels", metavar="FILE", help=names)
     size = f"pictures that are held and run at a time; default: {BATCH_SIZE}"
     predict.add_argument("--batch-size", type=_whole(1), default=BATCH_SIZE, metavar="N", help=size)
     decompress.add_argument("-o", "--out", metavar="OUT.npz", required=True)
 
-    compress = add(compress.compress, "compress arrays into a .dcnn file, tensor by tensor")
+    compress = add(compression.compress, "compress arrays into a .dcnn file, tensor by tensor")
     arrays = "an .npz or a .safetensors file, or a folder of .npy files"
     compress.add_argument("file", metavar="IN", help=arrays)
     compress.add_argument("-o", "--out", metavar="OUT.dcnn", required=True)
@@ -186,7 +192,7 @@ def _parser() -> argparse.ArgumentParser:
     compress.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="default: 0")
 
     convert = add(
-        convert.convert, "a .net file of the paper's authors to .dcnn and back, or .dcnn anew"
+        conversion.convert, "a .net file of the paper's authors to .dcnn and back, or .dcnn anew"
     )
     convert.add_argument("file", metavar="FILE", help="a .net or a .dcnn file")
     layers = "the layers of a .net file, in its order; see formats/layers.py"
@@ -195,11 +201,11 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("--coder", choices=CODERS, help=coder)
     convert.add_argument("-o", "--out", metavar="OUT", required=True, help="OUT.dcnn or OUT.net")
 
-    diff = add(diff.diff, "compare two files, tensor by tensor")
+    diff = add(differences.diff, "compare two files, tensor by tensor")
     diff.add_argument("a", metavar="A", help="a .dcnn file")
     diff.add_argument("b", metavar="B", help="another one")
 
-    plot = add(plot.plot, "draw a file's layers, labels, gaps and codebooks (with matplotlib)")
+    plot = add(plotting.plot, "draw a file's layers, labels, gaps and codebooks (with matplotlib)")
     plot.add_argument("file", metavar="FILE", help="a .dcnn file")
     plot.add_argument("-o", "--out", metavar="DIR", required=True, help="folder for the pictures")
     one = "whose labels, gaps and codebook to draw, may be repeated; default: the four largest"

@@ -9,7 +9,7 @@ import deepcompress
 
 PACKAGE = Path(deepcompress.__file__).parent
 BASE = {"errors", "tensors", "bitpack", "native"}
-BASE |= {"native_blocks", "native_products", "native_spconv"}
+BASE |= {"native_join", "native_spmv", "native_spconv"}
 STAGES = {
     "prune": BASE | {"selection"},
     "selection": BASE,
@@ -41,11 +41,11 @@ STAGES = {
     "layout_tiles": BASE,
     "bitpack": {"errors", "tensors", "native"},
     "native": {"errors", "tensors", "_native"},
-    "native_blocks": {"errors", "tensors", "native"},
-    "native_products": {"errors", "tensors", "native"},
-    "native_spconv": {"tensors", "native", "native_products"},
+    "native_join": {"errors", "tensors", "native"},
+    "native_spmv": {"errors", "tensors", "native"},
+    "native_spconv": {"tensors", "native", "native_spmv"},
     "native_quantize": {"tensors", "native"},
-    "native_program": {"tensors", "native", "native_products", "native_spconv"},
+    "native_program": {"tensors", "native", "native_spmv", "native_spconv"},
     "tensors": {"errors"},
     "errors": set(),
     "locks": set(),

@@ -84,7 +84,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> Non
     (tmp_path / "file").write_bytes(b"old")
     program = (
         "import resource, sys\n"
-        "from deepcompress.atomic import write_bytes\n"
+        "from deepcompress.files.atomic import write_bytes\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "write_bytes(sys.argv[1], bytes(300_000))\n"
     )

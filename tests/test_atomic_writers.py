@@ -105,7 +105,7 @@ def test_processes_that_write_the_same_file_never_mix(tmp_path: Path) -> None:
     path = tmp_path / "file"
     program = (
         "import sys\n"
-        "from deepcompress.atomic import write_bytes\n"
+        "from deepcompress.files.atomic import write_bytes\n"
         "for _ in range(30): write_bytes(sys.argv[1], sys.argv[2].encode() * 300_000)\n"
     )
     contents = [letter.encode() * 300_000 for letter in "abcd"]

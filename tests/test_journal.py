@@ -32,8 +32,8 @@ import sys, time
 from contextlib import closing
 from pathlib import Path
 import numpy as np
-from deepcompress.atomic import write_bytes
-from deepcompress.journal import Journal
+from deepcompress.files.atomic import write_bytes
+from deepcompress.experiments.journal import Journal
 
 with closing(Journal(sys.argv[1], {"seed": 1})) as journal:
     print("started", flush=True)

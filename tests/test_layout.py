@@ -83,7 +83,7 @@ def test_c_makes_the_same_bytes_of_long_rows(shape, density, gap_bits):
     rng = np.random.default_rng(0)
     w = tensor(rng.integers(1, 32, shape) * (rng.random(shape) < density), 5, gap_bits)
     with native.use("native"):
-        c, _ = choose.native_products.layout_counts(w)
+        c, _ = choose.native_spmv.layout_counts(w)
     np.testing.assert_array_equal(c, lanes.row_counts(w), strict=True)
     for kind in range(10):
         reference, native_one = arrange(w, kind), arrange(w, kind, "native")
@@ -94,8 +94,8 @@ def test_c_makes_the_same_bytes_of_long_rows(shape, density, gap_bits):
 @needs_extension
 @pytest.mark.parametrize("threads", [2, 3, 100])
 def test_threads_make_the_same_bytes(monkeypatch, threads):
-    monkeypatch.setattr(choose.native_products, "threads", lambda: threads)
-    monkeypatch.setattr(choose.native_products, "BYTES_PER_THREAD", 1)
+    monkeypatch.setattr(choose.native_spmv, "threads", lambda: threads)
+    monkeypatch.setattr(choose.native_spmv, "BYTES_PER_THREAD", 1)
     rng = np.random.default_rng(0)
     w = tensor(rng.integers(1, 32, (170, 300)) * (rng.random((170, 300)) < 0.1), 5, 4)
     for kind in range(1, 10):
@@ -109,14 +109,14 @@ def test_threads_make_the_same_bytes(monkeypatch, threads):
     [((600, 40), 0.3), ((1, 3000), 0.05), ((3000, 1), 0.02), ((40, 90), 0.0), ((7, 5), 1.0)],
 )
 def test_shares_of_the_stream_count_as_one(monkeypatch, shape, density, shares):
-    monkeypatch.setattr(choose.native_products, "threads", lambda: shares)
-    monkeypatch.setattr(choose.native_products, "BYTES_PER_THREAD", 1)
+    monkeypatch.setattr(choose.native_spmv, "threads", lambda: shares)
+    monkeypatch.setattr(choose.native_spmv, "BYTES_PER_THREAD", 1)
     rng = np.random.default_rng(0)
     weights = rng.integers(1, 8, shape) * (rng.random(shape) < density)
     weights[len(weights) // 3 : len(weights) // 2] = 0  # rows and, in the stream, fillers
     w = tensor(weights, 3, 2)
     with native.use("native"):
-        counts, _ = choose.native_products.layout_counts(w)
+        counts, _ = choose.native_spmv.layout_counts(w)
     np.testing.assert_array_equal(counts, lanes.row_counts(w), strict=True)
     for kind in (0, 2, 5, 9):
         np.testing.assert_array_equal(arrange(w, kind, "native").data, arrange(w, kind).data)
@@ -126,11 +126,11 @@ def test_shares_of_the_stream_count_as_one(monkeypatch, shape, density, shares):
 @pytest.mark.parametrize("kind", [4, lanes.TILES])
 def test_rows_that_begin_where_the_next_one_does_are_not_looked_for(monkeypatch, kind):
     """Else each of many empty rows goes through the same fillers: 2**15 rows took minutes."""
-    monkeypatch.setattr(choose.native_products, "threads", lambda: 2)
-    monkeypatch.setattr(choose.native_products, "BYTES_PER_THREAD", 1)
+    monkeypatch.setattr(choose.native_spmv, "threads", lambda: 2)
+    monkeypatch.setattr(choose.native_spmv, "BYTES_PER_THREAD", 1)
     w = tensor(np.ones((600, 40)))
     with native.use("native"):
-        counts, begins = choose.native_products.layout_counts(w)
+        counts, begins = choose.native_spmv.layout_counts(w)
         begins.view(np.uint64)[::2] = 0  # all rows but the last: they only seem to be empty
         laid = lanes.arrange(w, kind, counts[kind % lanes.TILES], begins=begins)
     positions, _ = lanes.entries(laid)

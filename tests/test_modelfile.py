@@ -10,7 +10,7 @@ import pytest
 from model_files import blocks_file
 
 import deepcompress as dc
-from deepcompress import modelfile
+from deepcompress import model_file
 from deepcompress.coding import encoder
 from deepcompress.container.records import DTYPES, Coding
 from deepcompress.container.writer import pack

@@ -20,7 +20,7 @@ needs_extension = pytest.mark.skipif(EXTENSION is None, reason=f"no C extension:
 @pytest.fixture
 def undecided(monkeypatch):
     """As before first use, with no choice in the environment."""
-    monkeypatch.setattr(native, "_chosen", None)
+    monkeypatch.setattr(gateway, "_chosen", None)
     monkeypatch.delenv("DEEPCOMPRESS_BACKEND", raising=False)
     monkeypatch.delenv("DEEPCOMPRESS_ISA", raising=False)
     return monkeypatch
@@ -28,8 +28,8 @@ def undecided(monkeypatch):
 
 @pytest.fixture
 def no_extension(undecided):
-    undecided.setattr(native, "_load", lambda: (None, "no compiler was found"))
-    undecided.setattr(native, "_isas", dict)
+    undecided.setattr(gateway, "_load", lambda: (None, "no compiler was found"))
+    undecided.setattr(gateway, "_isas", dict)
     return undecided
 
 

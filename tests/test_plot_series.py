@@ -9,8 +9,14 @@ from deepcompress.container.header import TensorEntry
 from deepcompress.container.reader import Reader
 from deepcompress.errors import ArgumentError
 from deepcompress.packed.tensor import CompressedTensor
-from deepcompress.reports import series
-from deepcompress.reports.series import codebook_series, count_series, largest, layer_series
+from deepcompress.reports.series import (
+    CountSeries,
+    codebook_series,
+    count_series,
+    largest,
+    layer_series,
+    shown_gaps,
+)
 from deepcompress.tensors import SharedWeights
 
 
@@ -86,16 +92,16 @@ def test_counts_of_labels_gaps_and_fillers(tensor: CompressedTensor) -> None:
 def test_rare_gaps_are_left_out_of_the_picture() -> None:
     gaps = np.zeros(256, np.int64)
     none = np.zeros(256, np.int64)
-    series = series.CountSeries(np.ones(2, np.int64), gaps, none)
+    counted = CountSeries(np.ones(2, np.int64), gaps, none)
     gaps[[0, 40, 255]] = [980, 12, 8]
-    assert series.shown_gaps(series) == 41
+    assert shown_gaps(counted) == 41
     gaps[255], fillers = 900, np.zeros(256, np.int64)
     fillers[255] = 892
-    assert series.shown_gaps(series.CountSeries(series.labels, gaps, fillers)) == 41
+    assert shown_gaps(CountSeries(counted.labels, gaps, fillers)) == 41
     gaps[:] = 0
     gaps[0] = 5
-    assert series.shown_gaps(series) == 16
-    assert series.shown_gaps(series.CountSeries(none, none[:4], none[:4])) == 4
+    assert shown_gaps(counted) == 16
+    assert shown_gaps(CountSeries(none, none[:4], none[:4])) == 4
 
 
 def test_codebook_and_the_original_under_it(tensor: CompressedTensor) -> None:

@@ -233,7 +233,7 @@ def test_the_build_tries_openmp_and_goes_on_without(tmp_path, has_openmp):
     program = "import runpy; print(runpy.run_path('deepcompress/native/build.py')['openmp_args']())"
     run = subprocess.run(
         [sys.executable, "-c", program],
-        cwd=NATIVE_BUILD.parents[1],
+        cwd=NATIVE_BUILD.parents[2],
         env={**os.environ, "CC": str(compiler)},
         capture_output=True,
         text=True,
