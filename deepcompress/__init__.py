@@ -23,10 +23,11 @@ from .errors import (
     TruncatedError,
     VersionError,
 )
+from .model import CompressedModel
 from .model_file import ModelFile, open_file
 from .native.gateway import backend
 from .packed.tensor import CompressedTensor
-from .pipeline import CompressedModel, compress, load
+from .pipeline import compress, load
 from .runtime.network import CompressedNetwork
 from .streaming import compress_to
 

@@ -8,8 +8,7 @@ import os
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,86 +18,12 @@ from . import prune, quantize
 from .coding import encoder, prices
 from .coding.prices import Choice
 from .config import Config, TensorConfig
-from .container import writer
-from .container.records import Coding, Record
+from .container.records import Coding
 from .container.sizes import fixed_width, raw_size
-from .errors import ArgumentError, DataError, shown
-from .files.atomic import write_bytes
+from .errors import ArgumentError, shown
+from .model import CompressedModel
 from .model_file import ModelFile, Tensor, open_file
-from .packed.tensor import CompressedTensor
 from .tensors import BoolArray
-
-
-@dataclass(frozen=True)
-class CompressedModel(Mapping[str, Tensor]):
-    """A mapping of tensor names to `CompressedTensor`, or to arrays that are kept as they are.
-
-    Attributes
-    ----------
-    tensors : dict of str to CompressedTensor or ndarray
-    metadata : dict
-        JSON's types; ``"network"`` names the network of `nn.zoo` that the tensors belong to.
-    storage : dict of str to Coding or Choice
-        How compressed tensors are written: as they were read, or by a choice for the
-        fewest bytes, which is also what becomes of those that aren't named.
-    """
-
-    tensors: dict[str, Tensor]
-    metadata: dict[str, Any] = field(default_factory=dict)
-    storage: dict[str, Coding | Choice] = field(default_factory=dict)
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self.tensors[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.tensors)
-
-    def __len__(self) -> int:
-        return len(self.tensors)
-
-    def __repr__(self) -> str:
-        """Name the tensors; of an array say dtype and shape, as its elements may be many."""
-        shown = ", ".join(
-            f"{name!r}: {tensor!r}"
-            if isinstance(tensor, CompressedTensor)
-            else f"{name!r}: ndarray(shape={tensor.shape}, dtype={tensor.dtype})"
-            for name, tensor in self.tensors.items()
-        )
-        return f"{type(self).__name__}({{{shown}}}, metadata={self.metadata!r})"
-
-    def to_dense(self) -> dict[str, npt.NDArray[Any]]:
-        """Return every tensor as a dense array."""
-        return {
-            name: tensor.to_dense() if isinstance(tensor, CompressedTensor) else tensor
-            for name, tensor in self.tensors.items()
-        }
-
-    def to_bytes(self) -> bytes:
-        """Return the bytes of the ``.dcnn`` file, the same for the same tensors."""
-        records: dict[str, Record] = {}
-        for name, tensor in self.tensors.items():
-            if isinstance(tensor, CompressedTensor):
-                how = self.storage.get(name, Choice())
-                how = prices.choose(tensor, how).coding if isinstance(how, Choice) else how
-                try:
-                    records[name] = encoder.encode(tensor, how)
-                except ArgumentError as error:
-                    raise ArgumentError(f"tensor {name!r}: {error}") from None
-            else:
-                records[name] = tensor
-        return writer.pack(records, self.metadata)
-
-    def save(self, path: str | os.PathLike[str]) -> int:
-        """Write the ``.dcnn`` file, whole or not at all; return its size in bytes.
-
-        Raises
-        ------
-        OutputError
-            If it can't be written; what was at `path` is untouched then.
-        """
-        data = self.to_bytes()
-        write_bytes(path, data)
-        return len(data)
 
 
 def compress(
@@ -197,14 +122,6 @@ def at_fixed_width(model: CompressedModel) -> CompressedModel:
     Huffman codes a narrower one is cheapest.
     """
     return replace(model, storage=dict.fromkeys(model, Choice("fixed", "relative")))
-
-
-def read_file(path: str | os.PathLike[str]) -> bytes:
-    """Return a file's bytes, or raise DataError with the reason."""
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise DataError(f"{os.fspath(path)}: {error.strerror or error}") from error
 
 
 def checked_config(tensors: Any, config: Config | None, metadata: Any, seed: Any) -> Config:

@@ -15,14 +15,19 @@ Format notes
 import math
 import numbers
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 from .errors import ArgumentError, shown
-from .selection import Floats, largest, magnitudes
 from .tensors import BoolArray
+
+Floats = npt.NDArray[np.floating]
+
+# Elements looked at together, so that they stay in the cache: no copy of a tensor is made.
+CHUNK_ELEMENTS = 1 << 17
+SAMPLE_ELEMENTS = 1 << 16
 
 
 def threshold_mask(
@@ -54,7 +59,7 @@ def threshold_mask(
     survivors = np.empty(values.size, np.bool_)
     threshold = float(threshold)  # NumPy compares in the weights' dtype, not in float64's
     with np.errstate(over="ignore"):  # one beyond the weights' dtype is above all of them
-        for part, magnitude in magnitudes(values, mask):
+        for part, magnitude in _magnitudes(values, mask):
             np.greater(magnitude, threshold, out=survivors[part])
     return survivors.reshape(values.shape)
 
@@ -119,7 +124,7 @@ def sparsity_mask(
     _check_sparsity(sparsity)
     values = _checked(weights, mask)
     keep = round((1 - sparsity) * values.size)
-    return largest(values, mask, keep).reshape(values.shape)
+    return _largest(values, mask, keep).reshape(values.shape)
 
 
 def global_masks(
@@ -170,7 +175,7 @@ def global_masks(
     if not by_name:
         return {}
     together = np.concatenate([m.ravel() for m in by_name.values()])
-    survivors = largest(together, None, round((1 - sparsity) * together.size))
+    survivors = _largest(together, None, round((1 - sparsity) * together.size))
     ends = np.cumsum([m.size for m in by_name.values()])[:-1]
     return {
         name: part.reshape(m.shape)
@@ -253,7 +258,7 @@ def _checked(weights: npt.ArrayLike, mask: BoolArray | None) -> Floats:
     values = np.asarray(weights)
     if values.dtype.kind != "f":
         raise ArgumentError(f"weights must be floating, not {values.dtype}")
-    if not all(np.isfinite(magnitude).all() for _, magnitude in magnitudes(values, None)):
+    if not all(np.isfinite(magnitude).all() for _, magnitude in _magnitudes(values, None)):
         raise ArgumentError("weights must be finite: they hold NaN or infinity")
     if mask is not None and (mask.shape != values.shape or mask.dtype != np.bool_):
         raise ArgumentError(
@@ -274,3 +279,52 @@ def _check_finite(what: str, value: float) -> None:
 def _check_sparsity(sparsity: float) -> None:
     if not isinstance(sparsity, numbers.Real) or not 0 <= sparsity <= 1:
         raise ArgumentError(f"sparsity must be in [0, 1], not {shown(sparsity)}")
+
+
+def _magnitudes(values: Floats, mask: BoolArray | None) -> Iterator[tuple[slice, Floats]]:
+    """Yield abs(values), 0 outside the mask, a part of the flattened tensor at a time."""
+    flat = values.reshape(-1)
+    survives = None if mask is None else mask.reshape(-1)
+    for start in range(0, flat.size, CHUNK_ELEMENTS):
+        part = slice(start, min(start + CHUNK_ELEMENTS, flat.size))
+        magnitude = np.abs(flat[part])
+        if survives is not None:
+            magnitude *= survives[part]
+        yield part, magnitude
+
+
+def _largest(values: Floats, mask: BoolArray | None, keep: int) -> BoolArray:
+    """Mark the `keep` largest non-zero magnitudes, flattened; lower positions win ties."""
+    survivors = np.zeros(values.size, np.bool_)
+    if keep == 0:
+        return survivors
+    threshold = _nth_largest(values, mask, keep)
+    tied = [np.zeros(0, np.int64)]
+    for part, magnitude in _magnitudes(values, mask):
+        np.greater(magnitude, threshold, out=survivors[part])
+        tied.append(np.flatnonzero(magnitude == threshold) + part.start)
+    if threshold > 0:
+        survivors[np.concatenate(tied)[: keep - np.count_nonzero(survivors)]] = True
+    return survivors
+
+
+def _nth_largest(values: Floats, mask: BoolArray | None, n: int) -> np.floating:
+    """Return the n-th largest magnitude, n > 0.
+
+    A sample guesses a magnitude that most others are below, so that only those from it on,
+    few where few shall survive, are gathered; if the guess was too high, all of them are.
+    """
+    stride = max(1, values.size // SAMPLE_ELEMENTS)
+    sample = np.abs(values.reshape(-1)[::stride])
+    expected = sample.size * n / values.size
+    rank = int(expected + 6 * math.sqrt(expected) + 6)  # few samples of this many have fewer
+    guess = np.partition(sample, -rank)[-rank] if rank < sample.size else sample.dtype.type(0)
+    for lowest in (guess, sample.dtype.type(0)):
+        parts = [one[one >= lowest] for _, one in _magnitudes(values, mask)]
+        if sum(map(len, parts)) >= n:
+            break
+    candidates = np.concatenate(parts)
+    del parts
+    candidates.partition(candidates.size - n)
+    nth: np.floating = candidates[candidates.size - n]
+    return nth

@@ -6,8 +6,8 @@ from reference_reader import reader
 
 from deepcompress import relindex
 from deepcompress.container.records import BITMASK, DENSE, DTYPES, RELATIVE, Coding
+from deepcompress.model import CompressedModel
 from deepcompress.packed.tensor import CompressedTensor
-from deepcompress.pipeline import CompressedModel
 from deepcompress.tensors import FIXED_WIDTH, HUFFMAN, RANS, SharedWeights
 
 NAME_PARTS = ["conv", "1", ".w", "é", "è", "\0", "𝕎", "x" * 150]

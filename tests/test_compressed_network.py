@@ -13,12 +13,12 @@ from threadpoolctl import threadpool_limits
 import deepcompress
 from deepcompress import CompressedNetwork, native
 from deepcompress.errors import ArgumentError, DataError, FormatError
+from deepcompress.model import CompressedModel
 from deepcompress.nn import zoo
 from deepcompress.nn.conv import Conv2D
 from deepcompress.nn.definition import to_definition
 from deepcompress.nn.layers import Concat, ReLU
 from deepcompress.nn.network import Network
-from deepcompress.pipeline import CompressedModel
 from deepcompress.runtime.preprocessing import Preprocessing
 
 PREPROCESSING = Preprocessing((28, 28), "L", scale=(1 / 255,))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from deepcompress import prune, selection
+from deepcompress import prune
 from deepcompress.errors import ArgumentError
 
 weights = hnp.arrays(
@@ -60,7 +60,7 @@ def test_parts_and_samples_of_any_size_select_the_same(
     expected = np.zeros(w.size, np.bool_)
     expected[largest] = magnitude[largest] > 0
     above = magnitude > np.float32(sparsity)
-    with mock.patch.multiple(selection, CHUNK_ELEMENTS=chunk, SAMPLE_ELEMENTS=sample):
+    with mock.patch.multiple(prune, CHUNK_ELEMENTS=chunk, SAMPLE_ELEMENTS=sample):
         assert (prune.sparsity_mask(w, sparsity).ravel() == expected).all()
         assert (prune.threshold_mask(w, np.float32(sparsity)).ravel() == above).all()
 
@@ -69,7 +69,7 @@ def test_a_guess_from_samples_that_is_too_high_is_taken_back() -> None:
     """Each sample is a large weight, so that too few are as large as any of them."""
     w = np.ones(4096, np.float32)
     w[::64] = 2 + np.arange(64)
-    with mock.patch.object(selection, "SAMPLE_ELEMENTS", 64):
+    with mock.patch.object(prune, "SAMPLE_ELEMENTS", 64):
         mask = prune.sparsity_mask(w, 0.95)
     assert np.count_nonzero(mask) == round(0.05 * 4096)
     assert mask[::64].all()

@@ -21,11 +21,12 @@ from ..experiments import run as experiment_run
 from ..experiments.datasets import Dataset, load_digits, load_mnist
 from ..experiments.journal import RECORDS_NAME
 from ..files.atomic import write_bytes
+from ..files.reading import read_file
 from ..formats.npz import npz_bytes
 from ..native import spmv as native_spmv
 from ..nn.losses import error_count
 from ..nn.parallel import available_threads
-from ..pipeline import load, read_file
+from ..pipeline import load
 from ..reports.inspection import describe, format_description
 from ..reports.tables import format_tables, printable
 from ..runtime.network import CompressedNetwork

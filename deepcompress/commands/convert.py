@@ -8,11 +8,13 @@ from ..coding.prices import Choice
 from ..container.records import MAGIC
 from ..errors import ArgumentError
 from ..files.atomic import write_bytes
+from ..files.reading import read_file
 from ..formats import net
 from ..formats.caffe import parse_network
 from ..formats.layers import parse_layers
+from ..model import CompressedModel
 from ..nn.definition import to_metadata
-from ..pipeline import CompressedModel, from_bytes, read_file
+from ..pipeline import from_bytes
 from . import Answer
 
 # What the networks of the zoo were trained on: Caffe's models see blue first, less the mean colour

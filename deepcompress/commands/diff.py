@@ -5,9 +5,9 @@ from typing import Any
 
 from ..container.reader import Reader
 from ..container.records import CODERS, ENCODINGS, RAW
+from ..files.reading import read_file
 from ..model_file import ModelFile
 from ..packed.tensor import CompressedTensor
-from ..pipeline import read_file
 from ..reports.distance import differing_labels, distance
 from ..reports.tables import align, printable, shape_text
 from . import Answer

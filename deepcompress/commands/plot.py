@@ -7,9 +7,9 @@ from typing import Any
 
 from ..errors import ArgumentError, ConfigError, OutputError
 from ..files.atomic import write_bytes
+from ..files.reading import read_file
 from ..model_file import ModelFile
 from ..packed.tensor import CompressedTensor
-from ..pipeline import read_file
 from ..reports import plots
 from ..reports.series import codebook_series, count_series, largest, layer_series
 from . import Answer

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, FormatError
-from ..pipeline import read_file
+from ..files.reading import read_file
 from ..runtime.network import BATCH_SIZE, CompressedNetwork
 from ..tensors import Float32Array
 from . import Answer

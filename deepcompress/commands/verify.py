@@ -8,10 +8,11 @@ from typing import Any
 
 from ..container.records import MAGIC
 from ..errors import ArgumentError, DataError, FormatError
+from ..files.reading import read_file
 from ..formats.npz import open_npz
 from ..formats.registry import open_source
 from ..model_file import ModelFile, Tensor, open_file
-from ..pipeline import from_bytes, read_file
+from ..pipeline import from_bytes
 from ..reports.distance import distance
 from ..reports.tables import align, printable, shape_text
 from . import Answer

@@ -103,7 +103,7 @@ def error_percent(
 ) -> float:
     """Return the percentage of test images that a network gets wrong.
 
-    `params` may be a `pipeline.CompressedModel`: its weights stay packed.
+    `params` may be a `model.CompressedModel`: its weights stay packed.
     """
     logits = network.predict(params, data.test_images, threads=threads)
     return 100 * error_count(logits, data.test_labels) / len(logits)

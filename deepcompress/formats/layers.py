@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ArgumentError, FormatError, shown
-from ..pipeline import read_file
+from ..files.reading import read_file
 
 _RANKS = {"Convolution": 4, "InnerProduct": 2}
 _MAX_NAME_BYTES = 1024  # far below what a tensor's name may have in a .dcnn file

@@ -16,11 +16,11 @@ import numpy.typing as npt
 
 from .. import native
 from ..errors import ArgumentError, FormatError
+from ..model import CompressedModel
 from ..model_file import Tensor, open_file
 from ..nn.inference import Inference
 from ..nn.network import Network
 from ..packed.tensor import CompressedTensor
-from ..pipeline import CompressedModel
 from ..spmv.product import as_numbers
 from ..tensors import Float32Array
 from .loading import check_names, check_preprocessing, checked, held, read_definition

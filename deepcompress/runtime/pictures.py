@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, BackendError, FormatError
+from ..files.reading import read_file
 from ..locks import ForkSafeLock
-from ..pipeline import read_file
 from ..tensors import Float32Array, UInt8Array
 from .preprocessing import Preprocessing
 

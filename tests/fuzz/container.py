@@ -13,9 +13,10 @@ from deepcompress.container.records import CRC, MAGIC, PREFIX, RAW, RAW_CHUNK_BY
 from deepcompress.container.shared_weights import parse_head
 from deepcompress.container.sizes import chunk_crc_start
 from deepcompress.errors import DeepCompressError
+from deepcompress.model import CompressedModel
 from deepcompress.model_file import ModelFile
 from deepcompress.packed.tensor import CompressedTensor
-from deepcompress.pipeline import CompressedModel, from_bytes
+from deepcompress.pipeline import from_bytes
 
 from .limits import MAX_BYTES, backends, limited, outcome, require
 

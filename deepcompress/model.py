@@ -1,0 +1,89 @@
+"""All tensors of a model, packed or as they are, and how each is written to a file."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy.typing as npt
+
+from .coding import encoder, prices
+from .coding.prices import Choice
+from .container import writer
+from .container.records import Coding, Record
+from .errors import ArgumentError
+from .files.atomic import write_bytes
+from .model_file import Tensor
+from .packed.tensor import CompressedTensor
+
+
+@dataclass(frozen=True)
+class CompressedModel(Mapping[str, Tensor]):
+    """A mapping of tensor names to `CompressedTensor`, or to arrays that are kept as they are.
+
+    Attributes
+    ----------
+    tensors : dict of str to CompressedTensor or ndarray
+    metadata : dict
+        JSON's types; ``"network"`` names the network of `nn.zoo` that the tensors belong to.
+    storage : dict of str to Coding or Choice
+        How compressed tensors are written: as they were read, or by a choice for the
+        fewest bytes, which is also what becomes of those that aren't named.
+    """
+
+    tensors: dict[str, Tensor]
+    metadata: dict[str, Any] = field(default_factory=dict)
+    storage: dict[str, Coding | Choice] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors)
+
+    def __repr__(self) -> str:
+        """Name the tensors; of an array say dtype and shape, as its elements may be many."""
+        shown = ", ".join(
+            f"{name!r}: {tensor!r}"
+            if isinstance(tensor, CompressedTensor)
+            else f"{name!r}: ndarray(shape={tensor.shape}, dtype={tensor.dtype})"
+            for name, tensor in self.tensors.items()
+        )
+        return f"{type(self).__name__}({{{shown}}}, metadata={self.metadata!r})"
+
+    def to_dense(self) -> dict[str, npt.NDArray[Any]]:
+        """Return every tensor as a dense array."""
+        return {
+            name: tensor.to_dense() if isinstance(tensor, CompressedTensor) else tensor
+            for name, tensor in self.tensors.items()
+        }
+
+    def to_bytes(self) -> bytes:
+        """Return the bytes of the ``.dcnn`` file, the same for the same tensors."""
+        records: dict[str, Record] = {}
+        for name, tensor in self.tensors.items():
+            if isinstance(tensor, CompressedTensor):
+                how = self.storage.get(name, Choice())
+                how = prices.choose(tensor, how).coding if isinstance(how, Choice) else how
+                try:
+                    records[name] = encoder.encode(tensor, how)
+                except ArgumentError as error:
+                    raise ArgumentError(f"tensor {name!r}: {error}") from None
+            else:
+                records[name] = tensor
+        return writer.pack(records, self.metadata)
+
+    def save(self, path: str | os.PathLike[str]) -> int:
+        """Write the ``.dcnn`` file, whole or not at all; return its size in bytes.
+
+        Raises
+        ------
+        OutputError
+            If it can't be written; what was at `path` is untouched then.
+        """
+        data = self.to_bytes()
+        write_bytes(path, data)
+        return len(data)
