@@ -7,8 +7,8 @@ and `sklearn.cluster.KMeans` (Lloyd's algorithm) start at the same centroids, st
 rule, when no value changes its cluster (or after as many iterations), and both give centroids
 and labels, so that ours sorts the values, too. Before their times count, our sum of squares must
 not be above scikit-learn's by more than rounding; from the start ``linear`` that holds as both
-move clusters without members by the same rule (`deepcompress.quantize.lloyd`). The optimum is that of
-``kmeans1d``, an exact O(k n) program. ``squares_<peer>`` is the peer's sum of squares / ours.
+move clusters without members by the same rule (`deepcompress.quantize.lloyd`). The optimum is that
+of ``kmeans1d``, an exact O(k n) program. ``squares_<peer>`` is the peer's sum of squares / ours.
 
 scikit-learn takes minutes for millions of values; there (`--peer-values`) ours is compared with
 the optimum alone, and without it where a second limit (`--exact-values`) is passed.

@@ -142,7 +142,7 @@ def timed(call: Callable[[], Any], threads: int) -> float:
 
 
 class TimedPrograms:
-    """Runs stages as `deepcompress.runtime.program.Programs` does, and adds up what each layer took."""
+    """Runs stages as `runtime.program.Programs` does, and adds up the time of each layer."""
 
     def __init__(self, params: Any) -> None:
         self._params = params

@@ -1,4 +1,4 @@
-"""The written rule of who may import whom."""
+"""The written rule of who may import whom, and of what holds for every module."""
 
 import ast
 from pathlib import Path
@@ -8,124 +8,188 @@ import pytest
 import deepcompress
 
 PACKAGE = Path(deepcompress.__file__).parent
-BASE = {"errors", "tensors", "bitpack", "native"}
-BASE |= {"native_join", "native_spmv", "native_spconv"}
-STAGES = {
-    "prune": BASE | {"selection"},
-    "selection": BASE,
-    "quantize": BASE | {"native_quantize", "initial_centroids", "lloyd"},
-    "lloyd": BASE | {"native_quantize"},
-    "initial_centroids": set(),
-    "relindex": BASE,
-    "prefix_code": BASE,
-    "delta_tokens": BASE | {"prefix_code"},
-    "code_table": BASE | {"prefix_code", "delta_tokens"},
-    "huffman": BASE | {"prefix_code", "code_table"},
-    "blocks": BASE | {"relindex"},
-    "rans_table": BASE | {"prefix_code", "delta_tokens"},
-    "rans": BASE | {"prefix_code", "rans_table"},
-    "container": BASE | {"cursor"},
-    # Writer and readers are checked against each other: neither knows the other.
-    "container_layout": BASE | {"container", "cursor"},
-    "container_writer": BASE | {"container", "container_layout", "cursor"},
-    "container_shared": BASE | {"container", "container_layout", "cursor"},
-    "container_header": BASE | {"container", "container_layout", "cursor", "strict_json"},
-    "container_reader": BASE
-    | {"container", "container_layout", "cursor"}
-    | {"container_header", "container_shared"},
-    "spmv": BASE,
-    "spconv": BASE | {"spmv"},
-    "spconv_blocks": BASE,
-    "layout": BASE | {"layout_tiles"},
-    "layout_choice": BASE | {"layout", "layout_tiles"},
-    "layout_tiles": BASE,
-    "bitpack": {"errors", "tensors", "native"},
-    "native": {"errors", "tensors", "_native"},
-    "native_join": {"errors", "tensors", "native"},
-    "native_spmv": {"errors", "tensors", "native"},
-    "native_spconv": {"tensors", "native", "native_spmv"},
-    "native_quantize": {"tensors", "native"},
-    "native_program": {"tensors", "native", "native_spmv", "native_spconv"},
-    "tensors": {"errors"},
+
+GROUND = {"errors", "locks", "tensors", "structs", "checks", "files"}
+STAGES = {"prune", "quantize", "relindex", "huffman", "container", "spmv"}
+PRODUCT = {"packed", "coding", "config", "model_file", "model", "pipeline", "streaming"}
+
+# What each part of the package may import. A part is a module or a folder of `deepcompress`; what
+# isn't named here may not exist. Stages know the ground, C, and bits: never each other.
+MAY_IMPORT = {
     "errors": set(),
     "locks": set(),
-    "crossover": set(),
-    "program_memory": set(),
-    "preprocessing": {"errors", "tensors"},
-    # Unites what stages made, for use.
-    "compressed": BASE
-    | {"compressed_conversions", "compressed_parts", "relindex"}
-    | {"layout", "layout_choice", "locks"}
-    | {"spconv", "spconv_blocks", "spmv"},
-    "compressed_conversions": BASE | {"relindex", "spmv"},
-    "compressed_parts": BASE | {"relindex"},
+    "tensors": {"errors"},
+    "structs": {"errors", "tensors"},
+    "checks": {"errors", "tensors"},
+    "files": {"errors"},
+    "native": GROUND,
+    "bits": GROUND | {"native"},
+    **dict.fromkeys(STAGES, GROUND | {"native", "bits"}),
+    "packed": GROUND | {"native", "bits", "relindex", "spmv"},
+    "coding": GROUND | {"native", "bits", "relindex", "huffman", "container", "packed"},
+    "config": GROUND | {"quantize", "coding", "container"},
+    "model_file": GROUND | {"native", "container", "packed", "coding"},
+    "model": GROUND | {"container", "packed", "coding", "model_file"},
+    "pipeline": GROUND | STAGES | {"bits"} | PRODUCT - {"pipeline", "streaming"},
+    "streaming": GROUND | STAGES | PRODUCT - {"streaming"},
+    "nn": {"errors", "locks", "tensors", "checks"},
+    "runtime": GROUND | STAGES | PRODUCT | {"native", "bits", "nn"},
+    "formats": GROUND | STAGES | PRODUCT | {"bits", "nn"},
+    "reports": GROUND | STAGES | PRODUCT | {"native", "bits", "runtime", "formats"},
+    "experiments": GROUND | STAGES | PRODUCT | {"native", "nn", "runtime", "formats", "reports"},
+    "commands": GROUND
+    | STAGES
+    | PRODUCT
+    | {"__init__", "native", "nn", "runtime", "formats", "reports", "experiments"},
+    "cli": GROUND | {"__init__", "commands"},
+    "__main__": {"cli"},
+    "__init__": GROUND | PRODUCT | {"native", "runtime"},
 }
 
+# Debts: what the table forbids and is still there. This may only shrink.
+OWED = {
+    ("bits.tokens", "huffman"),
+    ("cli", "container"),
+    ("cli", "experiments"),
+    ("cli", "reports"),
+    ("cli", "runtime"),
+    ("experiments.run", "__init__"),
+    ("native.join", "coding"),
+    ("native.program", "runtime"),
+    ("native.spconv", "packed"),
+    ("native.spconv", "spmv"),
+    ("native.spmv", "packed"),
+    ("native.spmv", "spmv"),
+    ("spmv.choose", "packed"),
+    ("spmv.column_blocks", "packed"),
+    ("spmv.convolution", "packed"),
+    ("spmv.lanes", "packed"),
+    ("spmv.product", "packed"),
+    ("spmv.tiles", "packed"),
+}
+ABSENT = {"structs", "checks"}
 
-def is_for_types_only(node):
-    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+each_module = pytest.mark.parametrize(
+    "path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix()
+)
+
+
+def dotted(path):
+    """Return the parts of a module's name below `deepcompress`; a package's own is its face."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts
+
+
+NAMES = {".".join(dotted(path)): path for path in MODULES}
+
+
+def part(name):
+    return name.split(".")[0]
 
 
 def imports(path):
-    """Absolute dotted names of the modules that run when this one does, at any depth of it."""
+    """Yield absolute names of what a module imports anywhere, types included."""
     package = ["deepcompress", *path.relative_to(PACKAGE).parts[:-1]]
-    pending = [ast.parse(path.read_text(encoding="utf-8"))]
-    while pending:
-        node = pending.pop()
-        if is_for_types_only(node):
-            continue
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) + 1 - node.level] if node.level else []
             module = ".".join([*base, *filter(None, [node.module])])
-            # `from . import x` imports modules, `from .x import y` names of one.
-            plain = module in ("deepcompress", "deepcompress.commands", "deepcompress.nn")
-            yield from ([f"{module}.{a.name}" for a in node.names] if plain else [module])
-        pending.extend(ast.iter_child_nodes(node))
+            for alias in node.names:  # a module, or a name of the module
+                full = f"{module}.{alias.name}"
+                yield full if full.removeprefix("deepcompress.") in NAMES else module
 
 
 def own(path):
-    """Names within the package of the modules that this one imports."""
-    prefix = "deepcompress."
-    return {name.removeprefix(prefix) for name in imports(path) if name.startswith(prefix)}
+    """Return the names below `deepcompress` of the modules that one imports."""
+    names = {name.removeprefix("deepcompress.") for name in imports(path) if is_ours(name)}
+    return {"__init__" if name == "deepcompress" else name for name in names}
 
 
-MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
+def is_ours(name):
+    return name.split(".")[0] == "deepcompress"
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_stages_import_only_what_they_may(stage):
-    assert own(PACKAGE / f"{stage}.py") - STAGES[stage] == set()
+def components(graph):
+    """Return the strongly connected components of a graph (Tarjan 1972)."""
+    index, low, stack, found = {}, {}, [], []
+
+    def visit(node):
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for following in graph[node]:
+            if following not in index:
+                visit(following)
+            if following in stack:
+                low[node] = min(low[node], low[following])
+        if low[node] == index[node]:
+            at = stack.index(node)
+            found.append(set(stack[at:]))
+            del stack[at:]
+
+    for node in graph:
+        if node not in index:
+            visit(node)
+    return found
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_every_part_is_in_the_table():
+    assert {part(name) for name in NAMES} == set(MAY_IMPORT) - ABSENT
+
+
+@each_module
+def test_parts_import_only_what_they_may(path):
+    name = ".".join(dotted(path))
+    owed = {part for module, part in OWED if module == name}
+    assert {part(other) for other in own(path)} - {part(name)} - MAY_IMPORT[part(name)] == owed
+
+
+@pytest.mark.xfail(reason="packed tensors are known below")
+def test_no_module_comes_back_to_itself():
+    graph = {name: own(path) & NAMES.keys() for name, path in NAMES.items()}
+    assert [sorted(found) for found in components(graph) if len(found) > 1] == []
+
+
+@pytest.mark.xfail(reason="packed tensors are known below")
+def test_no_part_comes_back_to_itself():
+    graph = {mine: set() for mine in MAY_IMPORT}
+    for name, path in NAMES.items():
+        graph[part(name)] |= {part(other) for other in own(path)} - {part(name)}
+    assert [sorted(found) for found in components(graph) if len(found) > 1] == []
+
+
+@each_module
 def test_native_alone_touches_cffi(path):
-    if path.name not in ("native.py", "native_build.py"):
-        names = {name.split(".")[0] for name in imports(path)} | own(path)
-        assert names & {"cffi", "_native"} == set()
-    if not path.name.startswith("native"):  # they share what is private
-        tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        assert not {"_ffi", "_lib"} & {getattr(n, "attr", getattr(n, "id", "")) for n in tree}
+    if part(".".join(dotted(path))) == "native":
+        return
+    names = {name.split(".")[0] for name in imports(path)} | own(path)
+    assert names & {"cffi", "native._native"} == set()
+    tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    assert not {"_ffi", "_lib"} & {getattr(n, "attr", getattr(n, "id", "")) for n in tree}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_networks_know_nothing_of_compression(path):
-    if path.parent.name == "nn":
-        assert {name for name in own(path) if not name.startswith("nn.")} <= {
-            "errors",
-            "locks",
-            "tensors",
-        }
+@pytest.mark.xfail(reason="verbs are in the face of commands")
+def test_faces_hold_no_code_():
+    test_faces_hold_no_code(PACKAGE / "commands" / "__init__.py")
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_only_a_command_knows_the_formats_of_others(path):
-    if path.parent.name != "formats" and path.name not in ("conversion.py", "sources.py"):
-        assert {name for name in own(path) if name.split(".")[0] == "formats"} == set()
+@pytest.mark.parametrize("path", [p for p in MODULES if p.parent.name != "commands"])
+def test_faces_hold_no_code(path):
+    if path.name == "__init__.py" and path.parent != PACKAGE:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        is_docstring = isinstance(tree.body[0], ast.Expr)
+        assert is_docstring
+        for node in tree.body[1:]:
+            assert isinstance(node, ast.ImportFrom) or ast.unparse(node).startswith("__all__")
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_only_the_command_line_knows_what_commands_do(path):
-    if path.parent.name != "commands" and path.name != "cli.py":
-        assert {name for name in own(path) if name.split(".")[0] == "commands"} == set()
+@pytest.mark.xfail(reason="twins are named as what they mirror")
+def test_classes_have_names_of_their_own():
+    seen = {}
+    for name, path in NAMES.items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                seen.setdefault(node.name, []).append(name)
+    assert {name: places for name, places in seen.items() if len(places) > 1} == {}

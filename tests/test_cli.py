@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command import call, fails
+from support.command import call, fails
 
 import deepcompress
 from deepcompress import cli, commands, native

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command import call, fails
+from support.command import call, fails
 
 import deepcompress as dc
 from deepcompress.coding.prices import Choice

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command import call, fails
-from test_sources import save_safetensors
+from support.command import call, fails
+from test_formats_registry import save_safetensors
 
 import deepcompress as dc
 from deepcompress import quantize

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command import call, fails
-from net_files import SMALL, Contents, assert_decodes, decode, layers_of, net_bytes
+from support.command import call, fails
+from support.net_files import SMALL, Contents, assert_decodes, decode, layers_of, net_bytes
 
 import deepcompress as dc
 from deepcompress import pipeline, relindex

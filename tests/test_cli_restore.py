@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command import call, fails
+from support.command import call, fails
 
 import deepcompress as dc
 from deepcompress.coding.prices import Choice, choose

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import run_kills
-from command import call, fails
-from run_kills import FILES, TINY
+from campaigns import run_kills
+from campaigns.run_kills import FILES, TINY
+from support.command import call, fails
 
 import deepcompress
 from deepcompress import commands

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from spec import spec_example
+from support.spec import spec_example
 
 from deepcompress.container.cursor import Cursor, varint
 from deepcompress.container.reader import parse

@@ -4,7 +4,7 @@ from functools import cache
 
 import hypothesis.strategies as st
 import pytest
-from damage import CHANGED, ERROR, GOLDEN, SAME, changes, contents, outcome
+from campaigns.damage import CHANGED, ERROR, GOLDEN, SAME, changes, contents, outcome
 from hypothesis import given
 
 import deepcompress as dc
@@ -45,7 +45,7 @@ def test_the_outcome_tells_other_tensors_and_strange_errors(monkeypatch) -> None
     def fail(*arguments) -> None:
         raise IndexError("strange")
 
-    monkeypatch.setattr("damage.from_bytes", fail)
+    monkeypatch.setattr("campaigns.damage.from_bytes", fail)
     assert "IndexError" in outcome(data, model)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from command import call, fails
 from hypothesis import given
+from support.command import call, fails
 
 import deepcompress as dc
 from deepcompress import relindex

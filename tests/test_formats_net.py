@@ -9,7 +9,16 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from net_files import CONV, DENSE, SMALL, Contents, assert_decodes, contents, layers_of, net_bytes
+from support.net_files import (
+    CONV,
+    DENSE,
+    SMALL,
+    Contents,
+    assert_decodes,
+    contents,
+    layers_of,
+    net_bytes,
+)
 
 import deepcompress as dc
 from deepcompress import pipeline, relindex

@@ -5,9 +5,9 @@ from contextlib import nullcontext
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from contract import check_coder
 from hypothesis import given
-from strategies import packed, symbols
+from support.contract import check_coder
+from support.strategies import packed, symbols
 
 from deepcompress import huffman, native
 from deepcompress.errors import ArgumentError, FormatError, TruncatedError

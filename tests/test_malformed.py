@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from spec import spec_example
+from support.spec import spec_example
 
 from deepcompress.container.reader import parse
 from deepcompress.container.records import (

@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import assume, given
-from strategies import compressed, packable, rans_payloads, sparse, symbols, widths
+from support.strategies import compressed, packable, rans_payloads, sparse, symbols, widths
 
 from deepcompress import huffman, native, relindex
 from deepcompress.bits import packing

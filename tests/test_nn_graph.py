@@ -5,9 +5,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from gradients import check_gradient
 from hypothesis import given
 from hypothesis import strategies as st
+from support.gradients import check_gradient
 
 from deepcompress.errors import ArgumentError
 from deepcompress.nn.conv import Conv2D

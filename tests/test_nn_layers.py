@@ -5,9 +5,9 @@ from itertools import product
 
 import numpy as np
 import pytest
-from gradients import check_backward, distinct, random_params
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from support.gradients import check_backward, distinct, random_params
 
 from deepcompress.errors import ArgumentError
 from deepcompress.nn.conv import Conv2D

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from gradients import check_backward, random_params
 from hypothesis import given
 from hypothesis import strategies as st
+from support.gradients import check_backward, random_params
 
 from deepcompress.errors import ArgumentError
 from deepcompress.nn.conv import Conv2D

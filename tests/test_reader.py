@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import strategies
-from agreement import bits_of, compare
-from file_parts import Parts, damaged, small_enough, take_apart, varint
+from campaigns.agreement import bits_of, compare
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from random_files import foreign, packed
-from reference_reader import READER, reader
-from spec import spec_example
+from support import strategies
+from support.file_parts import Parts, damaged, small_enough, take_apart, varint
+from support.random_files import foreign, packed
+from support.reference_reader import READER, reader
+from support.spec import spec_example
 
 import deepcompress as dc
 from deepcompress.container.records import (

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from hypothesis import given
-from strategies import sparse, widths
+from support.strategies import sparse, widths
 
 from deepcompress import relindex
 from deepcompress.errors import ArgumentError, FormatError

@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given
-from strategies import Compressed, compressed
+from support.strategies import Compressed, compressed
 
 from deepcompress import native, relindex
 from deepcompress.errors import ArgumentError

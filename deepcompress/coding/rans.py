@@ -18,7 +18,8 @@ shift bits and bind weaker than ``*`` and ``+``, as in Python.
 - *Levels:* each symbol s of an alphabet of at most 256 has a level, 0 if it doesn't occur
   and else 1 to 31. A level l > 0 stands for the weight ``W = (2 + l % 2) << (l // 2)``:
   3, 4, 6, 8, 12, 16, 24, … 98,304. A writer is free to choose the levels of
-  the symbols that occur (how ours does is in `coding.rans_levels`); only the ratios of weights count.
+  the symbols that occur (how ours does is in `coding.rans_levels`); only the
+  ratios of weights count.
 - *Table of levels:* the tokens of `bits.tokens`. A value is at most 31, and the first
   *previous* is 24.
 - *Frequencies:* with n symbols that have a level and T the sum of their weights, the

@@ -8,7 +8,7 @@ A definition has JSON's types only::
         {"type": "Concat", "name": "both", "sources": ["conv", "relu"]}]}
 
 A layer's ``type`` is the name of its class and the other keys are its fields, left out where
-they have their default; ``formats.registry`` are given where it doesn't take the output of the layer
+they have their default; ``sources`` are given where it doesn't take the output of the layer
 before it (see `Network`).
 """
 

@@ -20,7 +20,7 @@ class Step:
     sources : tuple of str
         The layers whose outputs it takes, or `INPUT`.
     done : tuple of str
-        Those of `formats.registry` that no later layer takes.
+        Those of `sources` that no later layer takes.
     """
 
     layer: Layer

@@ -1,7 +1,6 @@
 """Stage 2: surviving weights -> codebook + labels (Han et al. 2016, section 3)."""
 
 from .share import (
-    INITS,
     MAX_ITERATIONS,
     assign,
     kmeans,
@@ -9,6 +8,7 @@ from .share import (
     sharing_ratio,
     sum_of_squares,
 )
+from .starts import INITS
 
 __all__ = [
     "INITS",

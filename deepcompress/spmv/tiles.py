@@ -13,8 +13,8 @@ there is a survivor in a group. A group is
 
 - a byte with the number of entries of its longest row,
 - a byte for each row, its number in the part,
-- the first entry of each row, then the second, and so on, packed as `bits.packing` does it; rows are
-  *padded* with entries 0, which multiply an element of x by the weight 0.
+- the first entry of each row, then the second, and so on, packed as `bits.packing` does it; rows
+  are *padded* with entries 0, which multiply an element of x by the weight 0.
 
 The data end with 64 zero bytes, so that kernels may load whole registers.
 """

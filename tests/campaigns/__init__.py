@@ -1,0 +1,1 @@
+"""Programs that hunt for faults at length; tests run a shortened part of each."""

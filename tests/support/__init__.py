@@ -1,0 +1,1 @@
+"""What tests share: generators, contracts, and models to test with."""
