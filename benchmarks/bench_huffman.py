@@ -5,8 +5,8 @@
 Symbols as the project has them, drawn independently: positions at the paper's densities, as gaps
 of 5 bits and in the form that a file would have (of which gaps of 5 bits are one; chosen by
 `deepcompress.coding.prices`, for labels of 5 bits); labels of 5 and of 8 bits. Forms differ in how
-many symbols they need, and fillers cost labels as well: they compare by the bits of a file per weight,
-labels and all, beside the entropy of a weight and its place.
+many symbols they need, and fillers cost labels as well: they compare by the bits of a file per
+weight, labels and all, beside the entropy of a weight and its place.
 
 One thread. Ours are eight streams, as of the blocks of a tensor, coded and decoded by one call; the
 largest share of their time is C's. zstd's level 1 splits the same bytes into four streams to
