@@ -10,6 +10,7 @@ Each stage is a module of its own name; `pipeline` puts them in this order. The
 names below are what most users need.
 """
 
+from . import moved
 from .config import Config, TensorConfig, paper_config
 from .errors import (
     ArgumentError,
@@ -32,6 +33,8 @@ from .runtime.network import CompressedNetwork
 from .streaming import compress_to
 
 __version__ = "0.1.0"
+
+moved.install()
 
 __all__ = [
     "ArgumentError",

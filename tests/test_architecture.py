@@ -17,6 +17,7 @@ PRODUCT = {"packed", "coding", "config", "model_file", "model", "pipeline", "str
 # isn't named here may not exist. Stages know the ground, C, and bits: never each other.
 MAY_IMPORT = {
     "errors": set(),
+    "moved": set(),
     "locks": set(),
     "tensors": {"errors"},
     "structs": {"errors", "tensors"},
@@ -43,7 +44,7 @@ MAY_IMPORT = {
     | {"__init__", "native", "nn", "runtime", "formats", "reports", "experiments"},
     "cli": GROUND | {"__init__", "commands"},
     "__main__": {"cli"},
-    "__init__": GROUND | PRODUCT | {"native", "runtime"},
+    "__init__": GROUND | PRODUCT | {"moved", "native", "runtime"},
 }
 
 # Debts: what the table forbids and is still there. This may only shrink.
