@@ -1,4 +1,4 @@
-"""Stage 3a: positions of the stored entries as small gaps, with filler zeros.
+"""Stage 1, stored: positions of the stored entries as small gaps, with filler zeros.
 
 Han et al. 2016, §2: "To compress further, we store the index difference instead
 of the absolute position, and encode this difference in 8 bits for conv layer and

@@ -1,7 +1,7 @@
 """Read `.dcnn` files by NumPy alone: ``python docs/reader.py FILE`` lists what is in one.
 
-Written from the format's text (the docstring of `deepcompress.container`), to be read beside it.
-It shares no code with the package, and prefers few lines to speed.
+Written from the text of format.md, whose names it uses and whose sentences it quotes (``# >``), to
+be read beside it. It shares no code with the package, and prefers few lines to speed.
 """
 
 import json
@@ -29,8 +29,8 @@ def require(condition: bool | np.bool_, reason: str) -> None:
 class Cursor:
     """Bytes, or bits that have a byte each, which are read from the first to the last."""
 
-    def __init__(self, data: bytes, record: bytes = b"") -> None:
-        self.data, self.record = data, record
+    def __init__(self, data: bytes, tensor_header: bytes = b"") -> None:
+        self.data, self.tensor_header = data, tensor_header
         self.at = self.chunk = self.chunk_start = 0
 
     def take(self, size: int) -> bytes:
@@ -45,6 +45,8 @@ class Cursor:
 
     def varint(self) -> int:
         """Return the number in the next groups of seven bits."""
+        # > Each group takes a byte, whose high bit is set where another byte follows. A varint is
+        # > written in the fewest bytes.
         value = 0
         for shift in range(0, 63, 7):
             byte = self.next()
@@ -56,7 +58,9 @@ class Cursor:
 
     def check_crc(self) -> None:
         """Compare the CRC that is next, which ends a chunk, with that of the chunk."""
-        crc, number = crc32(self.record), self.chunk
+        # > Chunk_CRC of chunk 0 is CRC(chunk, CRC(Tensor_Header)). Chunk_CRC of chunk i > 0 is
+        # > CRC(chunk, CRC(varint i, CRC(Tensor_Header))).
+        crc, number = crc32(self.tensor_header), self.chunk
         while number:  # as a varint
             crc = crc32(bytes([number & 0x7F | (0x80 if number >= 0x80 else 0)]), crc)
             number >>= 7
@@ -73,9 +77,9 @@ class Cursor:
 def read(data: bytes) -> tuple[dict[str, np.ndarray], dict]:
     """Return a file's tensors, dense, and its metadata; ValueError if it breaks a rule."""
     file, tensors = Cursor(data), {}
-    metadata, records = read_header(file)
-    for name, (encoding, dtype, shape, data_bytes, record) in records.items():
-        chunks, n = Cursor(file.take(data_bytes), record), prod(shape)
+    metadata, entries = read_header(file)
+    for name, (encoding, dtype, shape, data_bytes, tensor_header) in entries.items():
+        chunks, n = Cursor(file.take(data_bytes), tensor_header), prod(shape)
         elements = read_shared(chunks, encoding, n) if encoding else read_raw(chunks, dtype, n)
         chunks.end()
         tensors[name] = elements.reshape(shape)
@@ -84,41 +88,51 @@ def read(data: bytes) -> tuple[dict[str, np.ndarray], dict]:
 
 
 def read_header(file: Cursor) -> tuple[dict, dict[str, tuple]]:
-    """Return what comes before the first tensor: the metadata, a record by each name."""
+    """Return the metadata, and the fields of each Tensor_Header by the tensor's name."""
+    # > A reader refuses a Format_Version that it doesn't know.
     require(file.take(9) == b"\x89DCNN\r\n\x1a\1", "this isn't a .dcnn file of version 1")
+    # > Header_CRC covers every byte before it, from Magic_Number to the end of Header.
     header = Cursor(file.take(int.from_bytes(file.take(4), "little")))
     file.check_crc()
+    # > Metadata is a JSON object in UTF-8, without a byte order mark. It has no NaN, no Infinity
+    # > and no number beyond the range of float64.
     text = header.take(header.varint()).decode()
     try:
         metadata = json.loads(text)
-        json.dumps(metadata, allow_nan=False)  # refuses NaN and what is beyond a float64
+        json.dumps(metadata, allow_nan=False)  # refuses NaN, Infinity and numbers too large
     except RecursionError:
         raise ValueError("the metadata is nested too deeply") from None
     require(isinstance(metadata, dict), "the metadata isn't an object")
-    records, name = {}, b""
+    entries, name = {}, b""
     for _ in range(header.varint()):
+        # > Common_Bytes is as large as it can be, but at most 255, and 0 for the first name.
         start, common, name = header.at, header.varint(), name[:255]
         require(common <= len(name), "more bytes in common than the name before has")
-        rest = header.take(header.varint())
-        require(not rest or rest[:1] != name[common : common + 1], "more bytes are in common")
-        name = name[:common] + rest
+        suffix = header.take(header.varint())
+        require(not suffix or suffix[:1] != name[common : common + 1], "more bytes are in common")
+        # > A name has 1 to 65535 bytes and is UTF-8. All names differ
+        name = name[:common] + suffix
         require(1 <= len(name) <= 65535, f"a name of {len(name)} bytes")
-        require(name.decode() not in records, "two tensors of one name")  # UTF-8, or ValueError
-        encoding, code = divmod(header.next(), 16)
+        require(name.decode() not in entries, "two tensors of one name")  # UTF-8, or ValueError
+        encoding, code = divmod(header.next(), 16)  # Tensor_Descriptor
         require(code < len(DTYPES) and encoding <= BITMASK, "unknown dtype or encoding")
         dtype, rank = DTYPES[code], header.next()
         require(encoding == RAW or dtype == FLOAT32, "shared weights that aren't float32")
+        # > The product of the axes that aren't 0, for a raw tensor times the bytes of an element,
+        # > is below 2**63.
         shape = tuple(header.varint() for _ in range(rank))
         most = prod(axis for axis in shape if axis) * (dtype.itemsize if encoding == RAW else 1)
         require(rank <= 32 and most < 2**63, f"the shape {shape} is too large")
         fields = encoding, dtype, shape, header.varint()
-        records[name.decode()] = *fields, header.data[start : header.at]
+        entries[name.decode()] = *fields, header.data[start : header.at]
     header.end()
-    return metadata, records
+    return metadata, entries
 
 
 def read_raw(data: Cursor, dtype: np.dtype, count: int) -> np.ndarray:
     """Read elements that are stored as they are."""
+    # > They are cut into chunks of 2**20 bytes, of which the last may have fewer. Only a tensor
+    # > without elements has an empty chunk.
     size, elements = count * dtype.itemsize, bytearray()
     for start in range(0, max(1, size), 2**20):
         elements += data.take(min(2**20, size - start))
@@ -129,35 +143,48 @@ def read_raw(data: Cursor, dtype: np.dtype, count: int) -> np.ndarray:
 
 def read_shared(data: Cursor, encoding: int, size: int) -> np.ndarray:
     """Read shared weights: the head, then each block."""
-    position_coder, label_coder = divmod(data.next(), 16)
+    # > Position_Coder is 0 where Encoding is dense.
+    position_coder, label_coder = divmod(data.next(), 16)  # Coder_Descriptor
     require(label_coder <= RANS and position_coder <= RANS * (encoding != DENSE), "unknown coder")
-    e = data.next()
-    position_bits = data.next() if encoding == RELATIVE else 8
-    k = data.varint()
-    require(e <= 62 and 1 <= position_bits <= 8 and k <= 255, "a field of the head is too large")
-    sizes = [data.varint() if coder else 0 for coder in (label_coder, position_coder)]
+    block_bits = data.next()
+    position_bits = data.next() if encoding == RELATIVE else 8  # Gap_Bits
+    k = data.varint()  # Centroid_Count
+    in_range = block_bits <= 62 and 1 <= position_bits <= 8 and k <= 255
+    require(in_range, "a field of the head is too large")
+    table_bytes = [data.varint() if coder else 0 for coder in (label_coder, position_coder)]
+    # > w(n) is the number of binary digits of n, at least 1.
     alphabet = k if encoding == BITMASK else k + 1
     label_bits = max(1, (alphabet - 1).bit_length())
-    starts, blocks = range(0, max(1, size), 2**e), []
+    starts, blocks = range(0, max(1, size), 2**block_bits), []
     require(4 * len(starts) <= len(data.data), f"too few bytes for {len(starts)} blocks")
     for start in starts:
-        elements = min(2**e, size - start)
+        # > Entry_Count is at most the number of elements of the block; where Encoding is dense, it
+        # > is that number.
+        elements = min(2**block_bits, size - start)
         entries = elements if encoding == DENSE else data.varint()
         positions = {RELATIVE: entries, DENSE: 0, BITMASK: -(-elements // 8)}[encoding]
         label_bytes = data.varint() if label_coder else -(-entries * label_bits // 8)
         position_bytes = data.varint() if position_coder else -(-positions * position_bits // 8)
         blocks.append((elements, entries, label_bytes, positions, position_bytes))
+    # > Label 0 is the weight 0, label i is the i-th centroid.
     weights = np.frombuffer(bytes(4 * (alphabet - k)) + data.take(4 * k), FLOAT32)  # by symbol
     require(np.isfinite(weights).all(), "a centroid isn't finite")
-    label_code = read_code(label_coder, label_bits, alphabet, data.take(sizes[0]))
-    position_code = read_code(position_coder, position_bits, 2**position_bits, data.take(sizes[1]))
+    label_code = read_code(label_coder, label_bits, alphabet, data.take(table_bytes[0]))
+    position_table = data.take(table_bytes[1])
+    position_code = read_code(position_coder, position_bits, 2**position_bits, position_table)
     dense = []
     for elements, entries, label_bytes, positions, position_bytes in blocks:
+        # > If Block_Count is 1, there is one chunk: the head followed by the block. Otherwise the
+        # > head is chunk 0 and block i is chunk i + 1.
         if len(blocks) > 1:
             data.check_crc()
         labels = decode(label_coder, label_code, data.take(label_bytes), entries)
         coded = decode(position_coder, position_code, data.take(position_bytes), positions)
+        # > The first entry of a block lies gap elements after the beginning of the block, every
+        # > other gap + 1 elements after the entry before it. No entry lies outside its block.
         where = np.cumsum(coded + 1) - 1 if encoding == RELATIVE else np.arange(entries)
+        # > Bit i % 8 of byte i // 8 of the mask is 1 where element i of the block has an entry.
+        # > Entry_Count bits are 1, and the bits beyond the last element are 0.
         if encoding == BITMASK:
             where = np.flatnonzero(bits_of(coded.astype(np.uint8)))
         require(len(where) == entries, f"a mask of {len(where)} bits for {entries} entries")
@@ -170,9 +197,13 @@ def read_shared(data: Cursor, encoding: int, size: int) -> np.ndarray:
 
 def read_code(coder: int, width: int, alphabet: int, table: bytes) -> dict | list:
     """Return the symbols by (length, code), or for rANS (symbol, start, f) by slot."""
-    if coder == FIXED_WIDTH:  # the lowest digit is the first
+    # > Symbol j of width b is the number in bits j*b … j*b + b-1, lowest first.
+    if coder == FIXED_WIDTH:
         return {(width, int(f"{s:0{width}b}"[::-1], 2)): s for s in range(alphabet)}
     values = read_table(table, alphabet, *((4, 12) if coder == HUFFMAN else (24, 31)))
+    # > Codes are numbered in the order of their lengths and, among those of one length, of their
+    # > symbols: the first is 0, the next is the previous plus 1, shifted left by the growth of the
+    # > length.
     if coder == HUFFMAN:
         codes, total = {}, 0  # of 2**-length, in units of 2**-12
         for length, symbol in sorted((n, symbol) for symbol, n in enumerate(values) if n):
@@ -180,6 +211,9 @@ def read_code(coder: int, width: int, alphabet: int, table: bytes) -> dict | lis
             total += 2 ** (12 - length)
         require(total == 2**12 or sum(values) <= 1, "the code isn't complete")
         return codes
+    # > With n symbols that have a level and T the sum of their weights, the frequency of each is
+    # > f = 1 + (W * (2**14 - n)) // T. What is left to 2**14 is added to the frequency of the first
+    # > symbol among those of the largest weight.
     weights = {symbol: (2 + n % 2) << (n // 2) for symbol, n in enumerate(values) if n}
     total, slots = sum(weights.values()), []
     f = {symbol: 1 + w * (2**14 - len(weights)) // total for symbol, w in weights.items()}
@@ -191,23 +225,27 @@ def read_code(coder: int, width: int, alphabet: int, table: bytes) -> dict | lis
 
 
 def read_table(table: bytes, alphabet: int, previous: int, highest: int) -> list[int]:
-    """Return the length or level of each symbol."""
+    """Return the length or level of each symbol: tokens `0`, `1 0 s`, `1 1 1 s u` and `1 1 0 g`."""
     bits, values = Cursor(bits_of(np.frombuffer(table, np.uint8)).tobytes()), []
     while len(values) < alphabet:
         run = 0
         if bits.next():
             if (far := bits.next()) and not bits.next():
+                # > The Elias gamma code of n is w - 1 zeros, then the w binary digits of n from the
+                # > highest.
                 zeros, run = 0, 1
                 while not bits.next():  # the 1 after the zeros is the first digit
                     zeros += 1
                 for digit in bits.take(zeros):
                     run = run << 1 | digit
+                # > A run is as long as it can be: no run follows another.
                 require(values[-1:] != [0], "a run that could be longer")
                 require(run <= alphabet - len(values), "a run beyond the alphabet")
             else:
                 previous += (sign := 1 - 2 * bits.next())
                 while far:
                     previous, far = previous + sign, bits.next()
+        # > No token leads to 0 or above the highest value.
         require(1 <= previous <= highest, f"a length or level of {previous}")
         values += [0] * run or [previous]
     bits.end(unused=7)
@@ -215,23 +253,32 @@ def read_table(table: bytes, alphabet: int, previous: int, highest: int) -> list
 
 
 def decode(coder: int, code: dict | list, stream: bytes, count: int) -> np.ndarray:
-    """Return the symbols of a stream, which are `count`."""
+    """Return the `count` symbols of a stream."""
     symbols, rest = [], Cursor(stream)
     if coder == RANS:
+        # > A stream whose coder isn't 0 has at most 64 symbols to a byte.
         require(count <= 64 * len(stream), f"{count} symbols in {len(stream)} bytes")
         require(count == 0 or len(code) > 0, "symbols, but none has a level")
+        # > A stream of no symbols has no bytes. Any other begins with the state x, an integer of 4
+        # > bytes with 2**23 <= x < 2**31.
         x = int.from_bytes(rest.take(4), "little") if count else 2**23
         require(2**23 <= x < 2**31, "an initial state out of range")
         for _ in range(count):
+            # > slot = x % 2**14; the symbol is the one with start <= slot < start + f.
             symbol, start, f = code[x % 2**14]
+            # > x becomes f * (x >> 14) + slot - start.
             x = f * (x >> 14) + x % 2**14 - start
+            # > While x < 2**23, x becomes (x << 8) + the next byte.
             while x < 2**23:
                 x = (x << 8) + rest.next()
             symbols.append(symbol)
+        # > After the last symbol x is exactly 2**23, and no byte is left.
         require(x == 2**23, "the last state isn't 2**23")
     else:
         rest = Cursor(bits_of(np.frombuffer(stream, np.uint8)).tobytes())
         for _ in range(count):
+            # > A code is written from its highest bit to its lowest, into bits of the stream that
+            # > ascend.
             length = digits = 0
             while (length, digits) not in code:
                 length, digits = length + 1, digits << 1 | rest.next()

@@ -1,12 +1,16 @@
-"""The file format: every dtype and shape exactly, and the specification's own example."""
+"""The file format: every dtype and shape exactly, and the document that specifies it."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from support.spec import spec_example
+from support.reference_reader import READER
+from support.spec import TEXT, plain, quotations, spec_example
 
+import deepcompress
 from deepcompress.container.cursor import Cursor, varint
 from deepcompress.container.reader import parse
 from deepcompress.container.records import DTYPES
@@ -59,6 +63,23 @@ def test_the_specification_example_is_what_we_write_and_read() -> None:
     assert model["b"].dtype == np.float32
     assert model.metadata == {}
     assert model.to_bytes() == data
+
+
+PACKAGE = Path(deepcompress.__file__).parent
+MODULES = [*sorted(PACKAGE.rglob("*.py")), READER]
+QUOTING = [path for path in MODULES if "# > " in path.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("path", QUOTING, ids=lambda path: path.name)
+def test_what_comments_quote_stands_in_the_document(path: Path) -> None:
+    quoted = quotations(path.read_text(encoding="utf-8"))
+    assert [sentence for sentence in quoted if sentence not in plain(TEXT)] == []
+
+
+def test_writer_and_readers_quote_the_document() -> None:
+    container = {path.stem for path in QUOTING if path.parent.name == "container"}
+    assert container == {"cursor", "header", "reader", "shared_weights", "sizes", "writer"}
+    assert READER in QUOTING
 
 
 @given(st.integers(0, 2**63 - 1))

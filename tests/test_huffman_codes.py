@@ -1,6 +1,7 @@
 """Lengths of optimal codes of limited length, and the canonical codes that go with them."""
 
 import heapq
+from fractions import Fraction
 from itertools import pairwise, product
 
 import hypothesis.strategies as st
@@ -19,7 +20,7 @@ def cost(counts, lengths):
 
 
 def unlimited_cost(counts):
-    """The cost of Huffman's own algorithm: the sum of all inner nodes."""
+    """Return the cost of an optimal code: the sum of all inner nodes of Huffman's tree."""
     heap = [int(c) for c in counts if c]
     heapq.heapify(heap)
     total = 0
@@ -31,7 +32,8 @@ def unlimited_cost(counts):
 
 
 def kraft(lengths):
-    return sum(2.0 ** -int(n) for n in lengths if n)
+    """Return Kraft's sum, which is 1 for a complete code."""
+    return sum(Fraction(1, 2 ** int(n)) for n in lengths if n)
 
 
 @given(st.lists(st.integers(1, 40), min_size=2, max_size=5), st.integers(3, 4))
@@ -48,6 +50,25 @@ def test_a_limit_that_does_not_bind_costs_nothing(counts):
     if len(used) > 1:
         lengths = codes.code_lengths(counts)
         assert cost(counts, lengths) == unlimited_cost(counts)
+
+
+@given(counts())
+def test_huffmans_own_construction_is_optimal(counts):
+    lengths = codes.unlimited_lengths(counts)
+    assert lengths.dtype == np.uint8
+    np.testing.assert_array_equal(lengths > 0, counts > 0)
+    used = np.count_nonzero(counts)
+    if used < 2:
+        assert lengths.sum() == used
+        return
+    assert kraft(lengths) == 1
+    assert cost(counts, lengths) == unlimited_cost(counts)
+    if lengths.max() <= codes.MAX_CODE_BITS:
+        assert cost(counts, codes.code_lengths(counts)) == cost(counts, lengths)
+
+
+def test_fibonacci_counts_give_huffmans_longest_codes():
+    assert codes.unlimited_lengths([1, 1, 2, 3, 5, 8]).tolist() == [5, 5, 4, 3, 2, 1]
 
 
 @given(counts())

@@ -53,7 +53,7 @@ def test_layers_are_those_of_shared_weights(model, dense) -> None:
     for i, name in enumerate("abcd"):
         entry: TensorEntry = reader.entries[name]
         total = sum(sizes[i] for sizes in series.bytes_of.values())
-        assert total == entry.data_bytes + len(entry.record)
+        assert total == entry.data_bytes + len(entry.header)
         bits = series.label_bits[i] + series.position_bits[i]
         stored = sum(series.bytes_of[part][i] for part in ("labels", "positions"))
         assert 8 * stored == pytest.approx(bits * np.count_nonzero(model[name].to_dense()))

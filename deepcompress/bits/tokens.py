@@ -1,32 +1,7 @@
 """A table of small integers, one per symbol of an alphabet, as bytes.
 
-What `huffman.table` and `coding.rans_levels` store ahead of coded symbols; each says what its
-integers mean, how large they get and what the first *previous* is.
-
-Format notes
-------------
-A table is a sequence of tokens in the order of symbols. The tables met in practice are
-smooth (bell-shaped for labels, falling for gaps) with runs of symbols that don't
-occur, so a value is stored as its difference from the *previous* non-zero value,
-and absent symbols, whose value is 0, are stored as runs:
-
-======================  ========================================================
-bits, in written order  meaning
-======================  ========================================================
-``0``                   the same value as before
-``1 0 s``               one more (``s = 0``) or one less (``s = 1``)
-``1 1 1 s u``           ``2 + k`` more or less; ``u`` is ``k`` ones and a zero
-``1 1 0 g``             a run of absent symbols; ``g`` is its Elias gamma code
-======================  ========================================================
-
-- The Elias gamma code of a run ``n`` is ``w - 1`` zeros and then the ``w`` binary
-  digits of ``n``, most significant first.
-- A run is as long as possible: no run follows another.
-- There is no end mark, the alphabet's size is known. Bits fill bytes from the
-  least significant; unused bits of the last byte are zero.
-- Equal tables have exactly one form, and a reader rejects every other.
-- Against a delta code without runs, as in bzip2, this takes about 40 % less on
-  the tables of LeNet-300-100 and 60 % less where most symbols are absent.
+`huffman.table` and `coding.rans_levels` store such a table ahead of coded symbols; each says what
+its integers mean. ``docs/format.md``, "Code tables", specifies the tokens.
 """
 
 from dataclasses import dataclass

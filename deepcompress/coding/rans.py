@@ -1,4 +1,4 @@
-"""Stage 3c: symbols as bytes, by a range asymmetric numeral system (rANS).
+"""Stage 3: symbols as bytes, by a range asymmetric numeral system (rANS).
 
 Deviation: the paper has Huffman coding only. A Huffman code spends a whole number of bits
 on each symbol, this one fractions of them, so that the symbols take what their entropy says
@@ -10,42 +10,7 @@ needs the levels only. The whole message is one integer, the *state*. To encode 
 of probability p makes it about 1/p times as large; decoding undoes that, in reverse
 order. Bytes move between the state and the payload so that it stays within 31 bits.
 
-Format notes
-------------
-All numbers are integers, ``//`` and ``%`` are quotient and remainder, ``<<`` and ``>>``
-shift bits and bind weaker than ``*`` and ``+``, as in Python.
-
-- *Levels:* each symbol s of an alphabet of at most 256 has a level, 0 if it doesn't occur
-  and else 1 to 31. A level l > 0 stands for the weight ``W = (2 + l % 2) << (l // 2)``:
-  3, 4, 6, 8, 12, 16, 24, … 98,304. A writer is free to choose the levels of
-  the symbols that occur (how ours does is in `coding.rans_levels`); only the
-  ratios of weights count.
-- *Table of levels:* the tokens of `bits.tokens`. A value is at most 31, and the first
-  *previous* is 24.
-- *Frequencies:* with n symbols that have a level and T the sum of their weights, the
-  frequency of each is ``f = 1 + W * (2**14 - n) // T``, in which the division comes
-  last but for the sum. What is left to ``2**14`` is added to the frequency of the first
-  symbol among those of the largest weight, so that the sum is ``2**14``. (Products
-  stay below ``2**31``.)
-- *Slots:* symbols in ascending order share the numbers 0 to ``2**14 - 1`` among them: a
-  symbol has the f slots from its *start*, which is the sum of the frequencies of all
-  smaller symbols.
-- *Payload:* first the initial state, 4 bytes, least significant first; it is at least
-  ``2**23`` and less than ``2**31``. Then come bytes in the order in which they are wanted.
-- *Decoding:* repeat for each symbol: its slot is ``x % 2**14`` of the state x, which tells
-  the symbol, and thus f and start. The state becomes
-  ``x = f * (x >> 14) + slot - start``, and then, while ``x < 2**23``,
-  ``x = x * 2**8 + the next byte`` (at most two of them).
-- *End:* after the last symbol the state is exactly ``2**23``, and no byte is left.
-- *Encoding* is the reverse: start with ``x = 2**23`` and take the symbols from the last to
-  the first: while ``x >= f << 17``, put the byte ``x % 2**8`` in front of the payload and let
-  ``x = x >> 8``; then ``x = (x // f << 14) + x % f + start``. At the end, put the state in front.
-- *One form:* with given levels and count, equal symbols have exactly one payload and a
-  reader rejects every other. It has at most 0.003 bits per symbol and 4 bytes more than
-  ``sum(log2(2**14 / f))`` bits.
-- *One symbol in use:* its frequency is ``2**14``, it costs nothing, and the
-  payload is the four bytes 00 00 80 00 for any count but 0.
-- *No symbol at all:* every level is 0 and the payload is empty.
+``docs/format.md`` specifies levels, frequencies, streams and the table of levels.
 """
 
 from collections.abc import Sequence

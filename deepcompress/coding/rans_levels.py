@@ -1,8 +1,7 @@
 """Coarse probabilities for `rans`: from counts to levels, frequencies and bytes.
 
-The part of `rans` that is about probabilities rather than the symbols coded with
-them. Format notes on levels and frequencies are there; here is how an encoder picks
-the levels, which a reader needn't know.
+``docs/format.md``, "rANS", specifies levels and frequencies. Here is how an encoder picks the
+levels, which a reader needn't know.
 
 A level that fits its count less well costs payload, but may save bits of the
 table: a table of 255 levels is of the size of what it describes where symbols are

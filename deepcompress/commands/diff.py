@@ -91,7 +91,7 @@ def _stored(name: str, reader: Reader) -> dict[str, Any]:
         "shape": list(entry.shape),
         "dtype": entry.dtype.name,
         "encoding": ENCODINGS[entry.encoding],
-        "bytes": len(entry.record) + entry.data_bytes,
+        "bytes": len(entry.header) + entry.data_bytes,
     }
     if entry.encoding != RAW:
         head = reader.shared_head(entry)

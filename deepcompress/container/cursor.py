@@ -1,4 +1,4 @@
-"""A bounds-checked walk over bytes that nobody has vouched for."""
+"""A bounds-checked reader of untrusted bytes, and the varint."""
 
 from dataclasses import dataclass
 
@@ -14,11 +14,11 @@ class Cursor:
     Attributes
     ----------
     data : memoryview
-        Bytes, one to an element.
+        Items of one byte.
     what : str
-        Whose bytes they are, for messages.
+        Name of the file or tensor, for messages.
     offset : int
-        Of the next byte, in `data`.
+        Index of the next byte in `data`.
     base : int
         Offset of ``data[0]`` in the file, for messages.
     """
@@ -50,6 +50,9 @@ class Cursor:
 
     def varint(self, field: str) -> int:
         """Return the next varint; raise FormatError if it is too long or not the shortest."""
+        # > A varint is an unsigned integer below 2**63 in groups of seven bits, the lowest first.
+        # > Each group takes a byte, whose high bit is set where another byte follows. A varint is
+        # > written in the fewest bytes.
         value = 0
         for index in range(MAX_VARINT_BYTES):
             group = self.byte(field)
@@ -71,7 +74,7 @@ class Cursor:
 
 
 def varint(value: int) -> bytes:
-    """Write an unsigned integer in groups of seven bits, the lowest first.
+    """Write an unsigned integer as a varint.
 
     Raises
     ------
@@ -94,7 +97,7 @@ def varint(value: int) -> bytes:
 
 
 def common_bytes(a: bytes, b: bytes) -> int:
-    """Return how many bytes two names have in common at their start.
+    """Return the number of bytes that two names have in common at their start.
 
     Examples
     --------

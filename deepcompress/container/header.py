@@ -1,6 +1,6 @@
-"""The header of a ``.dcnn`` file: what tensors it holds, and where.
+"""The header of a ``.dcnn`` file: its tensors, and where their data are.
 
-Its parsing takes memory and time in proportion to the file's size.
+Parsing takes memory and time in proportion to the file's size.
 """
 
 import math
@@ -27,12 +27,12 @@ from .records import (
     VERSION,
     Section,
 )
-from .sizes import raw_size
+from .sizes import raw_chunk_count, raw_size
 
 
 @dataclass(frozen=True)
 class TensorEntry:
-    """What the header says of a tensor, and where its data is.
+    """The fields of a ``Tensor_Header``, and where the tensor's data are.
 
     Attributes
     ----------
@@ -42,11 +42,11 @@ class TensorEntry:
     dtype : dtype
     shape : tuple of int
     data_bytes : int
-        Of its chunks and their CRCs.
+        Size of all chunks and their CRCs.
     offset : int
-        Of its data in the file.
-    record : bytes
-        The record itself.
+        Where the data begin in the file.
+    header : bytes
+        The ``Tensor_Header`` itself.
     """
 
     name: str
@@ -55,16 +55,23 @@ class TensorEntry:
     shape: tuple[int, ...]
     data_bytes: int
     offset: int
-    record: bytes
+    header: bytes
+
+    def raw_parts(self) -> list[tuple[str, int]]:
+        """Return the uses of a raw tensor's data, with bytes; vectors are taken for biases."""
+        checksums = CRC.size * raw_chunk_count(math.prod(self.shape) * self.dtype.itemsize)
+        elements = "biases" if len(self.shape) <= 1 else "raw"
+        return [(elements, self.data_bytes - checksums), ("checksums", checksums)]
 
 
 def check_prefix(cursor: Cursor) -> None:
-    """Raise unless the magic and a version that can be read are there."""
+    """Raise unless the file begins with the magic number and a version that can be read."""
     magic = bytes(cursor.data[: len(MAGIC)])
     if magic != MAGIC:
         if magic and MAGIC.startswith(magic):
             raise TruncatedError(f"{cursor.what}: only {len(magic)} bytes of a .dcnn file are left")
         raise FormatError(f"{cursor.what}: not a .dcnn file: it begins {magic.hex(' ') or 'empty'}")
+    # > A reader refuses a Format_Version that it doesn't know.
     if len(cursor.data) > len(MAGIC) and cursor.data[len(MAGIC)] > VERSION:
         raise VersionError(
             f"{cursor.what}: format version {cursor.data[len(MAGIC)]} is newer than {VERSION}, "
@@ -75,12 +82,15 @@ def check_prefix(cursor: Cursor) -> None:
 
 
 def parse_header(start: Cursor) -> tuple[dict[str, TensorEntry], dict[str, Any], list[Section]]:
-    """Check and read all before the first tensor's data; leave `start` there."""
+    """Check and read the bytes before the first tensor's data; leave `start` there."""
     _, _, header_bytes = PREFIX.unpack(start.take(PREFIX.size, "prefix"))
     cursor = Cursor(start.take(header_bytes, "header"), start.what, base=PREFIX.size)
-    (stored,) = CRC.unpack(start.take(CRC.size, "checksum of the header"))
-    if zlib.crc32(start.data[: PREFIX.size + header_bytes]) != stored:
+    (header_crc,) = CRC.unpack(start.take(CRC.size, "checksum of the header"))
+    # > Header_CRC covers every byte before it, from Magic_Number to the end of Header.
+    if zlib.crc32(start.data[: PREFIX.size + header_bytes]) != header_crc:
         raise ChecksumError(f"{start.what}: checksum of the header doesn't match")
+    # > Metadata is a JSON object in UTF-8, without a byte order mark. It has no NaN, no Infinity
+    # > and no number beyond the range of float64.
     text = cursor.take(cursor.varint("size of the metadata"), "metadata")
     try:
         metadata = strict_json.parse(str(text, "utf-8"))
@@ -89,64 +99,73 @@ def parse_header(start: Cursor) -> tuple[dict[str, TensorEntry], dict[str, Any],
     if not isinstance(metadata, dict):
         raise cursor.error("metadata isn't a JSON object")
     sections = [Section("", "metadata", cursor.offset)]
-    count = cursor.varint("number of tensors")
+    tensor_count = cursor.varint("number of tensors")
     sections.append(Section("", "header", PREFIX.size + cursor.offset - sections[0].size_bytes))
     sections.append(Section("", "checksums", CRC.size))
     entries: dict[str, TensorEntry] = {}
     previous = b""
     offset = start.offset
-    for _ in range(count):  # ends by itself where the header does
-        entry, previous = _parse_record(cursor, previous, offset)
+    for _ in range(tensor_count):  # ends by itself where the header does
+        entry, previous = parse_tensor_header(cursor, previous, offset)
         if entry.name in entries:
             raise cursor.error(f"two tensors are named {entry.name!r}")
         entries[entry.name] = entry
-        sections.append(Section(entry.name, "header", len(entry.record)))
+        sections.append(Section(entry.name, "header", len(entry.header)))
         offset += entry.data_bytes
     cursor.end()
     return entries, metadata, sections
 
 
-def _parse_record(cursor: Cursor, previous: bytes, offset: int) -> tuple[TensorEntry, bytes]:
-    """Return an entry and its name's bytes."""
+def parse_tensor_header(cursor: Cursor, previous: bytes, offset: int) -> tuple[TensorEntry, bytes]:
+    """Return the next entry and the bytes of its name, given those of the `previous` name."""
     start = cursor.offset
     common = cursor.varint("common bytes of a name")
-    size = cursor.varint("size of a name")
+    suffix = cursor.varint("size of a name")
     previous = previous[:MAX_COMMON_BYTES]
-    if common > len(previous) or not 0 < common + size <= MAX_NAME_BYTES:
-        raise cursor.error(f"a name can't have {common} bytes of the one before and {size} others")
-    encoded = previous[:common] + bytes(cursor.take(size, "name"))
+    # > A name has 1 to 65535 bytes and is UTF-8.
+    if common > len(previous) or not 0 < common + suffix <= MAX_NAME_BYTES:
+        raise cursor.error(
+            f"a name can't have {common} bytes of the one before and {suffix} others"
+        )
+    # > A name is the first Common_Bytes bytes of the name before it, followed by Suffix.
+    encoded = previous[:common] + bytes(cursor.take(suffix, "name"))
+    # > Common_Bytes is as large as it can be, but at most 255, and 0 for the first name.
     if common_bytes(previous, encoded) != common:
         raise cursor.error("a name has more in common with the one before than is said")
     try:
         name = str(encoded, "utf-8")
     except UnicodeDecodeError:
         raise cursor.error("a name isn't UTF-8") from None
-    form, rank = cursor.take(2, f"record of tensor {name!r}")
-    encoding, dtype = form >> 4, form & 15
+    tensor_descriptor, rank = cursor.take(2, f"record of tensor {name!r}")
+    encoding, dtype = tensor_descriptor >> 4, tensor_descriptor & 15
     if encoding >= len(ENCODINGS):
         raise cursor.error(f"tensor {name!r}: unknown encoding {encoding}")
+    # > Unless Encoding is raw, Dtype is float32.
     if dtype >= len(DTYPES) or (encoding != RAW and dtype != FLOAT32):
         raise cursor.error(f"tensor {name!r}: dtype {dtype} can't be {ENCODINGS[encoding]}")
     if rank > MAX_RANK:
         raise cursor.error(f"tensor {name!r}: rank {rank} is above {MAX_RANK}")
     shape = tuple(cursor.varint(f"shape of tensor {name!r}") for _ in range(rank))
+    # > The product of the axes that aren't 0, for a raw tensor times the bytes of an element, is
+    # > below 2**63.
     product = math.prod(axis for axis in shape if axis)
     if product >= 1 << 63:
         raise cursor.error(f"tensor {name!r}: shape {shape} has 2**63 elements or more")
-    if encoding == RAW and product * DTYPES[dtype].itemsize >= 1 << 63:  # more than NumPy can hold
+    if encoding == RAW and product * DTYPES[dtype].itemsize >= 1 << 63:
         raise cursor.error(f"tensor {name!r}: shape {shape} has 2**63 bytes or more")
     data_bytes = cursor.varint(f"data size of tensor {name!r}")
-    size_bytes = math.prod(shape) * DTYPES[dtype].itemsize
-    if encoding == RAW and data_bytes != raw_size(size_bytes):
+    element_bytes = math.prod(shape) * DTYPES[dtype].itemsize
+    if encoding == RAW and data_bytes != raw_size(element_bytes):
         raise cursor.error(
             f"tensor {name!r}: data of {data_bytes} bytes for {math.prod(shape)} x {DTYPES[dtype]}"
         )
-    record = bytes(cursor.data[start : cursor.offset])
-    return TensorEntry(name, encoding, DTYPES[dtype], shape, data_bytes, offset, record), encoded
+    header = bytes(cursor.data[start : cursor.offset])
+    return TensorEntry(name, encoding, DTYPES[dtype], shape, data_bytes, offset, header), encoded
 
 
 def check_length(size: int, end: int, entries: list[TensorEntry], what: str) -> None:
-    """Compare the file's length with the data declared, before any is touched."""
+    """Compare the file's length with the data that the header declares, before any is read."""
+    # > The file ends with the data of the last tensor.
     end = entries[-1].offset + entries[-1].data_bytes if entries else end
     if size < end:
         whole = [entry.name for entry in entries if entry.offset + entry.data_bytes <= size]

@@ -1,8 +1,8 @@
-"""The bytes of a ``.dcnn`` file -> records, by the specification in `container`.
+"""The bytes of a ``.dcnn`` file -> records, as ``docs/format.md`` specifies.
 
-The one line of defence of the container: whatever breaks a rule that can be
-checked without decoding a stream is refused here, and every size is compared
-with what is left of the file before anything is allocated for it.
+This is the container's one line of defence. It refuses every file that breaks a rule which can be
+checked without decoding a stream, and compares every size with the bytes that are left of the file
+before it allocates anything.
 """
 
 import math
@@ -18,12 +18,12 @@ from .cursor import Cursor
 from .header import TensorEntry, check_length, check_prefix, parse_header
 from .records import CRC, RAW, RAW_CHUNK_BYTES, Record, Section, SharedRecord
 from .shared_weights import SharedHead, parse_block, parse_head
-from .sizes import block_count, chunk_crc_start
+from .sizes import chunk_crc_start
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file holds: records by name, metadata, and what each byte is for."""
+    """A file's records by name, its metadata, and the use of each of its bytes."""
 
     records: dict[str, Record]
     metadata: dict[str, Any]
@@ -31,7 +31,7 @@ class Contents:
 
 
 class Reader:
-    """Gives the tensors of a file one by one, and parts of them, touching nothing else.
+    """Reads single tensors of a file, and parts of them, touching no other bytes.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Reader:
     ----------
     metadata : dict
     entries : dict of str to TensorEntry
-        In the order of the file.
+        Their order is that of the file.
 
     Raises
     ------
@@ -70,16 +70,19 @@ class Reader:
     def shared_head(self, entry: TensorEntry) -> SharedHead:
         """Return the checked head of a tensor of shared weights."""
         head = parse_head(self._cursor(entry), entry.shape, entry.encoding)
+        # > size of the tensor's data: all its chunks and their CRCs
         end = head.spans[-1][1] + CRC.size
         if end != entry.data_bytes:
             raise self._error(entry, f"data of {entry.data_bytes} bytes, its chunks take {end}")
+        # > If Block_Count is 1, there is one chunk: the head followed by the block. Otherwise the
+        # > head is chunk 0 and block i is chunk i + 1.
         self._chunk(entry, 0, 0, head.bytes if len(head.spans) > 1 else head.spans[0][1])
         return head
 
     def shared(
         self, entry: TensorEntry, head: SharedHead, first: int = 0, stop: int | None = None
     ) -> SharedRecord:
-        """Return a tensor of shared weights, with its blocks from `first` up to `stop`."""
+        """Return a tensor of shared weights with its blocks from `first` up to `stop`."""
         blocks = []
         for index in range(first, len(head.spans) if stop is None else stop):
             begin, end = head.spans[index]
@@ -91,14 +94,16 @@ class Reader:
     def raw(self, entry: TensorEntry, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
         """Return the elements `start` up to `stop` of a raw tensor, flat, in native byte order.
 
-        Nothing is allocated but the array. Of the chunks, those are read in which the
-        elements are; that of a tensor without any is read too.
+        Only the array is allocated, and only the chunks that hold the elements are read.
+        The empty chunk of a tensor without elements is read too.
         """
         size = math.prod(entry.shape)
         item = entry.dtype.itemsize
         begin, end = start * item, (size if stop is None else stop) * item
         array = np.empty(end // item - start, entry.dtype)
         out = array.view(np.uint8)
+        # > They are cut into chunks of 2**20 bytes, of which the last may have fewer. Only a tensor
+        # > without elements has an empty chunk.
         chunks = range(begin // RAW_CHUNK_BYTES, -(-end // RAW_CHUNK_BYTES))
         for index in chunks if begin < end else range(0 if size else 1):
             at = index * RAW_CHUNK_BYTES
@@ -106,25 +111,23 @@ class Reader:
             length = min(RAW_CHUNK_BYTES, size * item - at)
             chunk = self._chunk(entry, index, offset, offset + length)
             part = np.frombuffer(chunk, np.uint8)[max(begin - at, 0) : end - at]
+            # > A bool is a byte, 0 or 1.
             if entry.dtype == np.bool_ and part.max(initial=0) > 1:
                 raise self._error(entry, "an element of a bool tensor is neither 0 nor 1")
             out[max(at - begin, 0) :][: len(part)] = part
         return array.astype(entry.dtype.newbyteorder("="), copy=False)
 
     def close(self) -> None:
-        """Let go of the file's bytes; nothing can be read any more."""
+        """Release the file's bytes, after which nothing can be read."""
         self.view.release()
 
     def contents(self) -> Contents:
-        """Return everything, and what each byte is for."""
+        """Return everything, with the use of each byte."""
         contents = Contents({}, self.metadata, list(self._sections))
         for name, entry in self.entries.items():
             if entry.encoding == RAW:
                 contents.records[name] = self.raw(entry).reshape(entry.shape)
-                chunks = block_count(math.prod(entry.shape) * entry.dtype.itemsize, 20)
-                part = "biases" if len(entry.shape) <= 1 else "raw"
-                parts = [(part, entry.data_bytes - CRC.size * chunks)]
-                parts += [("checksums", CRC.size * chunks)]
+                parts = entry.raw_parts()
             else:
                 head = self.shared_head(entry)
                 contents.records[name] = self.shared(entry, head)
@@ -142,10 +145,10 @@ class Reader:
         return self._cursor(entry).error(problem)
 
     def _chunk(self, entry: TensorEntry, index: int, begin: int, end: int) -> memoryview:
-        """Return the bytes of a chunk, after a look at its checksum."""
+        """Return the bytes of a chunk after checking its ``Chunk_CRC``."""
         data = self._data(entry)
         (stored,) = CRC.unpack(data[end : end + CRC.size])
-        if zlib.crc32(data[begin:end], chunk_crc_start(entry.record, index)) != stored:
+        if zlib.crc32(data[begin:end], chunk_crc_start(entry.header, index)) != stored:
             raise ChecksumError(
                 f"{self.what}: checksum of tensor {entry.name!r} doesn't match (chunk {index} "
                 f"at offset {entry.offset + begin})"
@@ -159,14 +162,14 @@ def parse(data: bytes | memoryview, what: str = "file") -> Contents:
     Parameters
     ----------
     data : bytes-like
-        A whole file. Nothing of it is referenced by the result.
+        A whole file. The result doesn't refer to it.
     what : str
         The file's name, for messages.
 
     Returns
     -------
     Contents
-        The sections' sizes sum to ``len(data)``.
+        The sizes of its sections sum to ``len(data)``.
 
     Raises
     ------

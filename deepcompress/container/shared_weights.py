@@ -1,4 +1,4 @@
-"""The head and the blocks of a tensor of shared weights, from the bytes of a file."""
+"""Reads the head and the blocks of a tensor of shared weights."""
 
 import math
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from .sizes import block_count, block_size, stream_bits, stream_symbols
 
 @dataclass(frozen=True, slots=True)  # there may be many
 class BlockSize:
-    """What a head says of a block: its entries S, and the bytes of its two streams."""
+    """The fields of a block in the head: ``Entry_Count`` and the sizes of its streams."""
 
     count: int
     label_bytes: int
@@ -43,9 +43,9 @@ class SharedHead:
     label_table, position_table : bytes
     blocks : tuple of BlockSize
     bytes : int
-        Of the head.
+        Size of the head.
     spans : tuple of (int, int)
-        Where each block begins and ends in the tensor's data.
+        Begin and end of each block in the tensor's data.
     """
 
     coding: Coding
@@ -62,7 +62,7 @@ class SharedHead:
         return SharedRecord(shape, self.codebook, self.coding, *tables, blocks)
 
     def parts(self, encoding: int) -> list[tuple[str, int]]:
-        """Return what the bytes of the tensor's data are for; they sum to its size."""
+        """Return the uses of the tensor's data, with bytes that sum to its size."""
         tables = len(self.label_table) + len(self.position_table)
         codebook = self.codebook.nbytes - self.codebook.itemsize
         return [
@@ -87,25 +87,26 @@ def parse_head(cursor: Cursor, shape: tuple[int, ...], encoding: int) -> SharedH
         If a rule is broken, or the data could not hold what the head declares.
     """
     size = math.prod(shape)
-    coders, block_bits = cursor.take(2, "coders and size of the blocks")
+    coder_descriptor, block_bits = cursor.take(2, "coders and size of the blocks")
     coding = Coding(
         encoding,
-        coders & 15,
-        coders >> 4,
+        coder_descriptor & 15,
+        coder_descriptor >> 4,
         cursor.byte("width of the gaps") if encoding == RELATIVE else 0,
         block_bits,
     )
     if max(coding.label_coder, coding.position_coder) >= len(CODERS):
-        raise cursor.error(f"unknown coder in {coders:#04x}")
+        raise cursor.error(f"unknown coder in {coder_descriptor:#04x}")
+    # > Position_Coder is 0 where Encoding is dense.
     if encoding == DENSE and coding.position_coder:
         raise cursor.error("a dense tensor has no positions to code")
     if block_bits > MAX_BLOCK_BITS:
         raise cursor.error(f"blocks of 2**{block_bits} elements")
     if encoding == RELATIVE and not 1 <= coding.gap_bits <= MAX_BITS:
         raise cursor.error(f"gaps of {coding.gap_bits} bits")
-    k = cursor.varint("number of centroids")
-    if k > MAX_CENTROIDS:
-        raise cursor.error(f"{k} centroids, {MAX_CENTROIDS} is the most")
+    centroid_count = cursor.varint("number of centroids")
+    if centroid_count > MAX_CENTROIDS:
+        raise cursor.error(f"{centroid_count} centroids, {MAX_CENTROIDS} is the most")
     coded = [coder != FIXED_WIDTH for coder in (coding.label_coder, coding.position_coder)]
     tables = [cursor.varint("size of a table") if is_coded else 0 for is_coded in coded]
     count = block_count(size, block_bits)
@@ -113,11 +114,12 @@ def parse_head(cursor: Cursor, shape: tuple[int, ...], encoding: int) -> SharedH
     if count > 1 and count * (1 + CRC.size) > cursor.left:
         raise cursor.error(f"{count} blocks in {cursor.left} bytes")
     blocks = tuple(
-        _parse_block_size(cursor, coding, k, block_size(size, block_bits, block))
+        _parse_block_size(cursor, coding, centroid_count, block_size(size, block_bits, block))
         for block in range(count)
     )
-    codebook = np.zeros(k + 1, np.float32)
-    codebook[1:] = np.frombuffer(cursor.take(4 * k, "codebook"), "<f4")
+    # > Label 0 is the weight 0, label i is the i-th centroid.
+    codebook = np.zeros(centroid_count + 1, np.float32)
+    codebook[1:] = np.frombuffer(cursor.take(4 * centroid_count, "codebook"), "<f4")
     if not np.isfinite(codebook).all():
         raise cursor.error("a centroid isn't finite")
     label_table = bytes(cursor.take(tables[0], "code table of the labels"))
@@ -130,23 +132,30 @@ def parse_head(cursor: Cursor, shape: tuple[int, ...], encoding: int) -> SharedH
     return SharedHead(coding, codebook, label_table, position_table, blocks, end, tuple(spans))
 
 
-def _parse_block_size(cursor: Cursor, coding: Coding, k: int, elements: int) -> BlockSize:
+def _parse_block_size(
+    cursor: Cursor, coding: Coding, centroid_count: int, elements: int
+) -> BlockSize:
+    """Read and check the fields of a block in the head."""
+    # > Entry_Count is at most the number of elements of the block; where Encoding is dense, it is
+    # > that number.
     count = elements if coding.encoding == DENSE else cursor.varint("entries of a block")
     if count > elements:
         raise cursor.error(f"{count} stored entries in {elements} elements")
-    if count and not k and coding.encoding == BITMASK:
+    # > If Centroid_Count is 0, so is Entry_Count.
+    if count and not centroid_count and coding.encoding == BITMASK:
         raise cursor.error(f"{count} entries without a centroid")
     sizes = []
     for symbols, width, coder in zip(
         stream_symbols(coding, count, elements),
-        stream_bits(coding, k),
+        stream_bits(coding, centroid_count),
         (coding.label_coder, coding.position_coder),
         strict=True,
     ):
-        if coder == FIXED_WIDTH:
+        if coder == FIXED_WIDTH:  # > S symbols take ceil(S * b / 8) bytes.
             sizes.append((symbols * width + 7) // 8)
         else:
             sizes.append(cursor.varint("bytes of a stream"))
+            # > A stream whose coder isn't 0 has at most 64 symbols to a byte.
             if symbols > SYMBOLS_PER_BYTE * sizes[-1]:
                 raise cursor.error(f"{symbols} symbols in a stream of {sizes[-1]} bytes")
         if sizes[-1] > cursor.left:
@@ -155,7 +164,7 @@ def _parse_block_size(cursor: Cursor, coding: Coding, k: int, elements: int) -> 
 
 
 def parse_block(data: memoryview, head: SharedHead, index: int) -> Block:
-    """Cut the bytes of a block into its streams."""
+    """Cut the bytes of a block into ``Labels`` and ``Positions``."""
     size = head.blocks[index]
     labels = bytes(data[: size.label_bytes])
     return Block(size.count, labels, bytes(data[size.label_bytes :]))

@@ -1,7 +1,4 @@
-"""What writers and readers derive alike of a tensor: sizes of its parts, starts of checksums.
-
-`container` specifies them.
-"""
+"""Sizes and checksums that writers and readers derive alike, named as in ``docs/format.md``."""
 
 import zlib
 
@@ -9,39 +6,52 @@ from .cursor import varint
 from .records import BITMASK, CRC, DENSE, RAW_CHUNK_BYTES, RELATIVE, Coding
 
 
-def block_count(size: int, block_bits: int) -> int:
-    """Return B, into how many blocks a tensor of `size` elements is cut."""
-    return max(1, -(-size >> block_bits))
+def block_count(element_count: int, block_bits: int) -> int:
+    """Return ``Block_Count`` of a tensor."""
+    return max(1, -(-element_count >> block_bits))
 
 
-def block_size(size: int, block_bits: int, block: int) -> int:
-    """Return how many elements a block of such a tensor has."""
-    return min(size - (block << block_bits), 1 << block_bits)
+def block_size(element_count: int, block_bits: int, block: int) -> int:
+    """Return the number of elements of a block."""
+    # > 2**Block_Bits elements, of which the last may have fewer.
+    return min(element_count - (block << block_bits), 1 << block_bits)
 
 
 def fixed_width(largest: int) -> int:
-    """Return w(n), the width of symbols up to `largest`."""
+    """Return w(largest), the width of symbols up to `largest`."""
+    # > w(n) is the number of binary digits of n, at least 1.
     return max(1, largest.bit_length())
 
 
-def stream_bits(coding: Coding, k: int) -> tuple[int, int]:
+def stream_bits(coding: Coding, centroid_count: int) -> tuple[int, int]:
     """Return the widths of labels and positions; 0 where there are no positions."""
-    label = fixed_width(max(k - 1, 0)) if coding.encoding == BITMASK else fixed_width(k)
-    return label, {RELATIVE: coding.gap_bits, DENSE: 0, BITMASK: 8}[coding.encoding]
+    # > For a bitmask without centroids, the width is 1.
+    largest = max(centroid_count - 1, 0) if coding.encoding == BITMASK else centroid_count
+    positions = {RELATIVE: coding.gap_bits, DENSE: 0, BITMASK: 8}
+    return fixed_width(largest), positions[coding.encoding]
 
 
-def stream_symbols(coding: Coding, count: int, elements: int) -> tuple[int, int]:
-    """Return how many labels and positions a block of S = `count` entries has."""
-    positions = {RELATIVE: count, DENSE: 0, BITMASK: (elements + 7) // 8}[coding.encoding]
-    return (elements if coding.encoding == DENSE else count), positions
+def stream_symbols(coding: Coding, entry_count: int, elements: int) -> tuple[int, int]:
+    """Return the numbers of labels and positions of a block."""
+    positions = {RELATIVE: entry_count, DENSE: 0, BITMASK: (elements + 7) // 8}
+    labels = elements if coding.encoding == DENSE else entry_count
+    return labels, positions[coding.encoding]
 
 
-def raw_size(size_bytes: int) -> int:
-    """Return the size of the data of a raw tensor with so many bytes of elements."""
-    return size_bytes + CRC.size * max(1, -(-size_bytes // RAW_CHUNK_BYTES))
+def raw_chunk_count(element_bytes: int) -> int:
+    """Return the number of chunks of a raw tensor whose elements take so many bytes."""
+    # > Only a tensor without elements has an empty chunk.
+    return max(1, -(-element_bytes // RAW_CHUNK_BYTES))
 
 
-def chunk_crc_start(head: bytes, index: int) -> int:
-    """Return the value from which the CRC of a tensor's chunk continues."""
-    crc = zlib.crc32(head)
+def raw_size(element_bytes: int) -> int:
+    """Return ``Data_Bytes`` of a raw tensor whose elements take so many bytes."""
+    return element_bytes + CRC.size * raw_chunk_count(element_bytes)
+
+
+def chunk_crc_start(tensor_header: bytes, index: int) -> int:
+    """Return the CRC from which ``Chunk_CRC`` of a chunk continues."""
+    # > Chunk_CRC of chunk 0 is CRC(chunk, CRC(Tensor_Header)). Chunk_CRC of chunk i > 0 is
+    # > CRC(chunk, CRC(varint i, CRC(Tensor_Header))).
+    crc = zlib.crc32(tensor_header)
     return zlib.crc32(varint(index), crc) if index else crc

@@ -1,4 +1,4 @@
-"""Records -> the bytes of a ``.dcnn`` file, by the specification in `container`."""
+"""Records -> the bytes of a ``.dcnn`` file, as ``docs/format.md`` specifies."""
 
 import json
 import zlib
@@ -46,7 +46,7 @@ def pack(records: Mapping[str, Record], metadata: Mapping[str, Any] | None = Non
     Returns
     -------
     bytes
-        The same for the same records, on every machine.
+        Equal records give equal bytes on every machine.
 
     Raises
     ------
@@ -58,20 +58,20 @@ def pack(records: Mapping[str, Record], metadata: Mapping[str, Any] | None = Non
     for name, record in records.items():
         parts.append(tensor_part(name, previous, record))
         previous = name
-    start = file_start([part.head for part in parts], metadata_text(metadata))
+    start = file_start([part.header for part in parts], metadata_text(metadata))
     return start + b"".join(piece for part in parts for piece in part.data)
 
 
 @dataclass(frozen=True)
 class TensorPart:
-    """What one tensor adds to a file: its record in the header, and its chunks with their CRCs."""
+    """A tensor's ``Tensor_Header``, and its data: each chunk is followed by its CRC."""
 
-    head: bytes
+    header: bytes
     data: list[bytes]
 
 
 def tensor_part(name: str, previous: str, record: Record) -> TensorPart:
-    """Write one tensor; `previous` is the name of the one before it, "" for the first.
+    """Write one tensor; `previous` is the name of the tensor before it, "" for the first.
 
     Raises
     ------
@@ -80,22 +80,24 @@ def tensor_part(name: str, previous: str, record: Record) -> TensorPart:
     """
     encoded = _checked_name(name, record.shape)
     if isinstance(record, SharedRecord):
-        form, chunks = FLOAT32 | record.coding.encoding << 4, shared_chunks(record)
+        encoding, dtype, chunks = record.coding.encoding, FLOAT32, shared_chunks(record)
     else:
-        form, chunks = DTYPES.index(_stored_dtype(name, record)) | RAW << 4, _raw_chunks(record)
+        encoding, dtype = RAW, DTYPES.index(_stored_dtype(name, record))
+        chunks = _raw_chunks(record)
+    # > Common_Bytes is as large as it can be, but at most 255, and 0 for the first name.
     common = common_bytes(previous.encode(errors="surrogatepass")[:MAX_COMMON_BYTES], encoded)
-    head = b"".join(
+    header = b"".join(
         [
             varint(common) + varint(len(encoded) - common) + encoded[common:],
-            bytes([form, len(record.shape)]),
+            bytes([encoding << 4 | dtype, len(record.shape)]),
             *map(varint, record.shape),
             varint(sum(map(len, chunks)) + CRC.size * len(chunks)),
         ]
     )
     data: list[bytes] = []
     for index, chunk in enumerate(chunks):
-        data += [chunk, CRC.pack(zlib.crc32(chunk, chunk_crc_start(head, index)))]
-    return TensorPart(head, data)
+        data += [chunk, CRC.pack(zlib.crc32(chunk, chunk_crc_start(header, index)))]
+    return TensorPart(header, data)
 
 
 def metadata_text(metadata: Mapping[str, Any] | None) -> bytes:
@@ -108,7 +110,7 @@ def metadata_text(metadata: Mapping[str, Any] | None) -> bytes:
         raise ArgumentError(f"metadata can't be written as JSON: {error}") from None
 
 
-def file_start(heads: Sequence[bytes], metadata: bytes) -> bytes:
+def file_start(tensor_headers: Sequence[bytes], metadata: bytes) -> bytes:
     """Return the bytes of a file before the first tensor's data.
 
     Raises
@@ -116,7 +118,8 @@ def file_start(heads: Sequence[bytes], metadata: bytes) -> bytes:
     ArgumentError
         If the header is too long.
     """
-    header = varint(len(metadata)) + metadata + varint(len(heads)) + b"".join(heads)
+    header = varint(len(metadata)) + metadata
+    header += varint(len(tensor_headers)) + b"".join(tensor_headers)
     if len(header) >= 1 << 32:
         raise ArgumentError(f"the header would take {len(header)} bytes, 4 GiB are too many")
     start = PREFIX.pack(MAGIC, VERSION, len(header)) + header
@@ -134,28 +137,32 @@ def shared_chunks(record: SharedRecord) -> list[bytes]:
     head += record.codebook[1:].astype("<f4").tobytes()
     head += record.label_table + record.position_table
     blocks = [block.labels + block.positions for block in record.blocks]
+    # > If Block_Count is 1, there is one chunk: the head followed by the block. Otherwise the head
+    # > is chunk 0 and block i is chunk i + 1.
     return [head + blocks[0]] if len(blocks) == 1 else [head, *blocks]
 
 
 def shared_head(
-    coding: Coding, k: int, table_bytes: tuple[int, int], blocks: Sequence[tuple[int, int, int]]
+    coding: Coding,
+    centroid_count: int,
+    table_bytes: tuple[int, int],
+    blocks: Sequence[tuple[int, int, int]],
 ) -> bytes:
     """Return the head of a tensor up to its centroids.
 
     Parameters
     ----------
     coding : Coding
-    k : int
-        Number of centroids.
+    centroid_count : int
     table_bytes : (int, int)
-        Sizes of the tables of labels and positions.
+        ``Label_Table_Bytes`` and ``Position_Table_Bytes``.
     blocks : sequence of (int, int, int)
-        Entries, bytes of the labels and bytes of the positions of each block.
+        ``Entry_Count``, ``Label_Bytes`` and ``Position_Bytes`` of each block.
     """
-    head = bytearray([coding.label_coder | coding.position_coder << 4, coding.block_bits])
+    head = bytearray([coding.position_coder << 4 | coding.label_coder, coding.block_bits])
     if coding.encoding == RELATIVE:
         head.append(coding.gap_bits)
-    head += varint(k)
+    head += varint(centroid_count)
     coded = [coder != FIXED_WIDTH for coder in (coding.label_coder, coding.position_coder)]
     for size, is_coded in zip(table_bytes, coded, strict=True):
         if is_coded:
@@ -170,13 +177,16 @@ def shared_head(
 
 
 def shared_size(
-    coding: Coding, k: int, table_bytes: tuple[int, int], blocks: Sequence[tuple[int, int, int]]
+    coding: Coding,
+    centroid_count: int,
+    table_bytes: tuple[int, int],
+    blocks: Sequence[tuple[int, int, int]],
 ) -> int:
-    """Return the size of the data of a tensor with such parts (see `shared_head`)."""
+    """Return ``Data_Bytes`` of a tensor with such parts (see `shared_head`)."""
     chunks = 1 if len(blocks) == 1 else len(blocks) + 1
     streams = sum(labels + positions for _, labels, positions in blocks)
-    head = len(shared_head(coding, k, table_bytes, blocks))
-    return head + 4 * k + sum(table_bytes) + streams + CRC.size * chunks
+    head = len(shared_head(coding, centroid_count, table_bytes, blocks))
+    return head + 4 * centroid_count + sum(table_bytes) + streams + CRC.size * chunks
 
 
 def _checked_name(name: str, shape: tuple[int, ...]) -> bytes:
@@ -200,6 +210,9 @@ def _stored_dtype(name: str, array: npt.NDArray[Any]) -> np.dtype[Any]:
 
 
 def _raw_chunks(array: npt.NDArray[Any]) -> list[bytes]:
+    # > The elements are stored in row-major order, exactly as they are. They are cut into chunks of
+    # > 2**20 bytes, of which the last may have fewer. Only a tensor without elements has an empty
+    # > chunk.
     data = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
     starts = range(0, max(len(data), 1), RAW_CHUNK_BYTES)
     return [data[start : start + RAW_CHUNK_BYTES] for start in starts]

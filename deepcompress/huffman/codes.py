@@ -1,8 +1,10 @@
-"""Canonical prefix codes of limited length: from counts to lengths, codes and bytes.
+"""Prefix codes: from counts to lengths, by Huffman's algorithm and by package-merge, to codes.
 
-The part of `huffman` that is about the code itself rather than the symbols
-written with it. Format notes on lengths, ties and codes are there.
+`unlimited_lengths` is Huffman's own construction, to be read first. Files use `code_lengths`, whose
+codes have at most 12 bits: ``docs/format.md``, "Huffman", says why, and how ties are decided.
 """
+
+import heapq
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +20,50 @@ MAX_ALPHABET = 256
 COUNT_BITS = 51  # of a count at most: 256 counts of 12 bits each sum up within an int64
 
 
+def unlimited_lengths(counts: npt.ArrayLike) -> UInt8Array:
+    """Find the lengths of an optimal prefix code, by Huffman's own construction (1952).
+
+    The two rarest groups of symbols are joined to one until a single group is left. Each time,
+    the codes of all symbols in them grow by a bit.
+
+    Parameters
+    ----------
+    counts : array_like of shape (A,), integer
+        How often each symbol occurs, ``A <= 256``.
+
+    Returns
+    -------
+    ndarray of shape (A,), uint8
+        0 for a symbol that doesn't occur, 1 for one that occurs alone.
+
+    Raises
+    ------
+    ArgumentError
+        As `code_lengths`.
+
+    Examples
+    --------
+    >>> unlimited_lengths([50, 0, 20, 20, 10]).tolist()
+    [1, 0, 3, 2, 3]
+    """
+    counts = check_counts(counts)
+    lengths = np.zeros(len(counts), np.uint8)
+    groups = [(int(counts[symbol]), [int(symbol)]) for symbol in np.flatnonzero(counts)]
+    if len(groups) == 1:
+        lengths[groups[0][1]] = 1
+    heapq.heapify(groups)
+    while len(groups) > 1:
+        (rarest, symbols), (next_rarest, others) = heapq.heappop(groups), heapq.heappop(groups)
+        lengths[symbols + others] += 1
+        heapq.heappush(groups, (rarest + next_rarest, symbols + others))
+    return lengths
+
+
 def code_lengths(counts: npt.ArrayLike, max_bits: int = MAX_CODE_BITS) -> UInt8Array:
-    """Find the lengths of an optimal prefix code of limited length.
+    """Find the lengths of an optimal prefix code of limited length, by package-merge.
+
+    Deviation: the paper doesn't limit the length. Where no code of `unlimited_lengths` is
+    too long, both codes take the same number of bits.
 
     Parameters
     ----------
@@ -41,7 +85,8 @@ def code_lengths(counts: npt.ArrayLike, max_bits: int = MAX_CODE_BITS) -> UInt8A
 
     Notes
     -----
-    Package-merge takes ``O(A * max_bits)`` steps after sorting the counts.
+    Package-merge (Larmore & Hirschberg 1990) takes ``O(A * max_bits)`` steps after sorting the
+    counts. Among symbols of equal count, a smaller symbol never has the longer code.
 
     Examples
     --------
@@ -87,6 +132,9 @@ def canonical_codes(lengths: npt.ArrayLike) -> UInt16Array:
     ['0', '110', '10', '111']
     """
     lengths = check_lengths(lengths)
+    # > Codes are numbered in the order of their lengths and, among those of one length, of their
+    # > symbols: the first is 0, the next is the previous plus 1, shifted left by the growth of the
+    # > length.
     codes = np.zeros(len(lengths), np.uint16)
     code = 0
     for length in range(1, MAX_CODE_BITS + 1):
@@ -97,11 +145,7 @@ def canonical_codes(lengths: npt.ArrayLike) -> UInt16Array:
 
 
 def check_lengths(lengths: npt.ArrayLike) -> UInt8Array:
-    """Return code lengths as an array, or raise `FormatError` unless a code has them.
-
-    Kraft's sum of ``2**-length`` is 1 for a complete code, more for an
-    over-subscribed one.
-    """
+    """Return code lengths as an array, or raise `FormatError` unless a code has them."""
     lengths = as_uint8(lengths, "lengths")
     if len(lengths) > MAX_ALPHABET:
         raise ArgumentError(f"an alphabet has at most {MAX_ALPHABET} symbols, got {len(lengths)}")
@@ -109,6 +153,8 @@ def check_lengths(lengths: npt.ArrayLike) -> UInt8Array:
         raise FormatError(
             f"code length {lengths.max()} of symbol {lengths.argmax()} exceeds {MAX_CODE_BITS}"
         )
+    # > The code is complete, that is the sum of 2**-length over the symbols that occur is 1. There
+    # > are two exceptions: a lone symbol has length 1, and there may be no symbol at all.
     used = lengths[lengths > 0].astype(np.int64)
     kraft, whole = int((1 << (MAX_CODE_BITS - used)).sum()), 1 << MAX_CODE_BITS
     if kraft > whole:
@@ -144,8 +190,8 @@ def _package_merge(weights: npt.NDArray[np.int64], max_bits: int) -> UInt8Array:
 
     Level by level, the cheapest items are paired into packages and merged with
     the weights themselves. Buying the ``2n - 2`` cheapest items of the last level
-    is optimal; each purchase of a weight adds a bit to its code. Of a level,
-    it is enough to remember which of its items are weights.
+    is optimal; each purchase of a weight adds a bit to its code. It is enough to
+    remember for each level which of its items are weights.
     """
     n = len(weights)
     packages = np.zeros(0, np.int64)

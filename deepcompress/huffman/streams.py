@@ -1,4 +1,4 @@
-"""Stage 3b: symbols as bits, by canonical Huffman codes of limited length.
+"""Stage 3: symbols as bits, by canonical Huffman codes of limited length.
 
 Han et al. 2016, §4: "A Huffman code is an optimal prefix code commonly used for
 lossless data compression […]. It uses variable-length codewords to encode source
@@ -7,24 +7,7 @@ symbols. […] More common symbols are represented with fewer bits."
 The road from symbols to bits is ``counts -> code_lengths -> canonical_codes ->
 encode``; a reader needs the lengths only. `decode` follows the decoder of
 Mark Adler's puff, which is the shortest complete description of a canonical code.
-
-Format notes
-------------
-- *Lengths* are those of an optimal code of at most ``MAX_CODE_BITS`` bits, made by
-  package-merge (Larmore & Hirschberg 1990). Deviation: the paper doesn't limit
-  the length; 12 bits let a decoder look up any code in one table of 4,096
-  entries, and cost nothing unless a symbol is rarer than 1 in 610 (Katona & Nemetz
-  1976).
-- *Ties* are decided by the symbol: among symbols of equal count, a smaller
-  symbol never has the longer code. Equal counts give equal lengths everywhere.
-- *Codes* are canonical, as in deflate (RFC 1951, §3.2.2): shorter codes come
-  first, codes of one length ascend by symbol. A code is written from its most
-  significant bit, into a bit string that fills bytes from the least significant.
-- *One symbol in use:* its code is ``0`` and each occurrence costs one bit, so that
-  the payload still tells how long it must be. It is the only incomplete code.
-- *No symbol at all:* every length is 0 and the payload is empty.
-- *Padding:* unused bits of the last byte are zero, and no byte follows.
-- *Table of lengths:* see `huffman.table`.
+``docs/format.md``, "Huffman", specifies the code and its streams.
 """
 
 from collections.abc import Sequence
@@ -137,12 +120,12 @@ def decode_streams(
     Returns
     -------
     list of (ndarray of shape (count,), uint8) or FormatError
-        Of each stream the symbols, or the error that `decode` raises.
+        The symbols of each stream, or the error that `decode` raises.
 
     Raises
     ------
     ArgumentError, FormatError
-        As `decode`, for what isn't at the fault of one stream.
+        As `decode`, for errors that no single stream causes.
     """
     checked = [check_lengths(lengths) for lengths in codes]
     views = [(np.frombuffer(payload, np.uint8), code, n) for payload, code, n in streams]
@@ -160,7 +143,7 @@ def decode_streams(
 
 
 def encoded_bits(counts: npt.ArrayLike, lengths: npt.ArrayLike) -> int:
-    """Return how many bits symbols with these counts take, without padding and table.
+    """Return the number of bits that symbols with these counts take, without padding and table.
 
     Raises
     ------
@@ -184,6 +167,7 @@ def encoded_bits(counts: npt.ArrayLike, lengths: npt.ArrayLike) -> int:
 
 def _encode(symbols: UInt8Array, lengths: UInt8Array) -> UInt8Array:
     """Write the codes bit by bit, all symbols at once; arguments validated by `encode`."""
+    # > A code is written from its highest bit to its lowest, into bits of the stream that ascend.
     codes = canonical_codes(lengths)[symbols]
     widths = lengths[symbols]
     ends = np.cumsum(widths, dtype=np.int64)
@@ -195,7 +179,7 @@ def _encode(symbols: UInt8Array, lengths: UInt8Array) -> UInt8Array:
 
 
 def _refusal(data: UInt8Array, is_empty: bool, count: int) -> FormatError | None:
-    """Return the error of a stream that can't be right, whatever its bits are."""
+    """Return the error of a stream that is wrong whatever its bits are."""
     check_count(count)
     if count and is_empty:
         return FormatError(f"{count} symbols are declared, but the code is empty")
@@ -241,6 +225,7 @@ def _decode(data: UInt8Array, lengths: UInt8Array, count: int) -> UInt8Array:
                 raise FormatError(f"a bit pattern has no symbol (symbol {i})")
     except IndexError:
         raise TruncatedError(f"the coded bits end before the last symbol (symbol {i})") from None
+    # > The unused bits of the last byte are 0, and no byte follows.
     end = (place + 7) // 8
     if end < len(data):
         raise FormatError(f"bytes follow the last symbol (byte {end})")

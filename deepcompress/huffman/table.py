@@ -1,9 +1,6 @@
-"""The table of code lengths that a reader needs ahead of Huffman-coded symbols, as bytes.
+"""The table of code lengths ahead of Huffman-coded symbols, as bytes.
 
-Format notes
-------------
-The tokens are those of `bits.tokens`. A length is at most ``MAX_CODE_BITS`` = 12, and the
-first *previous* is 4.
+``docs/format.md``, "Code tables", specifies it.
 """
 
 import numpy.typing as npt
@@ -15,7 +12,7 @@ from .codes import MAX_CODE_BITS, check_lengths
 _KIND = TableKind(
     "code length",
     MAX_CODE_BITS,
-    first_previous=4,  # about the middle of the lengths in use, so that no table starts far off
+    first_previous=4,
 )
 
 

@@ -56,9 +56,9 @@ def alternatives(tensor: Tensor, record: Record, entry: TensorEntry) -> list[dic
         is chosen.
     """
     if not isinstance(tensor, CompressedTensor) or not isinstance(record, SharedRecord):
-        own = Alternative("raw", None, None, len(entry.record) + entry.data_bytes, True)
+        own = Alternative("raw", None, None, len(entry.header) + entry.data_bytes, True)
         return [asdict(own)]
-    without_size = len(entry.record) - len(varint(entry.data_bytes))
+    without_size = len(entry.header) - len(varint(entry.data_bytes))
 
     def total(data_bytes: int) -> int:
         return without_size + len(varint(data_bytes)) + data_bytes
@@ -74,7 +74,7 @@ def alternatives(tensor: Tensor, record: Record, entry: TensorEntry) -> list[dic
             rows.append(Alternative(encoding, gap_bits, coder, total(price.size_bytes), is_chosen))
     if not is_found:  # coders that nobody would choose, or blocks of an odd size
         strongest = CODERS[max(coding.label_coder, coding.position_coder)]
-        own_bytes = len(entry.record) + entry.data_bytes
+        own_bytes = len(entry.header) + entry.data_bytes
         name, gap_bits = ENCODINGS[coding.encoding], coding.gap_bits or None
         rows.append(Alternative(name, gap_bits, strongest, own_bytes, True))
     return [asdict(row) for row in rows]

@@ -8,7 +8,7 @@ import numpy as np
 
 from deepcompress import native
 from deepcompress.container.cursor import Cursor, varint
-from deepcompress.container.header import TensorEntry, _parse_record
+from deepcompress.container.header import TensorEntry, parse_tensor_header
 from deepcompress.container.records import CRC, MAGIC, PREFIX, RAW, RAW_CHUNK_BYTES, VERSION
 from deepcompress.container.shared_weights import parse_head
 from deepcompress.container.sizes import chunk_crc_start
@@ -118,7 +118,7 @@ def _walk(data: bytes) -> tuple[bytes, list[TensorEntry], int]:
         cursor.take(cursor.varint("metadata"), "metadata")
         offset, previous = 0, b""
         for _ in range(cursor.varint("tensors")):
-            entry, previous = _parse_record(cursor, previous, offset)
+            entry, previous = parse_tensor_header(cursor, previous, offset)
             offset += entry.data_bytes
             entries.append(entry)
     except DeepCompressError:
@@ -136,7 +136,7 @@ def mend(data: bytes, changed: str = "", grown: int = 0) -> bytes:
         A tensor whose data has `grown` bytes more than its record says.
     """
     header, entries, start = _walk(data)
-    whole_header = bytearray(header[: len(header) - sum(len(e.record) for e in entries)])
+    whole_header = bytearray(header[: len(header) - sum(len(e.header) for e in entries)])
     contents = bytearray()
     for index, entry in enumerate(entries):
         begin = (
@@ -145,7 +145,7 @@ def mend(data: bytes, changed: str = "", grown: int = 0) -> bytes:
         size = entry.data_bytes + (grown if entry.name == changed else 0)
         chunks = _chunks(entry, data[begin : begin + max(size, 0)])
         size = sum(map(len, chunks)) + CRC.size * len(chunks)
-        record = entry.record[: -len(varint(entry.data_bytes))] + varint(size)
+        record = entry.header[: -len(varint(entry.data_bytes))] + varint(size)
         whole_header += record
         for number, chunk in enumerate(chunks):
             contents += chunk + CRC.pack(zlib.crc32(chunk, chunk_crc_start(record, number)))

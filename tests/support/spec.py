@@ -1,11 +1,24 @@
-"""The worked example of the file format, as the specification prints it."""
+"""The worked example of the file format, and the sentences of its document."""
 
 import re
+from pathlib import Path
 
-from deepcompress.container import records
+DOCUMENT = Path(__file__).parents[2] / "docs" / "format.md"
+TEXT = DOCUMENT.read_text(encoding="utf-8")
 
 
 def spec_example() -> bytes:
-    text = records.__doc__.split("Worked example")[1]
-    rows = re.findall(r"^    ((?:[0-9A-F]{2} +)+)", text, re.MULTILINE)
-    return bytes.fromhex("".join(rows))
+    """Return the bytes of the worked example, as the document prints them."""
+    example = TEXT.split("## Worked example")[1].split("```")[1]
+    return bytes.fromhex("".join(re.findall(r"^((?:[0-9A-F]{2} +)+)", example, re.MULTILINE)))
+
+
+def plain(text: str) -> str:
+    """Return text without marks of code, each run of white space as one space."""
+    return " ".join(text.replace("`", "").split())
+
+
+def quotations(source: str) -> list[str]:
+    """Return the sentences that comments of a module quote: lines that begin with ``# >``."""
+    runs = re.findall(r"(?:[^\n]*# > [^\n]*\n)+", source)
+    return [plain(" ".join(re.findall(r"# > (.*)", run))) for run in runs]
