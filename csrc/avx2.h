@@ -2,7 +2,7 @@
 #ifndef DC_AVX2_H
 #define DC_AVX2_H
 
-#include "spmv.h"
+#include "spmv/spmv.h"
 
 #if DC_X86
 #include <immintrin.h>

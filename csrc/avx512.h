@@ -2,8 +2,8 @@
 #ifndef DC_AVX512_H
 #define DC_AVX512_H
 
-#include "layout.h"
-#include "spmv.h"
+#include "layout/layout.h"
+#include "spmv/spmv.h"
 
 #if DC_X86
 #ifdef DC_EMULATE_AVX512 /* for tests, see setup.py */

@@ -1,7 +1,7 @@
 /* Which instruction sets there are, and the kernels that go with each. */
-#include "spmm_tiled.h"
-#include "spmv.h"
-#include "tiles.h"
+#include "spmv/spmm_tiled.h"
+#include "spmv/spmv.h"
+#include "layout/tiles.h"
 
 struct kernels {
     const char *name;

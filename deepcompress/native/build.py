@@ -63,8 +63,8 @@ ffibuilder.cdef(declarations)
 ffibuilder.set_source(
     "deepcompress.native._native",
     '#include "deepcompress.h"',
-    sources=[str(path) for path in sorted(CSRC.glob("*.c"))],
-    depends=[str(path) for path in sorted(CSRC.glob("*.h"))],
+    sources=[str(path) for path in sorted(CSRC.rglob("*.c"))],
+    depends=[str(path) for path in sorted(CSRC.rglob("*.h"))],
     include_dirs=[str(CSRC)],
     extra_compile_args=compile_args,
     extra_link_args=link_args,

@@ -86,7 +86,7 @@ def main() -> int:
         return int(not (shutil.which(COMPILER) and shutil.which(EMULATOR)))
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(2) as pool:
-        folder, sources = Path(name), sorted(CSRC.glob("*.c"))
+        folder, sources = Path(name), sorted(CSRC.rglob("*.c"))
         kernels = list(pool.map(lambda source: compile_kernel(source, folder), sources))
         jobs = {target: pool.submit(run_target, target, kernels, folder) for target in COPIES}
         jobs["products"] = pool.submit(run_products, kernels, folder)

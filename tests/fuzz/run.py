@@ -72,7 +72,7 @@ def build(folder: Path) -> None:
     flags = [*SANITIZERS]
     if lacks_avx512():
         flags += ["-DDC_EMULATE_AVX512", f"-I{EMULATION}", "-Wno-psabi"]
-    for source in sorted(CSRC.glob("*.c")):
+    for source in sorted(CSRC.rglob("*.c")):
         kernels.append(folder / f"kernel-{source.stem}.o")
         subprocess.run([*common, *flags, "-c", source, "-o", kernels[-1]], check=True)
     for target in C_TARGETS:

@@ -1,0 +1,81 @@
+/* From the stream of gaps and labels to a layout in tiles. layout_tiles.py defines the bytes. */
+#include "layout/survivors.h"
+#include "layout/tiles.h"
+
+/* The survivors of some parts. */
+struct tiled {
+    struct dc_survivors s;
+    size_t end, tiles; /* the row after the last part's, or 0 if there is none */
+    unsigned tile_bits;
+};
+
+static struct tiled tiled_of(const struct dc_tensor *w, unsigned label_bits,
+                             const struct dc_row *begins, size_t first, size_t last)
+{
+    const size_t rows = (size_t)w->rows, row = first * DC_TILED_ROWS;
+    const size_t end = last * DC_TILED_ROWS < rows ? last * DC_TILED_ROWS : rows;
+    struct tiled t = {.end = end, .tiles = dc_tile_count(w->cols, label_bits),
+                      .tile_bits = dc_tile_bits(label_bits)};
+    if (dc_may_survive(w, begins, row, end))
+        t.s = dc_survivors_from(w, begins[row].entry, (int64_t)row, begins[row].before);
+    else
+        t.end = 0;
+    return t;
+}
+
+/* Moves on; 0 at the end. */
+static inline int next_tiled(struct tiled *t)
+{
+    return t->end && dc_next_survivor(&t->s) && (size_t)t->s.row < t->end;
+}
+
+/* The number of the row of a tile that has the survivor. */
+static inline size_t place_of(const struct tiled *t)
+{
+    const size_t row = (size_t)t->s.row, tile = (size_t)t->s.col >> t->tile_bits;
+    return (row / DC_TILED_ROWS * t->tiles + tile) * DC_TILED_ROWS + row % DC_TILED_ROWS;
+}
+
+/* Consecutive survivors mostly are of the same row of a tile, and none of that row comes later:
+ * what is kept of a row stays in a register meanwhile, as to load and store it each time would
+ * take as long as all else. */
+
+void dc_tile_counts(const struct dc_tensor *w, unsigned label_bits, const struct dc_row *begins,
+                    size_t first, size_t last, uint8_t *counts)
+{
+    struct tiled t = tiled_of(w, label_bits, begins, first, last);
+    uint8_t *of_row = NULL; /* until there is a survivor */
+    unsigned count = 0;
+    while (next_tiled(&t)) {
+        uint8_t *now = counts + place_of(&t);
+        if (now != of_row) {
+            if (of_row)
+                *of_row = (uint8_t)count;
+            of_row = now;
+            count = 0;
+        }
+        count++;
+    }
+    if (of_row)
+        *of_row = (uint8_t)count;
+}
+
+void dc_layout_tiles(const struct dc_tensor *w, unsigned label_bits, const struct dc_row *begins,
+                     size_t first, size_t last, const uint64_t *bits, uint8_t *data)
+{
+    struct tiled t = tiled_of(w, label_bits, begins, first, last);
+    const uint64_t *of_row = NULL;
+    uint64_t bit = 0;
+    while (next_tiled(&t)) {
+        const uint64_t *now = bits + place_of(&t);
+        if (now != of_row) {
+            of_row = now;
+            bit = *now;
+        }
+        const unsigned col = (unsigned)t.s.col & ((1u << t.tile_bits) - 1);
+        const unsigned entry = (col << label_bits | t.s.label) << bit % 8;
+        data[bit / 8] |= (uint8_t)entry;
+        data[bit / 8 + 1] |= (uint8_t)(entry >> 8);
+        bit += DC_TILE_LANES * DC_ENTRY_BITS;
+    }
+}

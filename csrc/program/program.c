@@ -1,0 +1,245 @@
+/* A program: a network's layers, one after the other, without Python in between.
+ *
+ * Threads enter once. They take the tasks of an operation whenever they are free, and go on when all of
+ * its tasks are done, whoever did them: a thread that is woken late, or that another process
+ * keeps from its processor, holds up nobody before it has taken a task. */
+#include <string.h>
+#include <time.h>
+
+#include "layout/layout.h"
+#include "program/program.h"
+#include "spconv/spconv.h"
+#include "spmv/spmv.h"
+
+#ifdef _OPENMP
+#include <omp.h>
+#ifndef _WIN32
+#include <sched.h>
+#endif
+#endif
+
+#define LEAST_WORK 200e3 /* products in a task: some 10 microseconds */
+#define TASKS_EACH 4     /* of an operation for each thread, that none waits long */
+#define SPINS 2000       /* looks at a counter, before others may have the processor */
+
+struct run {
+    enum dc_isa isa;
+    const struct dc_operation *ops;
+    size_t count, shares;
+    uint32_t *progress; /* of each operation, how many tasks are taken and how many are done */
+    char *scratch;
+    size_t scratch_each;
+    double *finished; /* when each operation was, or NULL */
+    uint32_t not_finite;
+};
+
+/* How an operation is cut: into `across` pieces of columns times `along` of rows. */
+struct cut {
+    size_t across, along;
+};
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static size_t elements(const struct dc_images *g)
+{
+    return (size_t)(g->channels * g->height * g->width * g->batch);
+}
+
+/* More than one task only where that is worth a thread. */
+static struct cut cut_of(const struct run *run, const struct dc_operation *op)
+{
+    const size_t worth = op->work > LEAST_WORK ? (size_t)(op->work / LEAST_WORK) : 1;
+    const size_t most = run->shares > 1 ? least(TASKS_EACH * run->shares, worth) : 1;
+    const struct dc_images *g = &op->images;
+    switch (op->kind) {
+    case DC_CONVOLVE: {
+        const struct dc_convolution c = dc_convolution_of(run->isa, op->blocks, g, 0, 0, 0, 0);
+        const size_t across = least(c.panels, most), wanted = least(2 * run->shares, most);
+        const size_t along = across < wanted ? (wanted + across - 1) / across : 1;
+        return (struct cut){across, least(along, (size_t)op->outputs)};
+    }
+    case DC_MULTIPLY:
+        return (struct cut){
+            least(most, op->layout ? dc_parts(op->layout) : (size_t)op->outputs), 1};
+    case DC_MAX_POOL:
+    case DC_AVERAGE: return (struct cut){least(most, (size_t)g->channels), 1};
+    case DC_NORMALIZE: return (struct cut){least(most, elements(g) / (size_t)g->channels), 1};
+    default: return (struct cut){least(most, elements(g)), 1};
+    }
+}
+
+static void rectify(const float *x, size_t count, float *y)
+{
+    for (size_t i = 0; i < count; i++)
+        y[i] = x[i] < 0.0f ? 0.0f : x[i];
+}
+
+/* Bias and ReLU in consecutive elements of a row; returns 1 if they are finite before the ReLU,
+ * which makes 0 of what overflows below that. */
+static int add_bias(const struct dc_operation *op, size_t row)
+{
+    const size_t batch = (size_t)op->images.batch;
+    float *y = op->y + row * batch;
+    for (size_t b = 0; b < batch; b++)
+        y[b] += op->bias[row];
+    const int is_finite = dc_all_finite(y, batch);
+    if (op->relu)
+        rectify(y, batch, y);
+    return is_finite;
+}
+
+static int multiply(const struct run *run, const struct dc_operation *op, size_t task, size_t tasks,
+                    void *scratch)
+{
+    const struct dc_layout *w = op->layout;
+    const size_t batch = (size_t)op->images.batch;
+    int is_finite = 1;
+    if (!w) {
+        const size_t cols = (size_t)op->images.channels, rows = (size_t)op->outputs;
+        const size_t first = dc_begin(rows, task, tasks), end = dc_begin(rows, task + 1, tasks);
+        dc_rows_kernel *kernel = dc_rows_scalar;
+#if DC_X86
+        if (run->isa != DC_SCALAR)
+            kernel = dc_rows_avx2;
+#endif
+        kernel(op->dense + first * cols, cols, end - first, op->x, op->y + first);
+        for (size_t row = first; row < end; row++)
+            is_finite &= add_bias(op, row);
+        return is_finite;
+    }
+    const size_t first = dc_share(w, task, tasks), end = dc_share(w, task + 1, tasks);
+    if (batch == 1)
+        dc_spmv(run->isa, w, op->x, op->y, first, end);
+    else
+        dc_spmm(run->isa, w, op->x, batch, op->y, batch, batch, first, end, scratch);
+    const size_t each = dc_rows_of_part(w), stop = least(end * each, (size_t)w->rows);
+    for (size_t i = first * each; i < stop; i++)
+        is_finite &= add_bias(op, dc_row_in_place(w, i));
+    return is_finite;
+}
+
+static int do_task(const struct run *run, const struct dc_operation *op, struct cut cut, size_t task,
+                   void *scratch)
+{
+    const size_t tasks = cut.across * cut.along, size = elements(&op->images);
+    const size_t from = dc_begin(size, task, tasks), to = dc_begin(size, task + 1, tasks);
+    switch (op->kind) {
+    case DC_CONVOLVE: {
+        const struct dc_convolution c = dc_convolution_of(
+            run->isa, op->blocks, &op->images, op->x, op->bias, op->relu, op->y);
+        const size_t column = task / cut.along, row = task % cut.along;
+        return dc_convolve_piece(&c, dc_begin(c.panels, column, cut.across),
+                                 dc_begin(c.panels, column + 1, cut.across), row, cut.along,
+                                 scratch);
+    }
+    case DC_MULTIPLY: return multiply(run, op, task, tasks, scratch);
+    case DC_MAX_POOL: return dc_max_pool(op, task, tasks, scratch);
+    case DC_AVERAGE: return dc_average(op, task, tasks);
+    case DC_NORMALIZE: return dc_normalize(op, task, tasks);
+    case DC_RECTIFY: rectify(op->x + from, to - from, op->y + from); break;
+    case DC_COPY: memcpy(op->y + from, op->x + from, (to - from) * sizeof *op->x); break;
+    case DC_KIND_COUNT: break;
+    }
+    return 1;
+}
+
+static uint32_t take(uint32_t *counter)
+{
+    uint32_t before;
+#ifdef _OPENMP
+#pragma omp atomic capture seq_cst
+#endif
+    before = (*counter)++;
+    return before;
+}
+
+static uint32_t look(const uint32_t *counter)
+{
+    uint32_t value;
+#ifdef _OPENMP
+#pragma omp atomic read seq_cst
+#endif
+    value = *counter;
+    return value;
+}
+
+static double now(void)
+{
+    struct timespec time;
+    timespec_get(&time, TIME_UTC);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+static void wait_until(const uint32_t *counter, uint32_t value)
+{
+    for (unsigned spins = 0; look(counter) < value; spins++) {
+#if DC_X86
+        __builtin_ia32_pause();
+#endif
+#if defined(_OPENMP) && !defined(_WIN32)
+        if (spins >= SPINS)
+            sched_yield();
+#endif
+    }
+}
+
+static void take_part(struct run *run, size_t thread)
+{
+    void *scratch = run->scratch + thread * run->scratch_each;
+    for (size_t i = 0; i < run->count && !look(&run->not_finite); i++) {
+        const struct cut cut = cut_of(run, run->ops + i);
+        const uint32_t tasks = (uint32_t)(cut.across * cut.along);
+        for (uint32_t task; (task = take(run->progress + 2 * i)) < tasks;) {
+            if (!do_task(run, run->ops + i, cut, task, scratch))
+                take(&run->not_finite);
+            const uint32_t others = take(run->progress + 2 * i + 1);
+            if (run->finished && others + 1 == tasks)
+                run->finished[i] = now();
+        }
+        wait_until(run->progress + 2 * i + 1, tasks);
+    }
+}
+
+size_t dc_run_scratch(enum dc_isa isa, const struct dc_operation *ops, size_t count)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct dc_operation *op = ops + i;
+        size_t bytes = 0;
+        if (op->kind == DC_CONVOLVE)
+            bytes = dc_convolve_scratch(op->blocks);
+        else if (op->kind == DC_MULTIPLY && op->layout)
+            bytes = dc_spmm_scratch(isa, op->layout);
+        else if (op->kind == DC_MAX_POOL)
+            bytes = (size_t)(op->images.width * op->images.batch) * sizeof(float);
+        most = bytes > most ? bytes : most;
+    }
+    return (most + 63) / 64 * 64;
+}
+
+enum dc_status dc_run(enum dc_isa isa, const struct dc_operation *ops, size_t count, size_t shares,
+                      uint32_t *progress, void *scratch, double *seconds, int *is_finite)
+{
+    if (!dc_isa_available(isa))
+        return DC_NO_ISA;
+    struct run run = {isa, ops, count, shares, progress, scratch,
+                      dc_run_scratch(isa, ops, count), seconds, 0};
+    const double begun = seconds ? now() : 0;
+    if (shares == 1) /* as a process that was forked can't enter OpenMP */
+        take_part(&run, 0);
+#ifdef _OPENMP
+    else
+#pragma omp parallel num_threads((int)shares)
+        take_part(&run, (size_t)omp_get_thread_num());
+#else
+    else
+        take_part(&run, 0);
+#endif
+    for (size_t i = seconds && !run.not_finite ? count : 0; i-- > 0;)
+        seconds[i] -= i ? seconds[i - 1] : begun;
+    *is_finite = !run.not_finite;
+    return DC_OK;
+}

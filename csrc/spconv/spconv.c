@@ -1,0 +1,179 @@
+/* Convolution of images with a weight in blocks, or a dense one.
+ *
+ * The columns of the output, all of its places for all images, are taken in panels of up to
+ * DC_PANEL vectors, and the rows of W in chunks. For a panel and a chunk, one block of W's columns
+ * after the other, what the kernels meet there is gathered as a tile that the first cache holds,
+ * and multiplied with all rows of the chunk. No more of im2col is ever there. */
+#include <math.h>
+#include <string.h>
+
+#include "spconv/spconv.h"
+#include "spmv/spmv.h"
+
+#define TILE_BYTES (24 << 10) /* of X, of a first cache of 32 KiB or more */
+#define CHUNK_ROWS 512        /* whose sums are with the tile in the second cache */
+#define ALIGNMENT 64
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static size_t panel_vectors(const struct dc_blocks *w)
+{
+    return least(TILE_BYTES / (w->block_cols * DC_VECTOR * sizeof(float)), DC_PANEL);
+}
+
+/* A row of the output from its sums; returns 1 if all were finite before the ReLU, which makes 0
+ * of what overflows below that. Without branches, so that compilers make vectors of it. */
+static int finish(const float *restrict sums, size_t count, float added, int relu,
+                  float *restrict to)
+{
+    uint32_t found = 0;
+    const float lowest = relu ? 0.0f : -INFINITY;
+    for (size_t k = 0; k < count; k++) {
+        float sum = sums[k] + added;
+        uint32_t bits;
+        memcpy(&bits, &sum, sizeof bits);
+        to[k] = sum < lowest ? lowest : sum;
+        found |= (bits & 0x7f800000) == 0x7f800000;
+    }
+    return !found;
+}
+
+/* Rows [first, last) of Y, within one group and of one chunk, in the columns of a panel. */
+static int panel_product(const struct dc_convolution *c, const float *x,
+                         const struct dc_panel *panel, size_t first, size_t last, float *tile,
+                         float *sums)
+{
+    const struct dc_blocks *w = c->w;
+    const size_t cols = (size_t)w->cols, stride = panel->vectors * DC_VECTOR;
+    const size_t parts = ((size_t)w->rows + DC_PART_ROWS - 1) / DC_PART_ROWS;
+    int is_finite = 1;
+    if (cols == 0)
+        memset(sums, 0, (last - first) * stride * sizeof *sums);
+    for (size_t block = 0, begin = 0; begin < cols; block++, begin += w->block_cols) {
+        const size_t end = least(begin + w->block_cols, cols);
+        dc_gather(&c->images, x, panel, begin, end, tile);
+        if (w->dense) {
+            c->dense_kernel(w->dense + first * cols + begin, cols, last - first, end - begin, tile,
+                            sums, panel->vectors, block == 0);
+            continue;
+        }
+        const uint16_t *data = w->data + w->starts[block * parts + first / DC_PART_ROWS];
+        for (size_t skipped = first % DC_PART_ROWS; skipped > 0; skipped--)
+            data += 1 + *data;
+        c->kernel(data, last - first, w->codebook, tile, sums, panel->vectors, block == 0);
+    }
+    for (size_t row = first; row < last; row++, sums += stride)
+        is_finite &= finish(sums, panel->count, c->bias ? c->bias[row] : 0.0f, c->relu,
+                            c->y + row * dc_columns(&c->images) + panel->begin);
+    return is_finite;
+}
+
+/* The first row of a share of all rows, by their entries. */
+static size_t first_row(const struct dc_blocks *w, size_t share, size_t shares)
+{
+    const size_t rows = (size_t)w->rows, parts = (rows + DC_PART_ROWS - 1) / DC_PART_ROWS;
+    const size_t blocks = ((size_t)w->cols + w->block_cols - 1) / w->block_cols;
+    if (share == shares)
+        return rows;
+    if (w->dense)
+        return rows / shares * share + rows % shares * share / shares;
+    const uint64_t total = w->starts[parts * blocks];
+    const uint64_t before = total / shares * share + total % shares * share / shares;
+    uint64_t sum = 0;
+    size_t part = 0;
+    for (; part < parts && sum < before; part++)
+        for (size_t block = 0; block < blocks; block++)
+            sum += w->starts[block * parts + part + 1] - w->starts[block * parts + part];
+    return least(part * DC_PART_ROWS, rows);
+}
+
+struct dc_convolution dc_convolution_of(enum dc_isa isa, const struct dc_blocks *w,
+                                        const struct dc_images *g, const float *x,
+                                        const float *bias, int relu, float *y)
+{
+    struct dc_convolution c = {.kernel = dc_block_product_scalar,
+                               .dense_kernel = dc_dense_product_scalar,
+                               .w = w, .images = *g, .x = x, .bias = bias, .relu = relu, .y = y};
+#if DC_X86
+    if (isa != DC_SCALAR) {
+        c.kernel = dc_block_product_avx2;
+        c.dense_kernel = dc_dense_product_avx2;
+    }
+#else
+    (void)isa;
+#endif
+    /* Without anything to gather, an image is one row, and its runs are as long as they can be. */
+    if (g->kernel == 1 && g->stride == 1 && g->padding == 0) {
+        c.images.height = c.images.out_height = 1;
+        c.images.width = c.images.out_width = g->height * g->width;
+    }
+    const size_t vectors = (dc_columns(g) + DC_VECTOR - 1) / DC_VECTOR;
+    c.panels = (vectors + panel_vectors(w) - 1) / panel_vectors(w);
+    return c;
+}
+
+int dc_convolve_piece(const struct dc_convolution *c, size_t begin, size_t end, size_t share,
+                      size_t shares, void *scratch)
+{
+    const struct dc_blocks *w = c->w;
+    const struct dc_images *g = &c->images;
+    const size_t last = first_row(w, share + 1, shares);
+    const size_t group_rows = (size_t)(w->rows / g->groups);
+    const size_t group_size = (size_t)(g->channels / g->groups * g->height * g->width * g->batch);
+    const size_t vectors = (dc_columns(g) + DC_VECTOR - 1) / DC_VECTOR;
+    float *tile = (float *)(((uintptr_t)scratch + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+    float *sums = tile + w->block_cols * panel_vectors(w) * DC_VECTOR;
+    int is_finite = 1;
+    for (size_t row = first_row(w, share, shares); row < last;) {
+        const size_t group = row / group_rows;
+        const size_t chunk = least(least(row + CHUNK_ROWS, (group + 1) * group_rows), last);
+        for (size_t i = begin; i < end; i++) {
+            /* Of about the same width, so that none is much less efficient. */
+            const struct dc_panel panel =
+                dc_panel_of(g, vectors * i / c->panels, vectors * (i + 1) / c->panels);
+            is_finite &= panel_product(c, c->x + group * group_size, &panel, row, chunk, tile, sums);
+        }
+        row = chunk;
+    }
+    return is_finite;
+}
+
+size_t dc_convolve_scratch(const struct dc_blocks *w)
+{
+    const size_t rows = least((size_t)w->rows, CHUNK_ROWS) + w->block_cols;
+    const size_t bytes = rows * panel_vectors(w) * DC_VECTOR * sizeof(float);
+    return (bytes + 2 * ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+static void share_product(const struct dc_convolution *c, size_t share, size_t shares, char *scratch)
+{
+    scratch += share * dc_convolve_scratch(c->w);
+    /* A share of columns has tiles of its own; but of few columns it would have narrow ones. */
+    if (c->panels >= 2 * shares)
+        dc_convolve_piece(c, c->panels * share / shares, c->panels * (share + 1) / shares, 0, 1,
+                          scratch);
+    else
+        dc_convolve_piece(c, 0, c->panels, share, shares, scratch);
+}
+
+enum dc_status dc_convolve(enum dc_isa isa, const struct dc_blocks *w, const struct dc_images *g,
+                           const float *x, const float *bias, int relu, float *y, size_t shares,
+                           void *scratch)
+{
+    if (!dc_isa_available(isa))
+        return DC_NO_ISA;
+    const struct dc_convolution c = dc_convolution_of(isa, w, g, x, bias, relu, y);
+    if (shares == 1) { /* as a process that was forked can't enter OpenMP */
+        share_product(&c, 0, 1, scratch);
+        return DC_OK;
+    }
+#ifdef _OPENMP
+#pragma omp parallel for num_threads((int)shares) schedule(static, 1)
+#endif
+    for (size_t i = 0; i < shares; i++)
+        share_product(&c, i, shares, scratch);
+    return DC_OK;
+}

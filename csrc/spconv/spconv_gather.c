@@ -1,0 +1,119 @@
+/* What the kernels of a convolution meet in its images: im2col, a tile at a time. */
+#include <string.h>
+
+#include "spconv/spconv.h"
+
+/* Columns of a stretch that a place of the kernels meets in the image, not in its padding. */
+struct run {
+    size_t to, count;
+    ptrdiff_t from; /* the first one's element, from the beginning of the channel */
+};
+
+struct dc_panel dc_panel_of(const struct dc_images *g, size_t from, size_t to)
+{
+    struct dc_panel p = {.begin = from * DC_VECTOR, .vectors = (unsigned)(to - from)};
+    const int64_t batch = g->batch, width = g->out_width * batch;
+    const int in_line = g->stride == 1 || batch == 1;
+    int64_t row = (int64_t)p.begin / width, in_row = (int64_t)p.begin % width;
+    p.count = (to * DC_VECTOR < dc_columns(g) ? to * DC_VECTOR : dc_columns(g)) - p.begin;
+    p.step = in_line ? g->stride : 1;
+    for (size_t at = 0; at < p.count;) {
+        const int64_t pixel = in_row / batch;
+        const int64_t end = in_line ? width : (pixel + 1) * batch;
+        const size_t left = p.count - at, run = (size_t)(end - in_row);
+        const size_t count = run < left ? run : left;
+        p.stretch[p.stretches++] = (struct dc_stretch){
+            at, count, in_row, row * g->stride, pixel * g->stride * batch + in_row % batch};
+        at += count;
+        in_row += (int64_t)count;
+        if (in_row == width) {
+            in_row = 0;
+            row++;
+        }
+    }
+    return p;
+}
+
+/* Where the columns of a panel meet place (i, j) of the kernels; returns how many runs there are,
+ * and tells in *is_whole whether they leave no column out. */
+static size_t find_runs(const struct dc_images *g, const struct dc_panel *panel, int64_t i,
+                        int64_t j, struct run *runs, int *is_whole)
+{
+    const int64_t down = i - g->padding, right = j - g->padding;
+    /* The pixels of an output's row that meet one of the image. */
+    const int64_t first = right < 0 ? (-right + g->stride - 1) / g->stride : 0;
+    const int64_t end = g->width > right ? (g->width - right - 1) / g->stride + 1 : 0;
+    size_t count = 0, covered = 0;
+    for (const struct dc_stretch *s = panel->stretch; s < panel->stretch + panel->stretches; s++) {
+        const int64_t row = s->image_row + down;
+        int64_t skipped = first * g->batch - s->in_row, last = end * g->batch - s->in_row;
+        skipped = skipped > 0 ? skipped : 0;
+        last = last < (int64_t)s->count ? last : (int64_t)s->count;
+        if (row < 0 || row >= g->height || skipped >= last)
+            continue;
+        runs[count++] = (struct run){
+            s->to + (size_t)skipped, (size_t)(last - skipped),
+            (ptrdiff_t)((row * g->width + right) * g->batch + s->from + skipped * panel->step)};
+        covered += (size_t)(last - skipped);
+    }
+    *is_whole = covered == panel->vectors * (size_t)DC_VECTOR;
+    return count;
+}
+
+static inline void copy(float *restrict to, const float *restrict from, size_t count)
+{
+    if (count >= 8) {
+        for (size_t k = 0; k + 8 < count; k += 8)
+            memcpy(to + k, from + k, 8 * sizeof *to);
+        memcpy(to + count - 8, from + count - 8, 8 * sizeof *to); /* some of them once more */
+    } else if (count >= 4) {
+        memcpy(to, from, 4 * sizeof *to);
+        memcpy(to + count - 4, from + count - 4, 4 * sizeof *to);
+    } else {
+        for (size_t k = 0; k < count; k++)
+            to[k] = from[k];
+    }
+}
+
+/* Every `step`-th element; a step that is a constant lets compilers make vectors of it. */
+static inline void pick(float *restrict to, const float *restrict from, size_t count, size_t step)
+{
+    if (step == 2)
+        for (size_t k = 0; k < count; k++)
+            to[k] = from[2 * k];
+    else if (step == 4)
+        for (size_t k = 0; k < count; k++)
+            to[k] = from[4 * k];
+    else
+        for (size_t k = 0; k < count; k++)
+            to[k] = from[step * k];
+}
+
+void dc_gather(const struct dc_images *g, const float *x, const struct dc_panel *panel,
+               size_t first, size_t last, float *tile)
+{
+    const size_t places = (size_t)(g->kernel * g->kernel), stride = panel->vectors * DC_VECTOR;
+    const size_t channel = (size_t)g->height * (size_t)g->width * (size_t)g->batch;
+    const size_t step = (size_t)panel->step;
+    struct run runs[DC_PANEL * DC_VECTOR];
+    /* Row r is place r % places of channel r / places: first a row of each place. */
+    for (size_t begin = first; begin < last && begin < first + places; begin++) {
+        const int64_t place = (int64_t)(begin % places);
+        int is_whole;
+        const size_t count =
+            find_runs(g, panel, place / g->kernel, place % g->kernel, runs, &is_whole);
+        const float *from = x + begin / places * channel;
+        float *to = tile + (begin - first) * stride;
+        for (size_t row = begin; row < last; row += places) {
+            if (!is_whole)
+                memset(to, 0, stride * sizeof *to);
+            for (const struct run *run = runs; run < runs + count; run++)
+                if (step == 1)
+                    copy(to + run->to, from + run->from, run->count);
+                else
+                    pick(to + run->to, from + run->from, run->count, step);
+            from += channel;
+            to += places * stride;
+        }
+    }
+}

@@ -1,0 +1,150 @@
+/* Products on several threads, by OpenMP where the build has it.
+ *
+ * Parts are dealt out in consecutive shares of about as many stored bytes each, one to a
+ * thread. A part is computed by one thread, in the same way whoever asks for it, so that no
+ * element is written twice and no result depends on the number of threads. One share is
+ * computed without OpenMP, as a process that was forked can't enter it. */
+#include "deepcompress.h"
+#include "layout/layout.h"
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+int dc_openmp(void)
+{
+#ifdef _OPENMP
+    return _OPENMP;
+#else
+    return 0;
+#endif
+}
+
+int dc_max_threads(void)
+{
+#ifdef _OPENMP
+    return omp_get_max_threads();
+#else
+    return 1;
+#endif
+}
+
+size_t dc_share(const struct dc_layout *w, size_t share, size_t shares)
+{
+    const size_t parts = dc_parts(w);
+    /* Masks aren't in `starts`. */
+    const uint64_t mask_bytes = w->gap_bits ? 0 : 8 * dc_mask_blocks(w->cols);
+    const uint64_t total = w->starts[parts] - w->starts[0] + parts * mask_bytes;
+    const uint64_t before = total / shares * share + total % shares * share / shares;
+    if (share == shares)
+        return parts; /* with those at the end that have no bytes */
+    size_t low = 0, high = parts;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (w->starts[middle] - w->starts[0] + middle * mask_bytes < before)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+enum dc_status dc_spmv_shared(enum dc_isa isa, const struct dc_layout *w, const float *x, float *y,
+                              size_t shares)
+{
+    if (!dc_isa_available(isa))
+        return DC_NO_ISA;
+    if (shares == 1)
+        return dc_spmv(isa, w, x, y, 0, dc_parts(w));
+#ifdef _OPENMP
+#pragma omp parallel for num_threads((int)shares) schedule(static, 1)
+#endif
+    for (size_t i = 0; i < shares; i++)
+        dc_spmv(isa, w, x, y, dc_share(w, i, shares), dc_share(w, i + 1, shares));
+    return DC_OK;
+}
+
+enum dc_status dc_spmm_shared(enum dc_isa isa, const struct dc_layout *w, const float *x,
+                              size_t ldx, float *y, size_t ldy, size_t n, size_t shares,
+                              void *scratch)
+{
+    if (!dc_isa_available(isa))
+        return DC_NO_ISA;
+    if (shares == 1)
+        return dc_spmm(isa, w, x, ldx, y, ldy, n, 0, dc_parts(w), scratch);
+    const size_t own = dc_spmm_scratch(isa, w);
+#ifdef _OPENMP
+#pragma omp parallel for num_threads((int)shares) schedule(static, 1)
+#endif
+    for (size_t i = 0; i < shares; i++)
+        dc_spmm(isa, w, x, ldx, y, ldy, n, dc_share(w, i, shares), dc_share(w, i + 1, shares),
+                (char *)scratch + i * own);
+    return DC_OK;
+}
+
+void dc_layout_counts_shared(const struct dc_tensor *w, uint32_t *counts, struct dc_row *begins,
+                             size_t shares)
+{
+    if (shares == 1) {
+        dc_layout_counts(w, 0, 1, counts, begins);
+        return;
+    }
+#ifdef _OPENMP
+#pragma omp parallel for num_threads((int)shares) schedule(static, 1)
+#endif
+    for (size_t i = 0; i < shares; i++)
+        dc_layout_counts(w, i, shares, counts, begins);
+}
+
+static size_t tiled_parts(const struct dc_tensor *w)
+{
+    return ((size_t)w->rows + DC_TILED_ROWS - 1) / DC_TILED_ROWS;
+}
+
+void dc_tile_counts_shared(const struct dc_tensor *w, unsigned label_bits,
+                           const struct dc_row *begins, uint8_t *counts, size_t shares)
+{
+    const size_t parts = tiled_parts(w);
+    if (shares == 1) {
+        dc_tile_counts(w, label_bits, begins, 0, parts, counts);
+        return;
+    }
+#ifdef _OPENMP
+#pragma omp parallel for num_threads((int)shares) schedule(static)
+#endif
+    for (size_t part = 0; part < parts; part++)
+        dc_tile_counts(w, label_bits, begins, part, part + 1, counts);
+}
+
+void dc_layout_tiles_shared(const struct dc_tensor *w, unsigned label_bits,
+                            const struct dc_row *begins, const uint64_t *bits, uint8_t *data,
+                            size_t shares)
+{
+    const size_t parts = tiled_parts(w);
+    if (shares == 1) {
+        dc_layout_tiles(w, label_bits, begins, 0, parts, bits, data);
+        return;
+    }
+#ifdef _OPENMP
+#pragma omp parallel for num_threads((int)shares) schedule(static)
+#endif
+    for (size_t part = 0; part < parts; part++)
+        dc_layout_tiles(w, label_bits, begins, part, part + 1, bits, data);
+}
+
+void dc_layout_lanes_shared(const struct dc_tensor *w, unsigned gap_bits, unsigned label_bits,
+                            const struct dc_row *begins, const uint32_t *order,
+                            const uint64_t *starts, uint8_t *data, size_t shares)
+{
+    const size_t groups = ((size_t)w->rows + DC_LANES - 1) / DC_LANES;
+    if (shares == 1) {
+        dc_layout_lanes(w, gap_bits, label_bits, begins, order, starts, 0, groups, data);
+        return;
+    }
+    /* Groups are in descending order of their length, and neighbours are nearly as long. */
+#ifdef _OPENMP
+#pragma omp parallel for num_threads((int)shares) schedule(static, 1)
+#endif
+    for (size_t group = 0; group < groups; group++)
+        dc_layout_lanes(w, gap_bits, label_bits, begins, order, starts, group, group + 1, data);
+}
