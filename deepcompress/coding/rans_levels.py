@@ -14,8 +14,8 @@ Everything is computed in integers, so that a histogram gets the same levels eve
 import numpy as np
 import numpy.typing as npt
 
-from ..bits.packing import as_uint8
 from ..bits.tokens import TableKind, decode_deltas, encode_deltas, step_bits
+from ..checks import as_uint8
 from ..errors import ArgumentError, FormatError
 from ..huffman.codes import MAX_ALPHABET, check_counts
 from ..tensors import Int64Array, UInt8Array, UInt16Array
