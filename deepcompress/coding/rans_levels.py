@@ -11,6 +11,8 @@ by dynamic programming along the table (Viterbi), and tries a few scales.
 Everything is computed in integers, so that a histogram gets the same levels everywhere.
 """
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -112,12 +114,13 @@ def levels(counts: npt.ArrayLike) -> UInt8Array:
     used = np.flatnonzero(counts)
     candidates = np.zeros((len(_SCALES), len(counts)), np.uint8)
     if used.size:
-        candidates[:, used] = [_centred(row) for row in _compromises(counts[used])]
+        candidates[:, used] = [_centred(row) for row in _compromises(counts[used].tobytes())]
 
     def cost(chosen: UInt8Array) -> int:
         return estimated_bytes(counts, chosen) + len(encode_levels(chosen))
 
-    return min(candidates, key=cost)  # the first one of equals
+    distinct = {one.tobytes(): one for one in candidates}
+    return min(distinct.values(), key=cost)  # the first one of equals
 
 
 def estimated_bytes(counts: npt.ArrayLike, levels: npt.ArrayLike) -> int:
@@ -225,7 +228,8 @@ def check_coverage(counts: Int64Array, frequencies: UInt16Array) -> None:
         raise ArgumentError(f"symbol {missing[0]} occurs, but has no level")
 
 
-def _compromises(counts: Int64Array) -> UInt8Array:
+@lru_cache(maxsize=32)  # as streams of several gap widths often have the same counts
+def _compromises(counts_bytes: bytes) -> UInt8Array:
     """Return the cheapest levels for each scale, of shape (scales, n), for positive counts.
 
     If symbols with counts c have weights W of sum T, the payload has
@@ -233,22 +237,21 @@ def _compromises(counts: Int64Array) -> UInt8Array:
     ``sum(-c * log2(W) + sum(c) * W / (S * ln 2))`` plus a constant, in which each symbol
     has a term of its own. The table adds a cost for each pair of neighbours.
     """
+    counts = np.frombuffer(counts_bytes, np.int64)
     scaled = np.maximum(counts >> max(int(counts.max()).bit_length() - _COUNT_BITS, 0), 1)
     every = np.arange(1, MAX_LEVEL + 1, dtype=np.uint8)
     weight = weights(every)
     gain = _log2(weight)
     burden = scaled.max() * _ONE_NAT * weight // _SCALES[:, np.newaxis]
     steps = step_bits(np.subtract.outer(every.astype(np.int64), every)) * _ONE_BIT
-    cost = burden - scaled[0] * gain
-    origins = []
-    for count in scaled[1:]:
-        paths = cost[:, :, np.newaxis] + steps  # (scales, from, to)
-        origins.append(paths.argmin(axis=1))
-        cost = paths.min(axis=1) + burden - count * gain
-    index = cost.argmin(axis=1)
+    costs = [burden - scaled[0] * gain]
+    for own in burden - scaled[1:, np.newaxis, np.newaxis] * gain:
+        paths = costs[-1].T[:, :, np.newaxis] + steps[:, np.newaxis]  # (from, scales, to)
+        costs.append(paths.min(axis=0) + own)
+    index = costs[-1].argmin(axis=1)
     chosen = [index]
-    for origin in reversed(origins):
-        index = origin[np.arange(len(_SCALES)), index]
+    for cost in costs[-2::-1]:  # back along the cheapest path alone
+        index = (cost + steps[index]).argmin(axis=1)
         chosen.append(index)
     cheapest: UInt8Array = every[np.stack(chosen[::-1], axis=1)]
     return cheapest
