@@ -11,12 +11,12 @@ by dynamic programming along the table (Viterbi), and tries a few scales.
 Everything is computed in integers, so that a histogram gets the same levels everywhere.
 """
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from ..bits.tokens import TableKind, decode_deltas, encode_deltas, step_bits
+from ..bits.tokens import TableKind, decode_deltas, encode_deltas, encoded_bytes, step_bits
 from ..checks import as_uint8
 from ..errors import ArgumentError, FormatError
 from ..huffman.codes import MAX_ALPHABET, check_counts
@@ -117,7 +117,7 @@ def levels(counts: npt.ArrayLike) -> UInt8Array:
         candidates[:, used] = [_centred(row) for row in _compromises(counts[used].tobytes())]
 
     def cost(chosen: UInt8Array) -> int:
-        return estimated_bytes(counts, chosen) + len(encode_levels(chosen))
+        return estimated_bytes(counts, chosen) + encoded_bytes(chosen, _KIND)
 
     distinct = {one.tobytes(): one for one in candidates}
     return min(distinct.values(), key=cost)  # the first one of equals
@@ -149,7 +149,7 @@ def estimated_bytes(counts: npt.ArrayLike, levels: npt.ArrayLike) -> int:
     used = counts > 0
     if not used.any():
         return 0
-    each = PROBABILITY_BITS * _ONE_BIT - _log2(shares[used].astype(np.int64))
+    each = PROBABILITY_BITS * _ONE_BIT - _log2_of_shares()[shares[used]]
     cost = sum(map(int.__mul__, counts[used].tolist(), each.tolist()))  # may exceed 63 bits
     return 4 + cost // (8 * _ONE_BIT)
 
@@ -266,6 +266,12 @@ def _centred(levels: UInt8Array) -> UInt8Array:
     shifts = range(-((lowest - 1) // 2 * 2), MAX_LEVEL - highest + 1, 2)
     shift = min(shifts, key=lambda shift: abs(first + shift - _KIND.first_previous))
     return (levels.astype(np.int64) + shift).astype(np.uint8)
+
+
+@cache
+def _log2_of_shares() -> Int64Array:
+    """Return the logarithm of each share there can be, as `_log2`; that of 0 means nothing."""
+    return _log2(np.maximum(np.arange((1 << PROBABILITY_BITS) + 1), 1))
 
 
 def _log2(values: Int64Array) -> Int64Array:
