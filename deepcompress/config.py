@@ -1,11 +1,10 @@
 """What to do with each tensor: a default, refined by the tensor's kind and by its name."""
 
-import math
-import numbers
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from .checks import as_whole_number, is_finite
 from .container.records import CODERS, ENCODINGS
 from .errors import ConfigError, shown
 from .quantize.share import MAX_ITERATIONS
@@ -70,7 +69,8 @@ class TensorConfig:
         _choice("init", self.init, tuple(INITS))
         for name, low, high in WHOLE_NUMBERS:
             if (value := getattr(self, name)) is not None or name != "gap_bits":
-                object.__setattr__(self, name, _whole_number(name, value, low, high))
+                number = as_whole_number(value, name, low, high, ConfigError)
+                object.__setattr__(self, name, number)
         _choice("coder", self.coder, CODERS)
         if self.encoding is not None:
             _choice("encoding", self.encoding, ENCODINGS[1:])
@@ -203,20 +203,8 @@ def _choice(what: str, value: Any, choices: tuple[str, ...]) -> None:
         raise ConfigError(f"unknown {what} {shown(value)}; the choices are {', '.join(choices)}")
 
 
-def _whole_number(what: str, value: Any, low: int, high: int) -> int:
-    """Return a whole number of Python's; NumPy's are taken, too."""
-    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not is_whole or not low <= value <= high:
-        raise ConfigError(f"{what} must be a whole number from {low} to {high}, not {shown(value)}")
-    return int(value)
-
-
 def _number(what: str, value: Any) -> float:
-    """Return a finite number from 0 on as Python's; NumPy's are taken, too."""
-    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    try:
-        if is_real and value >= 0 and math.isfinite(value):
-            return float(value)
-    except OverflowError:  # a whole number beyond all floats
-        pass
-    raise ConfigError(f"{what} must be a finite number >= 0, not {shown(value)}")
+    """Return a finite number from 0 on as Python's."""
+    if not is_finite(value, 0):
+        raise ConfigError(f"{what} must be a finite number >= 0, not {shown(value)}")
+    return float(value)

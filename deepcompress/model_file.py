@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import native
+from .checks import as_count
 from .coding import decoder
 from .coding.memory import decoding_bytes, raw_bytes
 from .container.header import TensorEntry
@@ -59,8 +60,8 @@ class ModelFile(Mapping[str, Tensor]):
     def __init__(
         self, data: bytes | memoryview, what: str = "file", max_bytes: int | None = None
     ) -> None:
-        if max_bytes is not None and (not isinstance(max_bytes, int) or max_bytes < 0):
-            raise ArgumentError(f"max_bytes must be an integer from 0, got {max_bytes!r}")
+        if max_bytes is not None:
+            as_count(max_bytes, "max_bytes")
         self._open_reader: Reader | None = Reader(data, what)
         self._what = what
         self._max_bytes = max_bytes

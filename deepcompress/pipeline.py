@@ -3,7 +3,6 @@
 This module alone knows the order; each stage stands in a module of its own.
 """
 
-import operator
 import os
 import zlib
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import prune, quantize
+from .checks import as_whole_number
 from .coding import encoder, prices
 from .coding.prices import Choice
 from .config import Config, TensorConfig
@@ -135,12 +135,7 @@ def checked_config(tensors: Any, config: Config | None, metadata: Any, seed: Any
     for name in tensors:
         if not isinstance(name, str):
             raise ArgumentError(f"a tensor's name must be a string, not {shown(name)}")
-    try:
-        is_seed = operator.index(seed) >= 0
-    except TypeError:
-        is_seed = False
-    if not is_seed:
-        raise ArgumentError(f"seed must be a whole number from 0 on, not {shown(seed)}")
+    as_whole_number(seed, "seed", 0)
     if config is None:
         return Config()
     if not isinstance(config, Config):

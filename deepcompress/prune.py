@@ -13,13 +13,13 @@ Format notes
 """
 
 import math
-import numbers
 import sys
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
+from .checks import as_weights, is_finite
 from .errors import ArgumentError, shown
 from .tensors import BoolArray
 
@@ -255,29 +255,19 @@ def scaled_dropout(rate: float, connections: int, original: int) -> float:
 
 def _checked(weights: npt.ArrayLike, mask: BoolArray | None) -> Floats:
     """Return the weights as an array, after checking them and the mask."""
-    values = np.asarray(weights)
-    if values.dtype.kind != "f":
-        raise ArgumentError(f"weights must be floating, not {values.dtype}")
+    values = as_weights(weights, mask)
     if not all(np.isfinite(magnitude).all() for _, magnitude in _magnitudes(values, None)):
         raise ArgumentError("weights must be finite: they hold NaN or infinity")
-    if mask is not None and (mask.shape != values.shape or mask.dtype != np.bool_):
-        raise ArgumentError(
-            f"mask must be bool of shape {values.shape}, not {mask.dtype} of {mask.shape}"
-        )
     return values
 
 
 def _check_finite(what: str, value: float) -> None:
-    try:
-        if math.isfinite(value) and value >= 0:
-            return
-    except (OverflowError, TypeError):  # a whole number beyond all floats, or no number
-        pass
-    raise ArgumentError(f"{what} must be finite and >= 0, not {shown(value)}")
+    if not is_finite(value, 0):
+        raise ArgumentError(f"{what} must be finite and >= 0, not {shown(value)}")
 
 
 def _check_sparsity(sparsity: float) -> None:
-    if not isinstance(sparsity, numbers.Real) or not 0 <= sparsity <= 1:
+    if not is_finite(sparsity, 0, 1):
         raise ArgumentError(f"sparsity must be in [0, 1], not {shown(sparsity)}")
 
 

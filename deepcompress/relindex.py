@@ -35,7 +35,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import native
-from .bits.packing import as_uint8, check_bits
+from .checks import as_bits, as_uint8
 from .errors import ArgumentError, FormatError
 from .tensors import MAX_BITS, GapStream, Int64Array, UInt8Array
 
@@ -69,7 +69,7 @@ def encode(positions: npt.ArrayLike, size: int, gap_bits: int) -> GapStream:
     >>> stream.gaps.tolist(), stream.fillers.tolist()
     ([1, 2, 7, 2], [False, False, True, False])
     """
-    gap_bits = check_bits(gap_bits, "gap_bits")
+    gap_bits = as_bits(gap_bits, "gap_bits")
     runs = _zero_runs(positions)
     if runs.size and (last := int(runs.sum()) + runs.size - 1) >= size:
         raise ArgumentError(f"position {last} lies outside a tensor of {size} elements")
@@ -143,7 +143,7 @@ def gap_histogram(positions: npt.ArrayLike, gap_bits: int) -> Int64Array:
     >>> gap_histogram([1, 4, 15], 3).tolist()
     [0, 1, 2, 0, 0, 0, 0, 1]
     """
-    gap_bits = check_bits(gap_bits, "gap_bits")
+    gap_bits = as_bits(gap_bits, "gap_bits")
     runs = _zero_runs(positions)
     counts = np.bincount(runs & (2**gap_bits - 1), minlength=2**gap_bits)
     counts[-1] += (runs >> gap_bits).sum()
@@ -163,7 +163,7 @@ def filler_count(positions: npt.ArrayLike, gap_bits: int) -> int:
     >>> filler_count([1, 4, 15], 3)
     1
     """
-    return int((_zero_runs(positions) >> check_bits(gap_bits, "gap_bits")).sum())
+    return int((_zero_runs(positions) >> as_bits(gap_bits, "gap_bits")).sum())
 
 
 def filler_counts(positions: npt.ArrayLike) -> Int64Array:

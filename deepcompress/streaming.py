@@ -17,6 +17,7 @@ from typing import IO, Any
 import numpy.typing as npt
 from joblib import Parallel, delayed
 
+from .checks import is_whole
 from .coding import encoder
 from .config import Config
 from .container import writer
@@ -83,7 +84,7 @@ def compress_to(
     >>> deepcompress.compress_to({"w": np.eye(30)}, path) == os.path.getsize(path)
     True
     """
-    if not isinstance(jobs, int) or jobs < 1:
+    if not is_whole(jobs, 1):
         raise ArgumentError(f"jobs must be a positive integer, not {jobs!r}")
     config = checked_config(source, config, metadata, seed)
     text = writer.metadata_text(metadata)

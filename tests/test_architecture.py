@@ -68,7 +68,7 @@ OWED = {
     ("spmv.product", "packed"),
     ("spmv.tiles", "packed"),
 }
-ABSENT = {"structs", "checks"}
+ABSENT = {"structs"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 each_module = pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from support.contract import (
 )
 from support.strategies import counts, packed
 
+from deepcompress.bits import tokens
 from deepcompress.coding import rans_levels
 from deepcompress.errors import ArgumentError, FormatError
 from deepcompress.huffman import codes
@@ -240,3 +241,9 @@ def test_levels_that_no_table_has(function):
         function(np.ones(codes.MAX_ALPHABET + 1, np.uint8))
     with pytest.raises(ArgumentError, match="levels must be a one-dimensional uint8 array"):
         function([1, 2])
+
+
+@given(LEVELS)
+def test_the_size_of_a_table_is_known_before_it_is_written(levels):
+    expected = len(rans_levels.encode_levels(levels))
+    assert tokens.encoded_bytes(levels, rans_levels._KIND) == expected

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import native
+from ..checks import as_bits, as_count, as_uint8
 from ..errors import ArgumentError, FormatError, TruncatedError
-from ..tensors import MAX_BITS, UInt8Array
+from ..tensors import UInt8Array
 
 
 def pack(values: npt.ArrayLike, bits: int) -> UInt8Array:
@@ -41,7 +42,7 @@ def pack(values: npt.ArrayLike, bits: int) -> UInt8Array:
     >>> pack(np.array([1, 2, 7, 2], np.uint8), 3).tolist()  # 0b010_111_010_001
     [209, 5]
     """
-    bits = check_bits(bits, "bits")
+    bits = as_bits(bits, "bits")
     values = as_uint8(values, "values")
     if values.size and values.max() >> bits:
         raise ArgumentError(f"value {values.max()} doesn't fit in {bits} bits")
@@ -79,7 +80,7 @@ def unpack(packed: npt.ArrayLike, bits: int, count: int) -> UInt8Array:
     >>> unpack(np.array([209, 5], np.uint8), 3, 4).tolist()
     [1, 2, 7, 2]
     """
-    bits = check_bits(bits, "bits")
+    bits = as_bits(bits, "bits")
     packed = as_uint8(packed, "packed")
     check_packed(packed, bits, count)
     if native.active():
@@ -94,7 +95,7 @@ def packed_size(bits: int, count: int) -> int:
 
 def check_packed(packed: UInt8Array, bits: int, count: int) -> None:
     """Raise unless `packed` has the length and the zero padding of ``count`` values."""
-    check_count(count)
+    as_count(count)
     expected = packed_size(bits, count)
     if len(packed) != expected:
         kind = TruncatedError if len(packed) < expected else FormatError
@@ -102,30 +103,6 @@ def check_packed(packed: UInt8Array, bits: int, count: int) -> None:
     used = count * bits % 8
     if used and packed[-1] >> used:
         raise FormatError(f"padding bits of the last packed byte 0x{packed[-1]:02x} aren't zero")
-
-
-def check_count(count: int) -> None:
-    """Raise `ArgumentError` unless `count` is an integer that isn't negative."""
-    if not isinstance(count, int | np.integer) or count < 0:
-        raise ArgumentError(f"count must be an integer from 0, got {count!r}")
-
-
-def check_bits(bits: int, name: str) -> int:
-    """Return `bits` as an int, or raise `ArgumentError` unless it is a width of 1 to 8."""
-    if not isinstance(bits, int | np.integer) or not 1 <= bits <= MAX_BITS:
-        raise ArgumentError(f"{name} must be an integer from 1 to {MAX_BITS}, got {bits!r}")
-    return int(bits)
-
-
-def as_uint8(values: npt.ArrayLike, name: str) -> UInt8Array:
-    """Return `values` as a contiguous array, or raise unless it is 1-D and uint8."""
-    array = np.asarray(values)
-    if array.dtype != np.uint8 or array.ndim != 1:
-        raise ArgumentError(
-            f"{name} must be a one-dimensional uint8 array, "
-            f"got {array.dtype} of shape {array.shape}"
-        )
-    return np.ascontiguousarray(array)
 
 
 def _pack(values: UInt8Array, bits: int) -> UInt8Array:

@@ -70,6 +70,22 @@ def encode_deltas(values: UInt8Array, kind: TableKind) -> bytes:
     return np.packbits(np.array(bits, np.uint8), bitorder="little").tobytes()
 
 
+def encoded_bytes(values: UInt8Array, kind: TableKind) -> int:
+    """Return how many bytes `encode_deltas` writes.
+
+    Examples
+    --------
+    >>> encoded_bytes(np.array([24, 0, 22, 20], np.uint8), TableKind("level", 31, 24))
+    2
+    """
+    present = np.flatnonzero(values)
+    runs = np.diff(present, prepend=-1, append=len(values)) - 1
+    runs = runs[runs > 0]
+    widths = np.frexp(runs)[1]  # numbers of binary digits
+    steps = np.diff(values[present].astype(np.int64), prepend=kind.first_previous)
+    return int(step_bits(steps).sum() + 2 * (widths + 1).sum() + 7) // 8
+
+
 def step_bits(steps: Int64Array) -> Int64Array:
     """Return how many bits `encode_deltas` writes for differences of either sign.
 

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import native
-from ..bits.packing import as_uint8, check_count
+from ..checks import as_count, as_uint8
 from ..errors import ArgumentError, FormatError, TruncatedError
 from ..huffman.codes import histogram
 from ..native import join as native_join
@@ -130,7 +130,7 @@ def decode(
     [2, 0, 1]
     """
     shares = frequencies(levels)
-    check_count(count)
+    as_count(count)
     if not count and shares.any():
         raise FormatError("no symbols are declared, but a symbol has a level")
     (outcome,) = decode_streams([levels], [(payload, 0, count)])
@@ -196,7 +196,7 @@ def _without_reading(
     data: UInt8Array, shares: UInt16Array, count: int
 ) -> UInt8Array | FormatError | None:
     """Return the outcome of a stream without symbols, or of one that can't have any."""
-    check_count(count)
+    as_count(count)
     if count:
         is_possible = bool(shares.any())
         text = f"{count} symbols are declared, but none has a level"

@@ -10,11 +10,13 @@ by dynamic programming along the table (Viterbi), and tries a few scales.
 Everything is computed in integers, so that a histogram gets the same levels everywhere.
 """
 
+from functools import cache, lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
-from ..bits.packing import as_uint8
-from ..bits.tokens import TableKind, decode_deltas, encode_deltas, step_bits
+from ..bits.tokens import TableKind, decode_deltas, encode_deltas, encoded_bytes, step_bits
+from ..checks import as_uint8
 from ..errors import ArgumentError, FormatError
 from ..huffman.codes import MAX_ALPHABET, check_counts
 from ..tensors import Int64Array, UInt8Array, UInt16Array
@@ -111,12 +113,13 @@ def levels(counts: npt.ArrayLike) -> UInt8Array:
     used = np.flatnonzero(counts)
     candidates = np.zeros((len(_SCALES), len(counts)), np.uint8)
     if used.size:
-        candidates[:, used] = [_centred(row) for row in _compromises(counts[used])]
+        candidates[:, used] = [_centred(row) for row in _compromises(counts[used].tobytes())]
 
     def cost(chosen: UInt8Array) -> int:
-        return estimated_bytes(counts, chosen) + len(encode_levels(chosen))
+        return estimated_bytes(counts, chosen) + encoded_bytes(chosen, _KIND)
 
-    return min(candidates, key=cost)  # the first one of equals
+    distinct = {one.tobytes(): one for one in candidates}
+    return min(distinct.values(), key=cost)  # the first one of equals
 
 
 def estimated_bytes(counts: npt.ArrayLike, levels: npt.ArrayLike) -> int:
@@ -145,7 +148,7 @@ def estimated_bytes(counts: npt.ArrayLike, levels: npt.ArrayLike) -> int:
     used = counts > 0
     if not used.any():
         return 0
-    each = PROBABILITY_BITS * _ONE_BIT - _log2(shares[used].astype(np.int64))
+    each = PROBABILITY_BITS * _ONE_BIT - _log2_of_shares()[shares[used]]
     cost = sum(map(int.__mul__, counts[used].tolist(), each.tolist()))  # may exceed 63 bits
     return 4 + cost // (8 * _ONE_BIT)
 
@@ -224,7 +227,8 @@ def check_coverage(counts: Int64Array, frequencies: UInt16Array) -> None:
         raise ArgumentError(f"symbol {missing[0]} occurs, but has no level")
 
 
-def _compromises(counts: Int64Array) -> UInt8Array:
+@lru_cache(maxsize=32)  # as streams of several gap widths often have the same counts
+def _compromises(counts_bytes: bytes) -> UInt8Array:
     """Return the cheapest levels for each scale, of shape (scales, n), for positive counts.
 
     If symbols with counts c have weights W of sum T, the payload has
@@ -232,22 +236,21 @@ def _compromises(counts: Int64Array) -> UInt8Array:
     ``sum(-c * log2(W) + sum(c) * W / (S * ln 2))`` plus a constant, in which each symbol
     has a term of its own. The table adds a cost for each pair of neighbours.
     """
+    counts = np.frombuffer(counts_bytes, np.int64)
     scaled = np.maximum(counts >> max(int(counts.max()).bit_length() - _COUNT_BITS, 0), 1)
     every = np.arange(1, MAX_LEVEL + 1, dtype=np.uint8)
     weight = weights(every)
     gain = _log2(weight)
     burden = scaled.max() * _ONE_NAT * weight // _SCALES[:, np.newaxis]
     steps = step_bits(np.subtract.outer(every.astype(np.int64), every)) * _ONE_BIT
-    cost = burden - scaled[0] * gain
-    origins = []
-    for count in scaled[1:]:
-        paths = cost[:, :, np.newaxis] + steps  # (scales, from, to)
-        origins.append(paths.argmin(axis=1))
-        cost = paths.min(axis=1) + burden - count * gain
-    index = cost.argmin(axis=1)
+    costs = [burden - scaled[0] * gain]
+    for own in burden - scaled[1:, np.newaxis, np.newaxis] * gain:
+        paths = costs[-1].T[:, :, np.newaxis] + steps[:, np.newaxis]  # (from, scales, to)
+        costs.append(paths.min(axis=0) + own)
+    index = costs[-1].argmin(axis=1)
     chosen = [index]
-    for origin in reversed(origins):
-        index = origin[np.arange(len(_SCALES)), index]
+    for cost in costs[-2::-1]:  # back along the cheapest path alone
+        index = (cost + steps[index]).argmin(axis=1)
         chosen.append(index)
     cheapest: UInt8Array = every[np.stack(chosen[::-1], axis=1)]
     return cheapest
@@ -262,6 +265,12 @@ def _centred(levels: UInt8Array) -> UInt8Array:
     shifts = range(-((lowest - 1) // 2 * 2), MAX_LEVEL - highest + 1, 2)
     shift = min(shifts, key=lambda shift: abs(first + shift - _KIND.first_previous))
     return (levels.astype(np.int64) + shift).astype(np.uint8)
+
+
+@cache
+def _log2_of_shares() -> Int64Array:
+    """Return the logarithm of each share there can be, as `_log2`; that of 0 means nothing."""
+    return _log2(np.maximum(np.arange((1 << PROBABILITY_BITS) + 1), 1))
 
 
 def _log2(values: Int64Array) -> Int64Array:

@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..checks import is_finite
 from ..errors import ArgumentError, FormatError, shown
 from ..nn import zoo
 from ..nn.conv import Conv2D
@@ -255,7 +256,7 @@ def _pad(entry: Mapping[str, Any]) -> int:
 
 
 def _number(what: str, value: Any) -> float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 2**31:
+    if is_finite(value, -(2**31), 2**31):
         return float(value)
     raise ArgumentError(f"{what} must be a number, not {shown(value)}")
 

@@ -17,6 +17,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from ..checks import is_whole
 from ..errors import ArgumentError, FormatError, shown
 from ..files.reading import read_file
 
@@ -163,9 +164,9 @@ def _required(entry: dict[str, Any], key: str) -> Any:
 
 def whole(what: str, value: Any, least: int = 1) -> int:
     """Return a whole number from `least` on, below 2**63, or raise."""
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 2**63:
+    if not is_whole(value, least, 2**63 - 1):
         raise ArgumentError(f"{what} must be a whole number from {least} on, not {shown(value)}")
-    return value
+    return int(value)
 
 
 def _utf8_size(name: str) -> int:

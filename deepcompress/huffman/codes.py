@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import native
-from ..bits.packing import as_uint8
+from ..checks import as_uint8
 from ..errors import ArgumentError, FormatError
 from ..native import join as native_join
 from ..tensors import Int64Array, UInt8Array, UInt16Array

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import native
-from ..bits.packing import as_uint8, check_count
+from ..checks import as_count, as_uint8
 from ..errors import ArgumentError, FormatError, TruncatedError
 from ..native import join as native_join
 from ..tensors import UInt8Array
@@ -179,8 +179,8 @@ def _encode(symbols: UInt8Array, lengths: UInt8Array) -> UInt8Array:
 
 
 def _refusal(data: UInt8Array, is_empty: bool, count: int) -> FormatError | None:
-    """Return the error of a stream that is wrong whatever its bits are."""
-    check_count(count)
+    """Return the error of a stream that can't be right, whatever its bits are."""
+    as_count(count)
     if count and is_empty:
         return FormatError(f"{count} symbols are declared, but the code is empty")
     if count > 8 * len(data):  # a symbol takes at least one bit; also bounds what we allocate

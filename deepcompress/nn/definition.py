@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
 from typing import Any
 
+from ..checks import is_finite, is_whole
 from ..errors import ArgumentError, ConfigError, FormatError, shown
 from . import zoo
 from .conv import Conv2D
@@ -199,7 +200,7 @@ def _name(what: str, value: Any) -> str:
 
 
 def _whole(what: str, value: Any, least: int = 0) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and least <= value <= _MAX_WHOLE:
+    if isinstance(value, int) and is_whole(value, least, _MAX_WHOLE):  # what JSON holds
         return value
     raise ArgumentError(
         f"{what} must be a whole number, {least} … {_MAX_WHOLE}, not {shown(value)}"
@@ -207,8 +208,7 @@ def _whole(what: str, value: Any, least: int = 0) -> int:
 
 
 def _number(what: str, value: Any) -> float:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if is_number and abs(value) <= _MAX_WHOLE:  # not so of NaN
+    if isinstance(value, (int, float)) and is_finite(value, -_MAX_WHOLE, _MAX_WHOLE):
         return float(value)
     raise ArgumentError(f"{what} must be a number, not {shown(value)}")
 

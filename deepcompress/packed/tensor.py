@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from .. import native, relindex, spmv
 from ..bits import packing
+from ..checks import as_bits, as_uint8
 from ..errors import ArgumentError
 from ..locks import ForkSafeLock
 from ..native import spmv as native_spmv
@@ -84,11 +85,11 @@ class CompressedTensor:
         """Copy the arrays and validate everything."""
         set_field = object.__setattr__  # the class is frozen
         set_field(self, "shape", parts.check_shape(self.shape))
-        set_field(self, "label_bits", packing.check_bits(self.label_bits, "label_bits"))
-        set_field(self, "gap_bits", packing.check_bits(self.gap_bits, "gap_bits"))
+        set_field(self, "label_bits", as_bits(self.label_bits, "label_bits"))
+        set_field(self, "gap_bits", as_bits(self.gap_bits, "gap_bits"))
         set_field(self, "codebook", parts.check_codebook(self.codebook, self.label_bits))
         for name in _STREAMS:
-            set_field(self, name, parts.frozen(packing.as_uint8(getattr(self, name), name)))
+            set_field(self, name, parts.frozen(as_uint8(getattr(self, name), name)))
         packing.check_packed(self.labels_packed, self.label_bits, self.count)
         packing.check_packed(self.gaps_packed, self.gap_bits, self.count)
         if native.active():

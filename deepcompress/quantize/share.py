@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import native
-from ..bits.packing import check_bits
+from ..checks import as_bits, as_weights, is_whole
 from ..errors import ArgumentError, ConfigError, shown
 from ..native import quantize as native_quantize
 from ..tensors import BoolArray, SharedWeights, UInt8Array
@@ -87,14 +87,8 @@ def share_weights(
     >>> shared.labels, shared.codebook
     (array([3, 2, 1, 1], dtype=uint8), array([ 0.  , -1.05,  1.5 ,  2.  ], dtype=float32))
     """
-    dense = np.asarray(weights)
-    if dense.dtype.kind != "f":
-        raise ArgumentError(f"weights must be floating, not {dense.dtype}")
-    if mask.shape != dense.shape or mask.dtype != np.bool_:
-        raise ArgumentError(
-            f"mask must be bool of shape {dense.shape}, not {mask.dtype} of {mask.shape}"
-        )
-    bits = check_bits(bits, "bits")
+    dense = as_weights(weights, mask)
+    bits = as_bits(bits, "bits")
     if init not in INITS:
         raise ConfigError(f"unknown init {init!r}; the choices are {', '.join(INITS)}")
     max_iterations = _checked_iterations(max_iterations)
@@ -185,7 +179,7 @@ def assign(values: npt.NDArray[np.floating], centroids: npt.NDArray[np.floating]
 
 
 def _checked_iterations(max_iterations: int) -> int:
-    if not isinstance(max_iterations, int | np.integer) or max_iterations < 0:
+    if not is_whole(max_iterations, 0):
         raise ArgumentError(f"max_iterations must be an integer >= 0, not {shown(max_iterations)}")
     return min(int(max_iterations), 1 << 62)  # what C can count to; nobody gets there
 

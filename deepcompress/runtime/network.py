@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import native
+from ..checks import as_real_array, as_whole_number
 from ..errors import ArgumentError, FormatError
 from ..model import CompressedModel
 from ..model_file import Tensor, open_file
 from ..nn.inference import Inference
 from ..nn.network import Network
 from ..packed.tensor import CompressedTensor
-from ..spmv.product import as_numbers
 from ..tensors import Float32Array
 from .loading import check_names, check_preprocessing, checked, held, read_definition
 from .pictures import load_picture
@@ -197,7 +197,7 @@ class CompressedNetwork:
             If x or `batch_size` is anything else.
         """
         inputs = self._checked_inputs(x)
-        starts = range(0, len(inputs), _checked_batch(batch_size))
+        starts = range(0, len(inputs), as_whole_number(batch_size, "batch_size", 1))
         return self._joined(self._infer(inputs[i : i + batch_size]) for i in starts)
 
     def predict_images(self, images: Iterable[Any], batch_size: int = BATCH_SIZE) -> Float32Array:
@@ -226,7 +226,7 @@ class CompressedNetwork:
             raise ArgumentError(
                 f"network {self.name!r}: its metadata has no preprocessing of pictures"
             )
-        _checked_batch(batch_size)
+        as_whole_number(batch_size, "batch_size", 1)
         if isinstance(images, (str, os.PathLike)):
             raise ArgumentError(f"images must be several, not one path: {os.fspath(images)}")
         return self._joined(
@@ -249,7 +249,7 @@ class CompressedNetwork:
         return np.concatenate(collected)
 
     def _checked_inputs(self, x: npt.ArrayLike) -> Float32Array:
-        inputs: Float32Array = np.ascontiguousarray(as_numbers(x, "x"), np.float32)
+        inputs: Float32Array = np.ascontiguousarray(as_real_array(x, "x"), np.float32)
         self.network.check_inputs(inputs)
         return inputs.reshape(-1, *self.input_shape)
 
@@ -259,12 +259,6 @@ def _describe(value: Tensor) -> tuple[bool, float, int]:
         return True, value.density, value.nbytes
     density = np.count_nonzero(value) / value.size if value.size else 0.0
     return False, density, value.nbytes
-
-
-def _checked_batch(batch_size: int) -> int:
-    if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
-        raise ArgumentError(f"batch_size must be a whole number from 1 on, not {batch_size!r}")
-    return batch_size
 
 
 def _loaded(images: Iterable[Any], preprocessing: Preprocessing) -> Iterator[Float32Array]:

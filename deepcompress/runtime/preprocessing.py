@@ -14,18 +14,19 @@ and width, or one number for both), ``channels`` (``"RGB"``, ``"BGR"`` or ``"L"`
 and ``scale`` (each a number, or a list with one per channel; 0 and 1 where they are absent).
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ..checks import is_finite, is_whole
 from ..errors import ArgumentError, FormatError, shown
 from ..tensors import Float32Array, UInt8Array
 
 CHANNELS = {"RGB": 3, "BGR": 3, "L": 1}
 MAX_SIDE = 1 << 13
+LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -131,30 +132,19 @@ class Preprocessing:
 
 def _checked_size(size: Any) -> tuple[int, int]:
     sides = list(size) if isinstance(size, (list, tuple)) else [size, size]
-    if len(sides) != 2 or not all(
-        isinstance(side, int) and not isinstance(side, bool) and 1 <= side <= MAX_SIDE
-        for side in sides
-    ):
+    if len(sides) != 2 or not all(is_whole(side, 1, MAX_SIDE) for side in sides):
         raise ArgumentError(
             f"size must be a height and a width from 1 to {MAX_SIDE}, not {shown(size)}"
         )
-    return sides[0], sides[1]
+    return int(sides[0]), int(sides[1])
 
 
 def _checked_numbers(name: str, value: Any, count: int) -> tuple[float, ...]:
     numbers = list(value) if isinstance(value, (list, tuple)) else [value]
     if len(numbers) == 1:
         numbers *= count
-    if len(numbers) != count or not all(map(_is_number, numbers)):
+    if len(numbers) != count or not all(is_finite(number, -LARGEST, LARGEST) for number in numbers):
         raise ArgumentError(
             f"{name} must be a finite number or {count}, one per channel, not {shown(value)}"
         )
     return tuple(float(number) for number in numbers)
-
-
-def _is_number(value: Any) -> bool:
-    """Tell whether a value is a number, and finite in float32."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        return False
-    largest = float(np.finfo(np.float32).max)
-    return -largest <= value <= largest and math.isfinite(value)

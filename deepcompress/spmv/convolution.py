@@ -19,6 +19,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from .. import native, spmv
+from ..checks import as_real_array
 from ..errors import ArgumentError
 from ..native import spconv as native_spconv
 from ..native import spmv as native_spmv
@@ -106,7 +107,7 @@ def convolve(
         If `w` isn't such a weight, an option or the shape of x doesn't fit, x or the bias isn't
         real, `out` can't take the result, or the memory for it can't be had.
     """
-    array = spmv.as_numbers(x, "x")
+    array = as_real_array(x, "x")
     geometry = _geometry(w, array, stride, padding, groups)
     if not isinstance(relu, (bool, np.bool_)):
         raise ArgumentError(f"relu must be True or False, got {relu!r}")
@@ -167,7 +168,7 @@ def _at_least(lowest: int, value: Any, name: str) -> int:
 
 def _as_bias(bias: npt.ArrayLike, outputs: int) -> Float32Array:
     """Return the bias as contiguous float32, or raise."""
-    array = spmv.as_numbers(bias, "bias")
+    array = as_real_array(bias, "bias")
     if array.shape != (outputs,):
         raise ArgumentError(f"bias must have shape ({outputs},), got {array.shape}")
     return np.require(array, np.float32, ["C", "A"])

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import native
+from ..checks import as_real_array
 from ..errors import ArgumentError
 from ..native import spmv as native_spmv
 from ..tensors import Float32Array, Int64Array
@@ -52,7 +53,7 @@ def dot(w: "CompressedTensor", x: npt.ArrayLike, out: Float32Array | None = None
     """
     if len(w.shape) < 2:
         raise ArgumentError(f"a tensor of shape {w.shape} isn't a matrix")
-    array = as_numbers(x, "x")
+    array = as_real_array(x, "x")
     if array.ndim not in (1, 2) or len(array) != w.cols:
         raise ArgumentError(f"x must have shape ({w.cols},) or ({w.cols}, n), got {array.shape}")
     shape = (w.rows, *array.shape[1:])
@@ -78,17 +79,6 @@ def coordinates(w: "CompressedTensor") -> tuple[Int64Array, Int64Array, Float32A
     positions, labels = w.survivors()
     row, col = np.divmod(positions, max(w.cols, 1))
     return row, col, w.codebook[labels]
-
-
-def as_numbers(x: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
-    """Return an array of real numbers, or raise."""
-    try:
-        array = np.asarray(x)
-    except (TypeError, ValueError, RuntimeError) as error:  # whatever another library's raise
-        raise ArgumentError(f"{name} isn't an array: {error}") from None
-    if array.dtype.kind not in "biuf":
-        raise ArgumentError(f"{name} must be of real numbers, got {array.dtype}")
-    return array
 
 
 def check_out(out: Any, shape: tuple[int, ...], x: npt.NDArray[Any]) -> None:
