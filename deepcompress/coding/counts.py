@@ -1,10 +1,10 @@
 """How often each symbol would occur in the blocks of a tensor, without its streams.
 
 The counts are all that a price needs, and those of each encoding and gap width follow from
-one pass over the survivors. `count_symbols` counts what `coding.block_symbols` makes, and so
+one pass over the survivors. `count_symbols` counts what `block_symbols` makes, and so
 defines what `SymbolCounter` finds.
 
-B blocks; k centroids; A symbols in an alphabet (see `coding.alphabets`).
+B blocks; k centroids; A symbols in an alphabet (see `coding.symbols`).
 """
 
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ import numpy as np
 
 from ..container.records import DENSE, RELATIVE, Coding
 from ..container.sizes import block_count, block_size
-from ..tensors import MAX_BITS, Int64Array, UInt8Array
-from .encoder import BlockSymbols, alphabets
+from ..tensors import MAX_BITS, Int64Array, Survivors
+from .symbols import BlockSymbols, alphabets
 
 _WIDEST = 1 << MAX_BITS
 
@@ -49,25 +49,20 @@ class SymbolCounter:
 
     Parameters
     ----------
-    survivors : (ndarray of shape (N,), int64; ndarray of shape (N,), uint8)
-        Ascending positions, and labels from 1 to `k`.
-    size : int
-        Elements of the tensor.
-    k : int
+    weights : Survivors
     block_bits : int
+        log2 of the elements of a block.
     """
 
-    def __init__(
-        self, survivors: tuple[Int64Array, UInt8Array], size: int, k: int, block_bits: int
-    ) -> None:
-        positions, labels = survivors
+    def __init__(self, weights: Survivors, block_bits: int) -> None:
+        positions, size, k = weights.positions, weights.size, len(weights.codebook) - 1
         blocks = block_count(size, block_bits)
         block = positions >> block_bits
         cuts = np.searchsorted(block, np.arange(blocks + 1))
         self._survivors = np.diff(cuts)
         self._elements = np.full(blocks, 1 << block_bits, np.int64)
         self._elements[-1] = block_size(size, block_bits, blocks - 1)
-        by_label = np.bincount(block * (k + 1) + labels, minlength=blocks * (k + 1))
+        by_label = np.bincount(block * (k + 1) + weights.labels, minlength=blocks * (k + 1))
         self._labels = by_label.reshape(blocks, k + 1)
         self._local = positions - (block << block_bits)
         runs = self._local.copy()  # of zeros before each survivor, within its block

@@ -14,10 +14,10 @@ Everything is computed in integers, so that a histogram gets the same levels eve
 import numpy as np
 import numpy.typing as npt
 
+from ..bits.alphabet import MAX_ALPHABET, check_counts
 from ..bits.packing import as_uint8
 from ..bits.tokens import TableKind, decode_deltas, encode_deltas, step_bits
 from ..errors import ArgumentError, FormatError
-from ..huffman.codes import MAX_ALPHABET, check_counts
 from ..tensors import Int64Array, UInt8Array, UInt16Array
 
 PROBABILITY_BITS = 14
