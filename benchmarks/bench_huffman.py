@@ -30,7 +30,10 @@ from typing import Any
 import numpy as np
 
 from deepcompress import container, huffman
-from deepcompress.coding import encoder, prices, rans
+from deepcompress.coding import prices, rans
+from deepcompress.coding.symbols import block_symbols
+from deepcompress.packed.survivors import pack as pack_weights
+from deepcompress.tensors import Survivors
 
 from .harness import machine, medians, require_kernels, row
 from .huffman_peers import (
@@ -86,7 +89,7 @@ def positions(density: float, gap_bits: int | None) -> Sample:
     """Return positions of weights as gaps of a width, or None for what is in a file."""
     places = np.cumsum(np.random.default_rng(0).geometric(density, DRAWN)) - 1
     codebook, names = np.linspace(0, 1, 32, dtype=np.float32), draw_labels(5)
-    tensor = encoder.from_survivors((int(places[-1]) + 1,), codebook, places, names, 5)
+    tensor = pack_weights(Survivors((int(places[-1]) + 1,), codebook, places, names), 5)
     price = prices.choose(tensor, prices.Choice("huffman", gap_bits=gap_bits))
     encoding, gap_bits = price.coding.encoding, price.coding.gap_bits or None
     same = prices.Choice("rans", container.ENCODINGS[encoding], gap_bits)
@@ -94,7 +97,7 @@ def positions(density: float, gap_bits: int | None) -> Sample:
     per_weight = {coder: 8 * size / DRAWN for coder, size in sizes.items()}
     per_weight["entropy"] = entropy(np.bincount(names))
     per_weight["entropy"] += entropy(np.array([density, 1 - density])) / density
-    symbols = np.concatenate([b.positions for b in encoder.block_symbols(tensor, price.coding)])
+    symbols = np.concatenate([b.positions for b in block_symbols(tensor, price.coding)])
     if gap_bits:  # so that none depends on the one before, as one that follows a filler does
         symbols = np.random.default_rng(1).permutation(symbols)
     form = f"{gap_bits}-bit gaps" if gap_bits else container.ENCODINGS[encoding]

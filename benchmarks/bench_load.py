@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 
 import deepcompress
-from deepcompress.coding import encoder
+from deepcompress.packed.survivors import pack as pack_weights
 from deepcompress.packed.tensor import CompressedTensor
+from deepcompress.tensors import Survivors
 
 from .harness import machine, medians, require_kernels, row
 
@@ -52,8 +53,7 @@ def random_tensor(
     labels = (1 + np.clip((values + 3.5) / 7 * k, 0, k - 1)).astype(np.uint8)
     codebook = np.zeros(k + 1, np.float32)
     codebook[1:] = np.linspace(-3.5, 3.5, k) + 1e-3
-    gap_bits = encoder.narrowest_gap_bits(positions, bits)
-    return encoder.from_survivors(shape, codebook, positions, labels, gap_bits)
+    return pack_weights(Survivors(shape, codebook, positions, labels))
 
 
 def vgg16() -> dict[str, CompressedTensor]:

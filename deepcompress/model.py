@@ -10,7 +10,7 @@ import numpy.typing as npt
 from .coding import encoder, prices
 from .coding.prices import Choice
 from .container import writer
-from .container.records import Coding, Record
+from .container.records import Coding, Record, SharedRecord
 from .errors import ArgumentError
 from .files.atomic import write_bytes
 from .model_file import Tensor
@@ -34,6 +34,9 @@ class CompressedModel(Mapping[str, Tensor]):
     tensors: dict[str, Tensor]
     metadata: dict[str, Any] = field(default_factory=dict)
     storage: dict[str, Coding | Choice] = field(default_factory=dict)
+    _records: dict[str, tuple[Tensor, SharedRecord]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
     def __getitem__(self, name: str) -> Tensor:
         return self.tensors[name]
@@ -65,16 +68,27 @@ class CompressedModel(Mapping[str, Tensor]):
         """Return the bytes of the ``.dcnn`` file, the same for the same tensors."""
         records: dict[str, Record] = {}
         for name, tensor in self.tensors.items():
-            if isinstance(tensor, CompressedTensor):
-                how = self.storage.get(name, Choice())
-                how = prices.choose(tensor, how).coding if isinstance(how, Choice) else how
-                try:
-                    records[name] = encoder.encode(tensor, how)
-                except ArgumentError as error:
-                    raise ArgumentError(f"tensor {name!r}: {error}") from None
-            else:
-                records[name] = tensor
+            try:
+                records[name] = self._record(name, tensor)
+            except ArgumentError as error:
+                raise ArgumentError(f"tensor {name!r}: {error}") from None
         return writer.pack(records, self.metadata)
+
+    def keep_record(self, name: str, record: SharedRecord) -> None:
+        """Have `to_bytes` write a record that is known to be the tensor's, while both stay."""
+        self._records[name] = self.tensors[name], record
+
+    def _record(self, name: str, tensor: Tensor) -> Record:
+        """Return what a file has of a tensor: the record that is known, or one that is made."""
+        if not isinstance(tensor, CompressedTensor):
+            return tensor
+        coding = self.storage.get(name, Choice())
+        encoded, record = self._records.get(name, (None, None))
+        if record is not None and encoded is tensor and record.coding == coding:
+            return record
+        if isinstance(coding, Choice):
+            coding = prices.choose(tensor, coding).coding
+        return encoder.encode(tensor, coding)
 
     def save(self, path: str | os.PathLike[str]) -> int:
         """Write the ``.dcnn`` file, whole or not at all; return its size in bytes.

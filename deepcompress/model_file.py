@@ -22,6 +22,7 @@ from .container.reader import Reader
 from .container.records import RAW, Coding
 from .errors import ArgumentError, DataError, FormatError
 from .packed.tensor import CompressedTensor
+from .tensors import Survivors
 
 Tensor = CompressedTensor | npt.NDArray[Any]
 
@@ -153,10 +154,10 @@ class ModelFile(Mapping[str, Tensor]):
             last = ((end - 1) >> block_bits) + 1 if begin < end else first
             self._check_memory(entry, decoding_bytes(head, entry.shape, first, last))
             record = self._reader.shared(entry, head, first, last)
-            positions, labels = decoder.decode_survivors(record, first)
-            inside = slice(*np.searchsorted(positions, [begin, end]).tolist())
-            part = positions[inside] - begin
-            return decoder.from_part(record, shape, part, labels[inside])
+            weights = decoder.decode_survivors(record, first)
+            inside = slice(*np.searchsorted(weights.positions, [begin, end]).tolist())
+            own, labels = weights.positions[inside] - begin, weights.labels[inside]
+            return decoder.from_part(record, Survivors(shape, record.codebook, own, labels))
 
     def close(self) -> None:
         """Let go of the bytes; to read from them is an ArgumentError from now on."""

@@ -7,7 +7,7 @@ import os
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,12 @@ from .coding import encoder, prices
 from .coding.prices import Choice
 from .config import Config, TensorConfig
 from .container.records import Coding
-from .container.sizes import fixed_width, raw_size
+from .container.sizes import raw_size
 from .errors import ArgumentError, shown
 from .model import CompressedModel
-from .model_file import ModelFile, Tensor, open_file
-from .tensors import BoolArray
+from .model_file import ModelFile, open_file
+from .packed.survivors import pack
+from .tensors import BoolArray, Survivors
 
 
 def compress(
@@ -68,13 +69,19 @@ def compress(
     (True, 63)
     """
     config = checked_config(tensors, config, metadata, seed)
-    compressed: dict[str, Tensor] = {}
-    storage: dict[str, Coding | Choice] = {}
+    model = CompressedModel({}, dict(metadata or {}), {})
     for name, values in tensors.items():
-        compressed[name], how = compress_tensor(name, as_array(name, values), config, seed)
-        if how is not None:
-            storage[name] = how
-    return CompressedModel(compressed, dict(metadata or {}), storage)
+        weights = compress_tensor(name, as_array(name, values), config, seed)
+        if isinstance(weights, Encodable):
+            with naming(name):
+                record = encoder.encode(weights.survivors, weights.coding)
+                gap_bits = config.of(name, weights.survivors.shape).gap_bits
+                model.tensors[name] = pack(weights.survivors, gap_bits)
+            model.storage[name] = weights.coding
+            model.keep_record(name, record)
+        else:
+            model.tensors[name] = weights
+    return model
 
 
 def load(path: str | os.PathLike[str], *, max_bytes: int | None = None) -> CompressedModel:
@@ -111,8 +118,8 @@ def from_bytes(data: bytes, what: str = "file", *, max_bytes: int | None = None)
 def _model(file: ModelFile) -> CompressedModel:
     read = file.read()
     tensors = {name: tensor for name, (tensor, _) in read.items()}
-    storage: dict[str, Coding | Choice] = {name: how for name, (_, how) in read.items() if how}
-    return CompressedModel(tensors, file.metadata, storage)
+    codings = {name: coding for name, (_, coding) in read.items() if coding}
+    return CompressedModel(tensors, file.metadata, {**codings})
 
 
 def at_fixed_width(model: CompressedModel) -> CompressedModel:
@@ -152,10 +159,18 @@ def as_array(name: str, values: npt.ArrayLike) -> npt.NDArray[Any]:
         raise ArgumentError(f"tensor {name!r}: isn't an array: {error}") from error
 
 
+@dataclass(frozen=True)
+class Encodable:
+    """The shared weights of a tensor, and the coding that takes the fewest bytes."""
+
+    survivors: Survivors
+    coding: Coding
+
+
 def compress_tensor(
     name: str, values: npt.NDArray[Any], config: Config, seed: int
-) -> tuple[Tensor, Coding | None]:
-    """Compress one tensor as `compress` does; return it and how to write it, None if raw."""
+) -> Encodable | npt.NDArray[Any]:
+    """Prune, share and price one tensor as `compress` does; return an array if it stays raw."""
     rng = np.random.default_rng([seed, zlib.crc32(name.encode(errors="surrogatepass"))])
     with naming(name):
         return _compress_tensor(values, config.of(name, values.shape), rng)
@@ -174,15 +189,15 @@ def naming(name: str) -> Iterator[None]:
 
 def _compress_tensor(
     values: npt.NDArray[Any], wanted: TensorConfig, rng: np.random.Generator
-) -> tuple[Tensor, Coding | None]:
+) -> Encodable | npt.NDArray[Any]:
     if wanted.method == "float16":
         with np.errstate(over="ignore"):
             half = values.astype(np.float16)
         if not np.array_equal(np.isfinite(half), np.isfinite(values)):
             raise ArgumentError("a value is too large for float16")
-        return half, None
+        return half
     if wanted.method == "raw" or values.size < wanted.min_size or values.dtype.kind != "f":
-        return values.copy(), None
+        return values.copy()
     with np.errstate(over="ignore"):  # an overflow becomes an infinity, which is refused
         values = values.astype(np.float32, copy=False)
     mask = _mask(values, wanted)
@@ -190,16 +205,11 @@ def _compress_tensor(
     shared = quantize.share_weights(
         values, mask, wanted.bits, wanted.init, max_iterations=iterations, rng=rng
     )
-    positions = np.flatnonzero(mask)
-    label_bits = fixed_width(len(shared.codebook) - 1)
-    gap_bits = wanted.gap_bits or encoder.narrowest_gap_bits(positions, label_bits)
-    tensor = encoder.from_survivors(
-        values.shape, shared.codebook, positions, shared.labels, gap_bits
-    )
-    price = prices.choose(tensor, Choice(wanted.coder, wanted.encoding, wanted.gap_bits))
+    survivors = Survivors(values.shape, shared.codebook, np.flatnonzero(mask), shared.labels)
+    price = prices.choose(survivors, Choice(wanted.coder, wanted.encoding, wanted.gap_bits))
     if price.size_bytes > raw_size(values.nbytes):
-        return np.where(mask, values, np.float32(0)), None
-    return tensor, price.coding
+        return np.where(mask, values, np.float32(0))
+    return Encodable(survivors, price.coding)
 
 
 def _mask(values: npt.NDArray[Any], wanted: TensorConfig) -> BoolArray:

@@ -37,6 +37,7 @@ import numpy.typing as npt
 from . import native
 from .checks import as_bits, as_uint8
 from .errors import ArgumentError, FormatError
+from .native import relindex as native_relindex
 from .tensors import MAX_BITS, GapStream, Int64Array, UInt8Array
 
 
@@ -113,7 +114,7 @@ def decode(gaps: npt.ArrayLike, size: int) -> Int64Array:
     [1, 4, 12, 15]
     """
     gaps = as_uint8(gaps, "gaps")
-    return native.decode_gaps(gaps, size) if native.active() else _decode(gaps, size)
+    return native_relindex.decode_gaps(gaps, size) if native.active() else _decode(gaps, size)
 
 
 def gap_histogram(positions: npt.ArrayLike, gap_bits: int) -> Int64Array:

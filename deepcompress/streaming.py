@@ -24,8 +24,7 @@ from .container import writer
 from .container.writer import TensorPart
 from .errors import ArgumentError, OutputError
 from .files.atomic import write_parts
-from .packed.tensor import CompressedTensor
-from .pipeline import as_array, checked_config, compress_tensor, naming
+from .pipeline import Encodable, as_array, checked_config, compress_tensor, naming
 
 COPY_BYTES = 1 << 20
 MAX_JOBS = 256  # more threads than that no machine has a use for, and not each can start
@@ -104,20 +103,19 @@ def compress_to(
         stored: list[_Stored] = run(delayed(compress_one)(name) for name in largest_first)
         by_name = dict(zip(largest_first, stored, strict=True))
         in_order = [by_name[name] for name in names]
-        start = writer.file_start([one.header for one in in_order], text)
+        start = writer.file_start([tensor.header for tensor in in_order], text)
         write_parts(path, itertools.chain([start], *map(spool.read, in_order)))
-    return len(start) + sum(one.size_bytes for one in in_order)
+    return len(start) + sum(tensor.size_bytes for tensor in in_order)
 
 
 def _encoded(
     name: str, before: str, values: npt.NDArray[Any], config: Config, seed: int
 ) -> TensorPart:
-    tensor, how = compress_tensor(name, values, config, seed)
-    if not isinstance(tensor, CompressedTensor):
-        return writer.tensor_part(name, before, tensor)
-    assert how is not None
+    weights = compress_tensor(name, values, config, seed)
+    if not isinstance(weights, Encodable):
+        return writer.tensor_part(name, before, weights)
     with naming(name):
-        record = encoder.encode(tensor, how)
+        record = encoder.encode(weights.survivors, weights.coding)
     return writer.tensor_part(name, before, record)
 
 

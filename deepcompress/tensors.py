@@ -16,6 +16,7 @@ Legend, used in every docstring of the package:
   ``2**gap_bits - 1``.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,3 +69,36 @@ class GapStream:
     gaps: UInt8Array
     fillers: BoolArray
     gap_bits: int
+
+    def spread(self, labels: UInt8Array) -> UInt8Array:
+        """Return the label of each entry, 0 for a filler, from those of the survivors."""
+        spread = np.zeros(len(self.gaps), np.uint8)
+        spread[~self.fillers] = labels
+        return spread
+
+
+@dataclass(frozen=True)
+class Survivors:
+    """The weights of one tensor that aren't 0: what is priced and encoded, and packed last.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of the dense tensor.
+    codebook : ndarray of shape (K,), float32
+        As in `SharedWeights`.
+    positions : ndarray of shape (N,), int64
+        In the flattened tensor, ascending.
+    labels : ndarray of shape (N,), uint8
+        ``1 <= label < K``.
+    """
+
+    shape: tuple[int, ...]
+    codebook: Float32Array
+    positions: Int64Array
+    labels: UInt8Array
+
+    @property
+    def size(self) -> int:
+        """Number of elements of the dense tensor."""
+        return math.prod(self.shape)

@@ -9,7 +9,6 @@ from support.command import call, fails
 
 import deepcompress
 from deepcompress import cli, native, relindex, tensors
-from deepcompress.coding.encoder import survivors as survivors_of
 from deepcompress.container.records import DENSE, MAGIC, VERSION, Block, Coding, SharedRecord
 from deepcompress.container.writer import pack
 from deepcompress.experiments import datasets
@@ -70,7 +69,7 @@ def test_inspect(file: Path, model: deepcompress.CompressedModel) -> None:
         row, weight, coding = rows[name], model[name], model.storage[name]
         assert row["K"] == len(weight.codebook)
         assert (row["label_bits"], row["gap_bits"]) == (weight.label_bits, coding.gap_bits)
-        positions, _ = survivors_of(weight)
+        positions, _ = weight.survivors()
         survivors = len(positions)
         assert row["fillers"] == relindex.filler_count(positions, coding.gap_bits)
         assert row["entries"] == survivors + row["fillers"]

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from support.strategies import sparse
 
 from deepcompress.coding.counts import SymbolCounter, count_symbols
-from deepcompress.coding.encoder import block_symbols, from_survivors
+from deepcompress.coding.symbols import block_symbols
 from deepcompress.container.records import BITMASK, DENSE, RELATIVE, Coding
+from deepcompress.tensors import Survivors
 
 CODINGS = [
     *((RELATIVE, gap_bits) for gap_bits in range(1, 9)),
@@ -20,11 +21,11 @@ CODINGS = [
 def check(positions, size, k, block_bits, seed=0):
     labels = np.random.default_rng(seed).integers(1, k + 1, len(positions)).astype(np.uint8)
     codebook = np.arange(k + 1, dtype=np.float32)
-    tensor = from_survivors((size,), codebook, positions, labels, 8)
-    counter = SymbolCounter((positions, labels), size, k, block_bits)
+    weights = Survivors((size,), codebook, positions, labels)
+    counter = SymbolCounter(weights, block_bits)
     for encoding, gap_bits in CODINGS:
         coding = Coding(encoding, gap_bits=gap_bits, block_bits=block_bits)
-        defined = count_symbols(list(block_symbols(tensor, coding)), coding, k)
+        defined = count_symbols(list(block_symbols(weights, coding)), coding, k)
         found = counter.count(coding)
         for field in ("entries", "labels", "positions"):
             np.testing.assert_array_equal(getattr(found, field), getattr(defined, field))

@@ -1,5 +1,7 @@
 """From the blocks of a file to one packed stream: the definition, and C against it."""
 
+from dataclasses import replace
+
 import hypothesis.strategies as st
 import numpy as np
 import pytest
@@ -9,12 +11,12 @@ from support.strategies import sparse, widths
 from deepcompress import native, relindex
 from deepcompress.bits import packing
 from deepcompress.coding import decoder, encoder, join
-from deepcompress.coding.join import Entries, Masked
 from deepcompress.container.records import BITMASK, DENSE, RELATIVE, Coding
 from deepcompress.errors import ArgumentError, FormatError
 from deepcompress.native import gateway
 from deepcompress.packed.stream import has_needed_fillers_only
 from deepcompress.packed.tensor import CompressedTensor
+from deepcompress.structs import GapBlock, MaskBlock
 
 EXTENSION, REASON = gateway._load()
 BACKENDS = ["reference", *(["native"] if EXTENSION else [])]
@@ -36,7 +38,7 @@ def both(call):
 
 def plain(outcome):
     """Arrays as lists, with all that they are in."""
-    if isinstance(outcome, Entries | Masked):
+    if isinstance(outcome, GapBlock | MaskBlock):
         return plain(tuple(vars(outcome).values()))
     if isinstance(outcome, tuple):
         return [plain(part) for part in outcome]
@@ -55,7 +57,7 @@ def some_blocks(draw):
         gaps = exact(draw(st.lists(st.integers(0, 7) | st.integers(0, 255), max_size=30)))
         labels = exact(draw(st.lists(st.integers(0, 3), min_size=len(gaps), max_size=len(gaps))))
         end = int((gaps.astype(int) + 1).sum())
-        made.append(Entries(labels, gaps, end + draw(st.integers(0, 3) | st.integers(0, 5000))))
+        made.append(GapBlock(labels, gaps, end + draw(st.integers(0, 3) | st.integers(0, 5000))))
     return made
 
 
@@ -73,7 +75,7 @@ def blocks_of_a_file(draw):
             np.concatenate([entries, np.full(more, last, np.uint8)])
             for entries, last in ((labels * ~stream.fillers, 0), (stream.gaps, 2**gap_bits - 1))
         )
-        made.append(Entries(labels, gaps, len(dense) + (more << gap_bits)))
+        made.append(GapBlock(labels, gaps, len(dense) + (more << gap_bits)))
     return made, gap_bits
 
 
@@ -88,27 +90,16 @@ def test_joined_blocks_have_the_survivors(made, gap_bits, label_bits):
     check_joined(made, gap_bits, label_bits)
 
 
-def joined(made, label_bits, gap_bits, room, most_fillers=None):
-    """The stream, made of all blocks at once or one by one, with room from the start or without."""
-    stream = join.Joined(label_bits, gap_bits, room, most_fillers)
-    parts = [made] if most_fillers is None else [[block] for block in made]
-    added = all(map(stream.add, parts))
-    return (*stream.finish(), stream.count) if added else None
-
-
 def check_joined(made, gap_bits, label_bits):
     counted = both(lambda: join.survey(made))
     half = both(lambda: join.survey(made[:1]))
     assert both(lambda: join.survey(made[1:], half)) == counted
     fillers = counted.fillers[gap_bits]
-    labels, gaps, count = both(
-        lambda: joined(made, label_bits, gap_bits, counted.survivors + fillers)
-    )
-    assert count == counted.survivors + fillers
-    again = both(lambda: joined(made, label_bits, gap_bits, 0, fillers))
-    assert plain(again) == plain((labels, gaps, count))
-    if fillers:
-        assert both(lambda: joined(made, label_bits, gap_bits, 0, fillers - 1)) is None
+    of_one_width = both(lambda: join.survey(made, gap_bits=gap_bits))
+    assert of_one_width.fillers == tuple(fillers * (bits == gap_bits) for bits in range(9))
+    assert replace(of_one_width, fillers=counted.fillers) == counted
+    count = counted.survivors + fillers
+    labels, gaps = both(lambda: join.join(made, label_bits, gap_bits, count))
     labels = packing.unpack(labels, label_bits, count)
     size = sum(block.elements for block in made)
     positions = relindex.decode(packing.unpack(gaps, gap_bits, count), size)
@@ -128,7 +119,7 @@ def test_a_worked_example():
     made = [join.from_dense(exact(dense)) for dense in ([0, 7, 0, 0, 0], [0, 0, 0, 9])]
     counted = both(lambda: join.survey(made))
     assert (counted.survivors, counted.fillers) == (2, (0, 3, 1, 0, 0, 0, 0, 0, 0))
-    labels, gaps, _ = both(lambda: joined(made, 4, 2, 3))
+    labels, gaps = both(lambda: join.join(made, 4, 2, 3))
     assert packing.unpack(labels, 4, 3).tolist() == [7, 0, 9]
     assert packing.unpack(gaps, 2, 3).tolist() == [1, 3, 2]
 
@@ -141,20 +132,20 @@ def test_masks_and_labels_of_all_elements_join_as_entries(tensor, other, gap_bit
         dense[one.positions] = 1 + np.arange(len(one.positions)) % 255
         mask, kept = np.packbits(dense != 0, bitorder="little"), exact(dense[dense != 0])
         from_dense = both(lambda dense=dense: join.from_dense(dense))
-        assert plain(from_dense) == plain(Masked(mask, kept - np.uint8(1), one.size))
-        positions, labels = join.survivors(from_dense)
+        assert plain(from_dense) == plain(MaskBlock(mask, kept - np.uint8(1), one.size))
+        positions, labels = join.survivors_of([from_dense])
         np.testing.assert_array_equal(positions, one.positions)
         np.testing.assert_array_equal(labels, kept)
         stream = relindex.encode(one.positions, one.size, 8)
         with_fillers = np.zeros(len(stream.gaps), np.uint8)
         with_fillers[~stream.fillers] = kept
         masked.append(from_dense)
-        entries.append(Entries(with_fillers, stream.gaps, one.size))
+        entries.append(GapBlock(with_fillers, stream.gaps, one.size))
     counted = both(lambda: join.survey(masked))
     assert counted == both(lambda: join.survey(entries))
-    room = counted.survivors + counted.fillers[gap_bits]
-    expected = both(lambda: joined(entries, 8, gap_bits, room))
-    assert plain(both(lambda: joined(masked, 8, gap_bits, room))) == plain(expected)
+    count = counted.survivors + counted.fillers[gap_bits]
+    expected = both(lambda: join.join(entries, 8, gap_bits, count))
+    assert plain(both(lambda: join.join(masked, 8, gap_bits, count))) == plain(expected)
 
 
 @given(st.lists(st.integers(0, 255), max_size=40), st.integers(-3, 3))
@@ -162,7 +153,7 @@ def test_gaps_lead_no_further_than_the_elements(gaps, more):
     gaps = exact(gaps)
     elements = max(0, int((gaps.astype(int) + 1).sum()) + more)
     outcome = both(lambda: join.from_gaps(gaps, gaps, elements))
-    assert isinstance(outcome, Entries) == (len(gaps) + gaps.sum(dtype=int) <= elements)
+    assert isinstance(outcome, GapBlock) == (len(gaps) + gaps.sum(dtype=int) <= elements)
 
 
 @pytest.mark.parametrize(
@@ -182,12 +173,12 @@ def test_masks_that_cant_be(backend, mask, count, elements, words):
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_what_memory_cant_hold_is_refused(backend):
     """Two weights, as far apart as blocks can have them."""
-    made = [Entries(exact([1]), exact([0]), 1 << 61)] * 2
+    made = [GapBlock(exact([1]), exact([0]), 1 << 61)] * 2
     with native.use(backend):
         counted = join.survey(made)
         assert counted.fillers[8] == ((1 << 61) - 1) >> 8
         with pytest.raises(ArgumentError, match="entries of 1-bit gaps"):
-            join.Joined(1, 1, 2 + counted.fillers[1])
+            join.join(made, 1, 1, 2 + counted.fillers[1])
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -13,7 +13,9 @@ from deepcompress.container.reader import Reader
 from deepcompress.container.records import CRC, DENSE, MAGIC, PREFIX, RELATIVE, Coding
 from deepcompress.container.writer import pack, shared_head
 from deepcompress.errors import ArgumentError, DeepCompressError, FormatError
+from deepcompress.packed.survivors import pack as pack_weights
 from deepcompress.pipeline import from_bytes
+from deepcompress.tensors import Survivors
 
 
 def by_hand(encoding: int, shape: tuple[int, ...], head: bytes, size: int = 200) -> bytes:
@@ -129,9 +131,8 @@ def test_zeros_between_blocks_dont_make_fillers_of_the_files_width(block_bits: i
     """With gaps of one bit, a zero in two would need a filler in memory."""
     how = Coding(RELATIVE, 0, 0, 1, block_bits)
     positions = np.array([0, 200_000])
-    tensor = encoder.from_survivors(
-        (200_001,), np.array([0, 3], np.float32), positions, np.ones(2, np.uint8), 8
-    )
+    codebook, labels = np.array([0, 3], np.float32), np.ones(2, np.uint8)
+    tensor = pack_weights(Survivors((200_001,), codebook, positions, labels), 8)
     data = dc.CompressedModel({"w": tensor}, {}, {"w": how}).to_bytes()
     back = from_bytes(data)
     assert back["w"].count < 1000

@@ -14,9 +14,9 @@ from support.contract import (
 from support.strategies import counts, packed
 
 from deepcompress.bits import tokens
+from deepcompress.bits.alphabet import MAX_ALPHABET
 from deepcompress.coding import rans_levels
 from deepcompress.errors import ArgumentError, FormatError
-from deepcompress.huffman import codes
 
 LEVELS = st.lists(st.integers(0, 31), max_size=256).map(lambda levels: np.array(levels, np.uint8))
 WEIGHTS = rans_levels.weights(np.arange(32, dtype=np.uint8))
@@ -238,7 +238,7 @@ def test_levels_that_no_table_has(function):
     with pytest.raises(FormatError, match="level 32 of symbol 1 exceeds 31"):
         function(np.array([31, 32], np.uint8))
     with pytest.raises(ArgumentError, match="at most 256 symbols, got 257"):
-        function(np.ones(codes.MAX_ALPHABET + 1, np.uint8))
+        function(np.ones(MAX_ALPHABET + 1, np.uint8))
     with pytest.raises(ArgumentError, match="levels must be a one-dimensional uint8 array"):
         function([1, 2])
 

@@ -11,10 +11,11 @@ from support.model_files import blocks_file
 
 import deepcompress as dc
 from deepcompress import model_file
-from deepcompress.coding import encoder
 from deepcompress.container.records import DTYPES, Coding
 from deepcompress.container.writer import pack
 from deepcompress.errors import ArgumentError, DataError, FormatError, TruncatedError
+from deepcompress.packed.survivors import pack as pack_weights
+from deepcompress.tensors import Survivors
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.name)
@@ -43,7 +44,7 @@ def test_rows_of_shared_weights_of_every_rank(
     positions = np.arange(0, size, 2)
     labels = np.ones(len(positions), np.uint8)
     codebook = np.array([0, 3], np.float32)
-    tensor = encoder.from_survivors(shape, codebook, positions, labels, 1)
+    tensor = pack_weights(Survivors(shape, codebook, positions, labels), 1)
     how = Coding(encoding, gap_bits=1 if encoding == 1 else 0, block_bits=block_bits)
     file = dc.ModelFile(dc.CompressedModel({"x": tensor}, {}, {"x": how}).to_bytes())
     np.testing.assert_array_equal(file["x"].to_dense(), tensor.to_dense())
@@ -80,7 +81,7 @@ def test_a_tensor_of_rank_0_has_no_rows() -> None:
 def test_numpys_integers_are_rows_too_and_dont_overflow() -> None:
     shape = (2**31, 2**31)
     codebook = np.array([0, 3], np.float32)
-    tensor = encoder.from_survivors(shape, codebook, np.array([3]), np.array([1], np.uint8), 8)
+    tensor = pack_weights(Survivors(shape, codebook, np.array([3]), np.array([1], np.uint8)), 8)
     file = dc.ModelFile(dc.CompressedModel({"x": tensor}).to_bytes())
     for start, expected in ((0, [3]), (2**30, [])):
         part = file.rows("x", np.int32(start), np.int32(2**31 - 1))

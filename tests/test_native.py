@@ -10,7 +10,8 @@ import pytest
 from deepcompress import native
 from deepcompress.errors import BackendError, ConfigError, FormatError, TruncatedError
 from deepcompress.native import gateway
-from deepcompress.native import join as native_join
+from deepcompress.native import huffman as native_huffman
+from deepcompress.native import rans as native_rans
 from deepcompress.packed.tensor import CompressedTensor
 
 EXTENSION, REASON = gateway._load()
@@ -122,7 +123,7 @@ def u8(*values):
 
 def decode(payload, lengths, count):
     def run():
-        (symbols,) = native_join.huffman_decode([u8(*lengths)], [(u8(*payload), 0, count)])
+        (symbols,) = native_huffman.decode([u8(*lengths)], [(u8(*payload), 0, count)])
         if isinstance(symbols, FormatError):
             raise symbols
 
@@ -132,7 +133,7 @@ def decode(payload, lengths, count):
 def rans_decode(payload, frequencies, count):
     def run():
         shares, data = np.array(frequencies, np.uint16), np.frombuffer(payload, np.uint8)
-        (symbols,) = native_join.rans_decode([shares], [(data, 0, count)])
+        (symbols,) = native_rans.decode([shares], [(data, 0, count)])
         if isinstance(symbols, FormatError):
             raise symbols
 

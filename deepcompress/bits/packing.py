@@ -14,6 +14,7 @@ import numpy.typing as npt
 from .. import native
 from ..checks import as_bits, as_count, as_uint8
 from ..errors import ArgumentError, FormatError, TruncatedError
+from ..native import bits as native_bits
 from ..tensors import UInt8Array
 
 
@@ -47,7 +48,7 @@ def pack(values: npt.ArrayLike, bits: int) -> UInt8Array:
     if values.size and values.max() >> bits:
         raise ArgumentError(f"value {values.max()} doesn't fit in {bits} bits")
     if native.active():
-        return native.pack(values, bits, packed_size(bits, len(values)))
+        return native_bits.pack(values, bits, packed_size(bits, len(values)))
     return _pack(values, bits)
 
 
@@ -84,13 +85,18 @@ def unpack(packed: npt.ArrayLike, bits: int, count: int) -> UInt8Array:
     packed = as_uint8(packed, "packed")
     check_packed(packed, bits, count)
     if native.active():
-        return native.unpack(packed, bits, count)
+        return native_bits.unpack(packed, bits, count)
     return _unpack(packed, bits, count)
 
 
 def packed_size(bits: int, count: int) -> int:
     """Return the number of bytes that ``count`` values of ``bits`` bits take."""
     return (count * bits + 7) // 8
+
+
+def fixed_width(largest: int) -> int:
+    """Return the width of values up to `largest`: its binary digits, at least 1."""
+    return max(1, largest.bit_length())
 
 
 def check_packed(packed: UInt8Array, bits: int, count: int) -> None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import ArgumentError, FormatError, TruncatedError
-from ..huffman.codes import MAX_ALPHABET
 from ..tensors import Int64Array, UInt8Array
+from .alphabet import MAX_ALPHABET
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """How often each symbol would occur in the blocks of a tensor, without its streams.
 
 The counts are all that a price needs, and those of each encoding and gap width follow from
-one pass over the survivors. `count_symbols` counts what `coding.block_symbols` makes, and so
+one pass over the survivors. `count_symbols` counts what `block_symbols` makes, and so
 defines what `SymbolCounter` finds.
 
-B blocks; k centroids; A symbols in an alphabet (see `coding.alphabets`).
+B blocks; k centroids; A symbols in an alphabet (see `coding.symbols`).
 """
 
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ import numpy as np
 
 from ..container.records import DENSE, RELATIVE, Coding
 from ..container.sizes import block_count, block_size
-from ..tensors import MAX_BITS, Int64Array, UInt8Array
-from .encoder import BlockSymbols, alphabets
+from ..tensors import MAX_BITS, Int64Array, Survivors
+from .symbols import BlockSymbols, alphabets
 
 _WIDEST = 1 << MAX_BITS
 
@@ -49,35 +49,32 @@ class SymbolCounter:
 
     Parameters
     ----------
-    survivors : (ndarray of shape (N,), int64; ndarray of shape (N,), uint8)
-        Ascending positions, and labels from 1 to `k`.
-    size : int
-        Elements of the tensor.
-    k : int
+    weights : Survivors
     block_bits : int
+        log2 of the elements of a block.
     """
 
-    def __init__(
-        self, survivors: tuple[Int64Array, UInt8Array], size: int, k: int, block_bits: int
-    ) -> None:
-        positions, labels = survivors
+    def __init__(self, weights: Survivors, block_bits: int) -> None:
+        positions, size, k = weights.positions, weights.size, len(weights.codebook) - 1
         blocks = block_count(size, block_bits)
-        block = positions >> block_bits
-        cuts = np.searchsorted(block, np.arange(blocks + 1))
-        self._survivors = np.diff(cuts)
+        starts = np.arange(blocks, dtype=np.int64) << block_bits
+        self._cuts = np.append(np.searchsorted(positions, starts), len(positions))
+        self._survivors = np.diff(self._cuts)
         self._elements = np.full(blocks, 1 << block_bits, np.int64)
         self._elements[-1] = block_size(size, block_bits, blocks - 1)
-        by_label = np.bincount(block * (k + 1) + labels, minlength=blocks * (k + 1))
+        self._positions, self._block_bits = positions, block_bits
+        block = positions >> block_bits
+        by_label = np.bincount(block * (k + 1) + weights.labels, minlength=blocks * (k + 1))
         self._labels = by_label.reshape(blocks, k + 1)
-        self._local = positions - (block << block_bits)
-        runs = self._local.copy()  # of zeros before each survivor, within its block
-        runs[1:] -= np.where(block[1:] == block[:-1], self._local[:-1] + 1, 0)
+        runs = positions.copy()  # of zeros before each survivor, within its block
+        runs[1:] -= positions[:-1] + 1
+        first = self._cuts[:-1][self._survivors > 0]
+        runs[first] = positions[first] - starts[self._survivors > 0]
         # All widths follow from the lowest 8 bits of the runs and the sum of the others.
-        by_run = np.bincount(block * _WIDEST + runs % _WIDEST, minlength=blocks * _WIDEST)
-        self._runs = by_run.reshape(blocks, _WIDEST)
+        key = (block << MAX_BITS) | (runs & (_WIDEST - 1))
+        self._runs = np.bincount(key, minlength=blocks * _WIDEST).reshape(blocks, _WIDEST)
         high = np.concatenate([np.zeros(1, np.int64), np.cumsum(runs >> MAX_BITS)])
-        self._high_runs = np.diff(high[cuts])
-        self._cuts = cuts
+        self._high_runs = np.diff(high[self._cuts])
 
     def count(self, coding: Coding) -> BlockCounts:
         """Count the symbols of an encoding with blocks of the size given before."""
@@ -100,17 +97,20 @@ class SymbolCounter:
 
     def _mask_bytes(self) -> Int64Array:
         """Return how often each byte occurs in the masks of the blocks, shape (B, 256)."""
-        blocks = len(self._survivors)
+        blocks, positions = len(self._survivors), self._positions
         counts = np.zeros((blocks, 256), np.int64)
-        if len(self._local):
-            byte = self._local >> 3
-            is_first = np.ones(len(byte), np.bool_)
-            is_first[1:] = byte[1:] != byte[:-1]
-            is_first[self._cuts[:-1][self._survivors > 0]] = True
-            first = np.flatnonzero(is_first)
-            bits = np.left_shift(1, self._local & 7).astype(np.uint8)
-            values = np.bitwise_or.reduceat(bits, first)
-            block = np.searchsorted(self._cuts, first, side="right") - 1
+        if len(positions):
+            local = positions & ((1 << self._block_bits) - 1)
+            byte = local >> 3
+            is_last = np.ones(len(byte), np.bool_)  # of the survivors that share a byte
+            is_last[:-1] = byte[1:] != byte[:-1]
+            is_last[self._cuts[1:][self._survivors > 0] - 1] = True
+            last = np.flatnonzero(is_last)
+            # Sums modulo 256, whose differences are exact, as each bit of a byte occurs once.
+            bits = np.left_shift(np.uint8(1), local.astype(np.uint8) & np.uint8(7))
+            sums = np.cumsum(bits, dtype=np.uint8)
+            values = np.diff(sums[last], prepend=np.uint8(0))
+            block = positions[last] >> self._block_bits
             counts += np.bincount(block * 256 + values, minlength=counts.size).reshape(-1, 256)
         counts[:, 0] = (self._elements + 7) // 8 - counts.sum(axis=1)
         return counts

@@ -1,25 +1,26 @@
 """A record in a file -> the compressed tensor that it stands for. `coding` goes the way there."""
 
 import math
-from collections.abc import Iterator
-from itertools import islice
-
-import numpy as np
+from collections.abc import Iterable, Iterator
 
 from .. import relindex
 from ..bits import packing
+from ..bits.packing import fixed_width
 from ..container.records import BITMASK, DENSE, RELATIVE, SharedRecord
-from ..container.sizes import block_size, fixed_width, stream_bits, stream_symbols
+from ..container.sizes import block_size, stream_bits, stream_symbols
 from ..errors import FormatError
+from ..packed.survivors import cheapest_gap_bits, pack
 from ..packed.tensor import CompressedTensor
-from ..tensors import Int64Array, UInt8Array
+from ..structs import GapBlock, MaskBlock
+from ..tensors import Survivors, UInt8Array
 from . import coders, join
-from .coders import Code
-from .encoder import BlockSymbols, alphabets, cheapest_gap_bits, from_survivors, narrowest_gap_bits
-from .join import Decoded, Entries, Joined, Masked, Survey
+from .code import Code
+from .join import DecodedBlock
+from .symbols import BlockSymbols, alphabets
 
-# Whose streams are decoded side by side: of either code as many as the decoder takes at once.
+# Blocks whose streams are decoded side by side: as many as the decoder takes at once.
 BLOCKS_AT_ONCE = 8
+HELD_BYTES = 1 << 26  # decoded blocks of so many are held; more are decoded twice
 
 
 def read_codes(record: SharedRecord) -> tuple[Code, Code]:
@@ -74,7 +75,7 @@ def _symbols(outcome: UInt8Array | FormatError) -> UInt8Array:
     return outcome
 
 
-def decode_blocks(record: SharedRecord, first: int = 0) -> Iterator[Decoded]:
+def decode_blocks(record: SharedRecord, first: int = 0) -> Iterator[DecodedBlock]:
     """Decode the blocks of a record as `decode_symbols`, with a look at all positions.
 
     Raises
@@ -90,11 +91,11 @@ def decode_blocks(record: SharedRecord, first: int = 0) -> Iterator[Decoded]:
         elif coding.encoding == DENSE:
             yield join.from_dense(block.labels)
         else:
-            yield Masked(block.positions, block.labels, elements)
+            yield MaskBlock(block.positions, block.labels, elements)
 
 
-def decode_survivors(record: SharedRecord, first: int = 0) -> tuple[Int64Array, UInt8Array]:
-    """Return positions in the tensor, and labels, of the weights that aren't 0.
+def decode_survivors(record: SharedRecord, first: int = 0) -> Survivors:
+    """Return the weights of a record's blocks that aren't 0, at their positions in the tensor.
 
     Parameters
     ----------
@@ -107,12 +108,9 @@ def decode_survivors(record: SharedRecord, first: int = 0) -> tuple[Int64Array, 
     FormatError
         As `decode_blocks`.
     """
-    all_positions, all_labels = [np.zeros(0, np.int64)], [np.zeros(0, np.uint8)]
-    for index, block in enumerate(decode_blocks(record, first), start=first):
-        positions, labels = join.survivors(block)
-        all_positions.append(positions + (index << record.coding.block_bits))
-        all_labels.append(labels)
-    return np.concatenate(all_positions), np.concatenate(all_labels)
+    blocks = decode_blocks(record, first)
+    positions, labels = join.survivors_of(blocks, first << record.coding.block_bits)
+    return Survivors(record.shape, record.codebook, positions, labels)
 
 
 def decode(record: SharedRecord) -> CompressedTensor:
@@ -130,56 +128,54 @@ def decode(record: SharedRecord) -> CompressedTensor:
     label_bits, gap_bits = fixed_width(len(record.codebook) - 1), record.coding.gap_bits
     is_joined = not gap_bits or len(record.blocks) != 1
     if is_joined:
-        joined = _join(record, label_bits)
-        packed, count, gap_bits = joined.finish(), joined.count, joined.gap_bits
+        labels, gaps, count, gap_bits = _join(record, label_bits)
     else:
         (block,) = decode_blocks(record)
-        assert isinstance(block, Entries)
-        packed = packing.pack(block.labels, label_bits), packing.pack(block.gaps, gap_bits)
+        assert isinstance(block, GapBlock)
+        labels, gaps = packing.pack(block.labels, label_bits), packing.pack(block.gaps, gap_bits)
         count = len(block.labels)
-    arrays = (packed[0], label_bits), (packed[1], gap_bits)
-    return CompressedTensor.from_checked(record.shape, record.codebook, count, *arrays, is_joined)
+    streams = (labels, label_bits), (gaps, gap_bits)
+    return CompressedTensor.from_checked(record.shape, record.codebook, count, *streams, is_joined)
 
 
-def _join(record: SharedRecord, label_bits: int) -> Joined:
-    """Decode some blocks at a time, and join them.
+def _join(record: SharedRecord, label_bits: int) -> tuple[UInt8Array, UInt8Array, int, int]:
+    """Return packed labels and gaps of all blocks as one stream, its entries, and its gap width.
 
-    Where they don't say what width gaps are to have, or that of the record takes too many
-    fillers, all have to be counted before the first is written: more blocks than are decoded at
-    once are then decoded twice, so that they needn't be held.
+    All blocks are counted before the first is written.
     """
-    few = list(_groups(record)) if len(record.blocks) <= BLOCKS_AT_ONCE else None
+    blocks: Iterable[DecodedBlock] = _Decoded(record)
+    if _decoded_bytes(record) <= HELD_BYTES:
+        blocks = list(blocks)
     stored, gap_bits = sum(block.count for block in record.blocks), record.coding.gap_bits
-    if gap_bits:
-        joined = Joined(label_bits, gap_bits, stored + len(record.blocks), most_fillers=stored)
-        if all(map(joined.add, few or _groups(record))):
-            return joined
-        del joined
-    counted = Survey()
-    for group in few or _groups(record):
-        counted = join.survey(group, counted)
-        del group
-    gap_bits = cheapest_gap_bits(counted.survivors, counted.fillers, label_bits)
-    joined = Joined(label_bits, gap_bits, counted.survivors + counted.fillers[gap_bits])
-    for group in few or _groups(record):
-        joined.add(group)
-        del group
-    return joined
+    counted = join.survey(blocks, gap_bits=gap_bits or None)
+    if not gap_bits or counted.fillers[gap_bits] > stored:
+        counted = join.survey(blocks) if gap_bits else counted
+        gap_bits = cheapest_gap_bits(counted.survivors, counted.fillers, label_bits)
+    count = counted.survivors + counted.fillers[gap_bits]
+    return *join.join(blocks, label_bits, gap_bits, count), count, gap_bits
 
 
-def _groups(record: SharedRecord) -> Iterator[list[Decoded]]:
-    """Yield as many blocks as are decoded at once."""
-    decoded = decode_blocks(record)
-    while group := list(islice(decoded, BLOCKS_AT_ONCE)):
-        yield group
-        del group  # before the next ones are decoded
+class _Decoded:
+    """The blocks of a record, decoded anew whenever they are gone through."""
+
+    def __init__(self, record: SharedRecord) -> None:
+        self._record = record
+
+    def __iter__(self) -> Iterator[DecodedBlock]:
+        return decode_blocks(self._record)
 
 
-def from_part(
-    record: SharedRecord, shape: tuple[int, ...], positions: Int64Array, labels: UInt8Array
-) -> CompressedTensor:
-    """Pack weights of a record that aren't 0 as a tensor of the given shape, as `decode`."""
+def _decoded_bytes(record: SharedRecord) -> int:
+    """Return about how many bytes the decoded blocks of a record take."""
+    size, stored = math.prod(record.shape), sum(block.count for block in record.blocks)
+    if record.coding.encoding == RELATIVE:
+        return 2 * stored
+    return size // 8 + (size if record.coding.encoding == DENSE else stored)
+
+
+def from_part(record: SharedRecord, weights: Survivors) -> CompressedTensor:
+    """Pack weights of a record that aren't 0 as a tensor of their own, as `decode`."""
     gap_bits, stored = record.coding.gap_bits, sum(block.count for block in record.blocks)
-    if not gap_bits or relindex.filler_count(positions, gap_bits) > stored:
-        gap_bits = narrowest_gap_bits(positions, fixed_width(len(record.codebook) - 1))
-    return from_survivors(shape, record.codebook, positions, labels, gap_bits)
+    if gap_bits and relindex.filler_count(weights.positions, gap_bits) <= stored:
+        return pack(weights, gap_bits)
+    return pack(weights)

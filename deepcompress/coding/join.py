@@ -1,14 +1,13 @@
 """From the decoded blocks of a file to the one packed stream that a tensor is in memory.
 
 A file cuts a tensor into blocks, each of which stands for itself; the stream in memory runs
-through, and has fillers where `relindex` puts them. What lies between is a block's *entries*:
-gaps of at most 8 bits and labels, of which 0 is a filler. A few blocks are decoded at a time, and
-added to the stream.
+through, and has fillers where `relindex` puts them. A decoded block has gaps of at most 8 bits
+and labels, of which 0 is a filler, or a mask and labels.
 
 The NumPy twins go by way of positions, at several times the memory.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,54 +16,16 @@ from .. import native, relindex
 from ..bits import packing
 from ..errors import ArgumentError, FormatError
 from ..native import join as native_join
+from ..native import relindex as native_relindex
+from ..structs import GapBlock, MaskBlock
 from ..tensors import MAX_BITS, Int64Array, UInt8Array
 
-GROWTH = 8  # an eighth more than needed
-
-
-@dataclass(frozen=True)
-class Entries:
-    """The entries of one block.
-
-    Attributes
-    ----------
-    labels : ndarray of shape (S,), uint8
-        0 for a filler, wherever it is.
-    gaps : ndarray of shape (S,), uint8
-        As in `relindex`, from the beginning of the block.
-    elements : int
-        Of the block; all entries lie within.
-    """
-
-    labels: UInt8Array
-    gaps: UInt8Array
-    elements: int
-
-
-@dataclass(frozen=True)
-class Masked:
-    """One block of which a mask tells where its survivors are.
-
-    Attributes
-    ----------
-    mask : ndarray of uint8
-        A bit for each element, as `container` has them.
-    less_one : ndarray of uint8
-        The label of each survivor less 1.
-    elements : int
-    """
-
-    mask: UInt8Array
-    less_one: UInt8Array
-    elements: int
-
-
-Decoded = Entries | Masked  # a block; those of a tensor are of one kind
+DecodedBlock = GapBlock | MaskBlock  # those of a tensor are of one kind
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What consecutive blocks of a tensor are as one stream.
+    """The numbers of survivors, fillers and zeros in consecutive blocks as one stream.
 
     Attributes
     ----------
@@ -80,13 +41,13 @@ class Survey:
     zeros: int = 0
 
     def plus(self, survivors: int, fillers: tuple[int, ...], zeros: int) -> "Survey":
-        """Return what it is with those that follow."""
-        both = zip(self.fillers, fillers, strict=True)
-        return Survey(self.survivors + survivors, tuple(map(sum, both)), zeros)
+        """Return the survey of these blocks and of those that follow."""
+        pairs = zip(self.fillers, fillers, strict=True)
+        return Survey(self.survivors + survivors, tuple(map(sum, pairs)), zeros)
 
 
-def from_gaps(labels: UInt8Array, gaps: UInt8Array, elements: int) -> Entries:
-    """Return entries as they are in a relative block.
+def from_gaps(labels: UInt8Array, gaps: UInt8Array, elements: int) -> GapBlock:
+    """Return the entries of a relative block.
 
     Raises
     ------
@@ -94,10 +55,10 @@ def from_gaps(labels: UInt8Array, gaps: UInt8Array, elements: int) -> Entries:
         If one lies outside the elements.
     """
     if native.active():
-        native_join.check_gaps(gaps, elements)
+        native_relindex.check_gaps(gaps, elements)
     else:
         relindex.decode(gaps, elements)
-    return Entries(labels, gaps, elements)
+    return GapBlock(labels, gaps, elements)
 
 
 def check_mask(mask: UInt8Array, count: int, elements: int, block: int) -> None:
@@ -114,16 +75,27 @@ def check_mask(mask: UInt8Array, count: int, elements: int, block: int) -> None:
         raise FormatError(f"a mask has a bit beyond its elements (block {block})")
 
 
-def from_dense(labels: UInt8Array) -> Masked:
+def from_dense(labels: UInt8Array) -> MaskBlock:
     """Return a block that has a label for each element."""
     if native.active():
-        return Masked(*native_join.dense_mask(labels), len(labels))
-    mask = np.packbits(labels != 0, bitorder="little")
-    return Masked(mask, labels[labels != 0] - np.uint8(1), len(labels))
+        return MaskBlock(*native_join.dense_mask(labels), len(labels))
+    survives = labels != 0
+    mask = np.packbits(survives, bitorder="little")
+    return MaskBlock(mask, labels[survives] - np.uint8(1), len(labels))
 
 
-def survey(blocks: Sequence[Decoded], before: Survey | None = None) -> Survey:
-    """Count what a stream of those gaps would hold; with what was counted of the blocks before.
+def survey(
+    blocks: Iterable[DecodedBlock], before: Survey | None = None, gap_bits: int | None = None
+) -> Survey:
+    """Count the entries of a stream of these blocks.
+
+    Parameters
+    ----------
+    blocks : iterable of GapBlock or MaskBlock
+    before : Survey, optional
+        That of the blocks before.
+    gap_bits : int, optional
+        Only for blocks with gaps: counts fillers of that width alone, which is faster.
 
     Examples
     --------
@@ -134,131 +106,73 @@ def survey(blocks: Sequence[Decoded], before: Survey | None = None) -> Survey:
     (4, (0, 4, 2, 0, 0, 0, 0, 0, 0))
     """
     counted = before or Survey()
-    if not native.active():
-        positions, _, zeros = _survivors(blocks, counted.zeros)
-        fillers = (0, *relindex.filler_counts(positions).tolist())
-        return counted.plus(len(positions), fillers, zeros)
     for block in blocks:
-        if isinstance(block, Masked):
-            counted = counted.plus(*native_join.mask_survey(block, counted.zeros))
-        else:
+        if gap_bits and native.active():
+            assert isinstance(block, GapBlock)
+            survivors, fillers, zeros = native_join.count_fillers(block, counted.zeros, gap_bits)
+            counted = counted.plus(survivors, _only(gap_bits, fillers), zeros)
+        elif native.active():
             counted = counted.plus(*native_join.survey(block, counted.zeros))
+        else:
+            positions, _ = survivors_of([block], counted.zeros)
+            counts = 0, *relindex.filler_counts(positions).tolist()
+            zeros = counted.zeros + block.elements - 1 - int(positions.max(initial=-1))
+            counts = _only(gap_bits, counts[gap_bits]) if gap_bits else counts
+            counted = counted.plus(len(positions), counts, zeros)
     return counted
 
 
-class Joined:
-    """The survivors of consecutive blocks as one stream, packed labels and gaps.
+def _only(gap_bits: int, fillers: int) -> tuple[int, ...]:
+    return tuple(fillers * (bits == gap_bits) for bits in range(MAX_BITS + 1))
+
+
+def join(
+    blocks: Iterable[DecodedBlock], label_bits: int, gap_bits: int, count: int
+) -> tuple[UInt8Array, UInt8Array]:
+    """Return the packed labels and gaps of consecutive blocks as one stream.
 
     Parameters
     ----------
+    blocks : iterable of GapBlock or MaskBlock
     label_bits, gap_bits : int
         Widths, 1 to 8; every label fits.
-    room : int
-        For how many entries there is to be room at first. It grows as needed.
-    most_fillers : int, optional
-        Only for blocks of entries, which are then looked at before there is room for them.
+    count : int
+        Entries of the stream, as `survey` counts them.
 
     Raises
     ------
     ArgumentError
-        If the memory can't be had, here or in `add`.
+        If the memory can't be had.
     """
-
-    def __init__(
-        self, label_bits: int, gap_bits: int, room: int, most_fillers: int | None = None
-    ) -> None:
-        self.gap_bits, self._fillers = gap_bits, 0
-        self._widths, self._room, self._most_fillers = (label_bits, gap_bits), room, most_fillers
-        self._stream: native_join.Joined | _Twin
-        self._stream = (native_join.Joined if native.active() else _Twin)(label_bits, gap_bits)
-        self._arrays = np.zeros(0, np.uint8), np.zeros(0, np.uint8)
-        self._resize(room)
-
-    @property
-    def count(self) -> int:
-        """Entries so far."""
-        return self._stream.count
-
-    def add(self, blocks: Sequence[Decoded]) -> bool:
-        """Add blocks; or, where that takes more than `most_fillers` in all, return False."""
-        entries = [block for block in blocks if isinstance(block, Entries)]
-        if self._most_fillers is not None:
-            survivors, fillers = self._stream.look_at(entries)
-            self._fillers += fillers
-            if self._fillers > self._most_fillers:
-                return False
-            needed = self.count + survivors + fillers
-            if needed > self._room:
-                self._resize(needed + needed // GROWTH)
-        if entries:
-            self._stream.add(entries, *self._arrays)
-        else:
-            self._stream.add_masks([b for b in blocks if isinstance(b, Masked)], *self._arrays)
-        return True
-
-    def finish(self) -> tuple[UInt8Array, UInt8Array]:
-        """Return labels and gaps; nothing can be added any more."""
-        self._resize(self.count)
-        return self._arrays[0], self._arrays[1]
-
-    def _resize(self, room: int) -> None:
-        try:
-            for array, bits in zip(self._arrays, self._widths, strict=True):
-                array.resize(packing.packed_size(bits, room), refcheck=False)
-        except (MemoryError, ValueError, OverflowError) as error:  # beyond NumPy's largest size
-            raise ArgumentError(f"{room} entries of {self._widths[1]}-bit gaps: {error}") from None
-        self._room = room
+    try:
+        labels, gaps = (
+            np.zeros(packing.packed_size(bits, count), np.uint8) for bits in (label_bits, gap_bits)
+        )
+    except (MemoryError, ValueError, OverflowError) as error:  # beyond NumPy's largest size
+        raise ArgumentError(f"{count} entries of {gap_bits}-bit gaps: {error}") from None
+    if native.active():
+        native_join.join(blocks, (label_bits, gap_bits), labels, gaps)
+        return labels, gaps
+    positions, kept = survivors_of(blocks)
+    stream = relindex.encode(positions, int(positions.max(initial=-1)) + 1, gap_bits)
+    return packing.pack(stream.spread(kept), label_bits), packing.pack(stream.gaps, gap_bits)
 
 
-class _Twin:
-    """What `native.join.Joined` is."""
-
-    def __init__(self, label_bits: int, gap_bits: int) -> None:
-        self._widths, self._zeros, self._written = (label_bits, gap_bits), 0, 0
-        self._rest = [np.zeros(0, np.uint8), np.zeros(0, np.uint8)]  # of eight that share bytes
-
-    @property
-    def count(self) -> int:
-        return self._written
-
-    def look_at(self, blocks: Sequence[Entries]) -> tuple[int, int]:
-        positions, _, _ = _survivors(blocks, self._zeros)
-        return len(positions), relindex.filler_count(positions, self._widths[1])
-
-    def add(self, blocks: Sequence[Decoded], labels: UInt8Array, gaps: UInt8Array) -> None:
-        positions, kept, self._zeros = _survivors(blocks, self._zeros)
-        stream = relindex.encode(positions, int(positions.max(initial=-1)) + 1, self._widths[1])
-        with_fillers = np.zeros(len(stream.gaps), np.uint8)
-        with_fillers[~stream.fillers] = kept
-        for i, (array, added) in enumerate(((labels, with_fillers), (gaps, stream.gaps))):
-            values, bits = np.concatenate([self._rest[i], added]), self._widths[i]
-            packed = packing.pack(values, bits)
-            array[self._written // 8 * bits :][: len(packed)] = packed
-            self._rest[i] = values[len(values) // 8 * 8 :]
-        self._written += len(with_fillers)
-
-    add_masks = add
-
-
-def survivors(block: Decoded) -> tuple[Int64Array, UInt8Array]:
-    """Return positions in the block, and labels, of its survivors."""
-    if isinstance(block, Masked):
-        bits = np.unpackbits(block.mask, count=block.elements, bitorder="little")
-        return np.flatnonzero(bits), block.less_one + np.uint8(1)
-    survives = block.labels != 0
-    return relindex.decode(block.gaps, block.elements)[survives], block.labels[survives]
-
-
-def _survivors(blocks: Sequence[Decoded], zeros: int) -> tuple[Int64Array, UInt8Array, int]:
-    """Return position and label of each survivor behind so many zeros, and the zeros at the end."""
-    all_positions, labels, first = [np.zeros(0, np.int64)], [np.zeros(0, np.uint8)], zeros
+def survivors_of(blocks: Iterable[DecodedBlock], first: int = 0) -> tuple[Int64Array, UInt8Array]:
+    """Return positions and labels of the survivors, of which `first` elements lie before."""
+    all_positions, all_labels = [np.zeros(0, np.int64)], [np.zeros(0, np.uint8)]
     for block in blocks:
-        own, own_labels = survivors(block)
-        all_positions.append(own + first)
-        labels.append(own_labels)
+        if isinstance(block, MaskBlock):
+            bits = np.unpackbits(block.mask, count=block.elements, bitorder="little")
+            positions, labels = np.flatnonzero(bits), block.less_one + np.uint8(1)
+        else:
+            survives = block.labels != 0
+            positions = relindex.decode(block.gaps, block.elements)[survives]
+            labels = block.labels[survives]
+        all_positions.append(positions + first)
+        all_labels.append(labels)
         first += block.elements
-    positions = np.concatenate(all_positions)
-    return positions, np.concatenate(labels), first - 1 - int(positions.max(initial=-1))
+    return np.concatenate(all_positions), np.concatenate(all_labels)
 
 
 def _count_bits(mask: UInt8Array) -> int:

@@ -9,13 +9,15 @@ import math
 from collections.abc import Sequence
 
 from .. import native
+from ..bits.packing import fixed_width
 from ..container.header import TensorEntry
 from ..container.records import BITMASK, DENSE, RELATIVE
 from ..container.shared_weights import BlockSize, SharedHead
-from ..container.sizes import block_size, fixed_width, stream_symbols
+from ..container.sizes import block_size, stream_symbols
 from ..tensors import HUFFMAN, MAX_BITS, RANS
 from .decoder import BLOCKS_AT_ONCE
-from .join import GROWTH
+
+GROWTH = 8
 
 OVERHEAD_BYTES = 1 << 15
 BLOCK_BYTES = 1 << 10  # what is kept of each block, besides its streams

@@ -7,8 +7,9 @@ Deviation: the paper stores gaps for each layer (section 2). Where most weights 
 bitmask or a label for each element takes fewer bytes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -26,11 +27,12 @@ from ..container.records import (
 from ..container.sizes import stream_bits
 from ..container.writer import shared_size
 from ..packed.stream import has_needed_fillers_only
+from ..packed.survivors import unpack
 from ..packed.tensor import CompressedTensor
-from ..tensors import FIXED_WIDTH, MAX_BITS, RANS, Int64Array, UInt8Array
+from ..tensors import FIXED_WIDTH, MAX_BITS, Int64Array, Survivors, UInt8Array
 from . import coders
 from .counts import BlockCounts, SymbolCounter, count_symbols
-from .encoder import BlockSymbols, block_symbols, survivors
+from .symbols import BlockSymbols, block_symbols
 
 BLOCK_BITS = 20  # large enough that blocks cost nothing, small enough to be decoded side by side
 MOST_BLOCKS_BITS = 10
@@ -67,43 +69,52 @@ class Price:
     size_bytes: int
 
 
-def choose(tensor: CompressedTensor, choice: Choice) -> Price:
+def choose(weights: Survivors | CompressedTensor, choice: Choice) -> Price:
     """Return the coding with the fewest bytes; of equal ones, the first of `prices`."""
-    return min(prices(tensor, choice), key=lambda price: price.size_bytes)
+    return min(prices(weights, choice), key=lambda price: price.size_bytes)
 
 
-def prices(tensor: CompressedTensor, choice: Choice) -> Iterator[Price]:
-    """Yield what each encoding and gap width would cost, each stream with its best coder.
+def prices(weights: Survivors | CompressedTensor, choice: Choice) -> Iterator[Price]:
+    """Yield the price of each encoding and gap width, each stream with its best coder.
 
-    A tensor whose fillers aren't where `relindex.encode` puts them has only one encoding
+    A packed tensor whose fillers aren't where `relindex.encode` puts them has only one encoding
     that keeps them: relative, in one block.
     """
-    k = len(tensor.codebook) - 1
-    if not has_needed_fillers_only(tensor.labels(), tensor.gaps(), tensor.gap_bits):
-        coding = Coding(RELATIVE, gap_bits=tensor.gap_bits, block_bits=MAX_BLOCK_BITS)
-        blocks = list(block_symbols(tensor, coding))
-        yield _price(coding, count_symbols(blocks, coding, k), k, choice.coder, blocks)
-        return
-    known = survivors(tensor)
-    widths = range(1, MAX_BITS + 1) if choice.gap_bits is None else [choice.gap_bits]
-    wanted = "relative" if choice.gap_bits is not None else choice.encoding
+    k = len(weights.codebook) - 1
+    if isinstance(weights, CompressedTensor):
+        if not has_needed_fillers_only(weights.labels(), weights.gaps(), weights.gap_bits):
+            coding = Coding(RELATIVE, gap_bits=weights.gap_bits, block_bits=MAX_BLOCK_BITS)
+            blocks = list(block_symbols(weights, coding))
+            yield _price(coding, count_symbols(blocks, coding, k), k, choice.coder, lambda: blocks)
+            return
+        weights = unpack(weights)
     block_bits = choice.block_bits
     if block_bits is None:
-        block_bits = max(BLOCK_BITS, (tensor.size - 1).bit_length() - MOST_BLOCKS_BITS)
-    counter = SymbolCounter(known, tensor.size, k, block_bits)
+        block_bits = max(BLOCK_BITS, (weights.size - 1).bit_length() - MOST_BLOCKS_BITS)
+    counter = SymbolCounter(weights, block_bits)
     best: int | None = None
+    for coding in _codings(choice, block_bits):
+        if best is not None and _least(coding, weights.size) >= best:
+            continue  # as where a tensor is huge and nearly empty: not even to be tried
+        made = _made_once(weights, coding)
+        price = _price(coding, counter.count(coding), k, choice.coder, made)
+        best = price.size_bytes if best is None else min(best, price.size_bytes)
+        yield price
+
+
+def _codings(choice: Choice, block_bits: int) -> Iterator[Coding]:
+    """Yield each encoding and gap width that may be chosen, the coders left open."""
+    wanted = "relative" if choice.gap_bits is not None else choice.encoding
+    widths = range(1, MAX_BITS + 1) if choice.gap_bits is None else [choice.gap_bits]
     for encoding in (RELATIVE, DENSE, BITMASK):
-        if wanted not in (None, ENCODINGS[encoding]):
-            continue
-        for gap_bits in widths if encoding == RELATIVE else [0]:
-            coding = Coding(encoding, gap_bits=gap_bits, block_bits=block_bits)
-            if best is not None and _least(coding, tensor.size) >= best:
-                continue  # as where a tensor is huge and nearly empty: not even to be tried
-            is_tried = choice.coder == CODERS[RANS]
-            blocks = list(block_symbols(tensor, coding, known)) if is_tried else []
-            price = _price(coding, counter.count(coding), k, choice.coder, blocks)
-            best = price.size_bytes if best is None else min(best, price.size_bytes)
-            yield price
+        if wanted in (None, ENCODINGS[encoding]):
+            for gap_bits in widths if encoding == RELATIVE else [0]:
+                yield Coding(encoding, gap_bits=gap_bits, block_bits=block_bits)
+
+
+def _made_once(weights: Survivors, coding: Coding) -> Callable[[], list[BlockSymbols]]:
+    """Return a function that makes the blocks of a coding when it is first called."""
+    return cache(lambda: list(block_symbols(weights, coding)))
 
 
 def _least(coding: Coding, size: int) -> int:
@@ -118,7 +129,7 @@ class _StreamPrice:
 
     coder: int
     table_bytes: int
-    block_bytes: list[int]
+    block_bytes: Sequence[int]
 
     @property
     def size_bytes(self) -> int:
@@ -130,20 +141,19 @@ class _StreamPrice:
 
 
 def _price(
-    coding: Coding, counts: BlockCounts, k: int, coder: str, blocks: list[BlockSymbols]
+    coding: Coding,
+    counts: BlockCounts,
+    k: int,
+    coder: str,
+    blocks: Callable[[], list[BlockSymbols]],
 ) -> Price:
-    """Return a coding with the best coders up to the given one, and its price.
-
-    The blocks themselves are needed only where rANS is to be tried.
-    """
-    labels, positions = (
-        _stream_price(of_blocks, width, CODERS.index(coder), streams)
-        for of_blocks, width, streams in zip(
-            (counts.labels, counts.positions),
-            stream_bits(coding, k),
-            ([block.labels for block in blocks], [block.positions for block in blocks]),
-            strict=True,
-        )
+    """Return a coding with the best coders up to the given one, and its price."""
+    widths, strongest = stream_bits(coding, k), CODERS.index(coder)
+    labels = _stream_price(
+        counts.labels, widths[0], strongest, lambda: [block.labels for block in blocks()]
+    )
+    positions = _stream_price(
+        counts.positions, widths[1], strongest, lambda: [block.positions for block in blocks()]
     )
     coding = replace(coding, label_coder=labels.coder, position_coder=positions.coder)
     size = shared_size(
@@ -156,19 +166,17 @@ def _price(
 
 
 def _stream_price(
-    counts: Int64Array, width: int, strongest: int, streams: list[UInt8Array]
+    counts: Int64Array, width: int, strongest: int, streams: Callable[[], Sequence[UInt8Array]]
 ) -> _StreamPrice:
     """Return the cheapest way to code the symbols of all blocks; of equal ones, the simplest."""
-    symbols = counts.sum(axis=1)
-    best = _StreamPrice(FIXED_WIDTH, 0, ((symbols * width + 7) // 8).tolist())
-    for coder in range(1, strongest + 1):
-        code = coders.make(coder, counts.sum(axis=0), width)
-        if coder == RANS:
-            sizes = [len(code.encode(stream)) for stream in streams]
-        else:
-            sizes = ((code.bits(counts) + 7) // 8).tolist()
-        price = _StreamPrice(coder, len(code.table()), sizes)
-        is_bounded = bool((symbols <= SYMBOLS_PER_BYTE * np.array(sizes)).all())
-        if is_bounded and price.size_bytes < best.size_bytes:
+    symbols, all_counts = counts.sum(axis=1), counts.sum(axis=0)
+    best: _StreamPrice | None = None
+    for coder in range(strongest + 1):
+        code = coders.make(coder, all_counts, width)
+        price = _StreamPrice(coder, len(code.table()), code.sizes(counts, streams))
+        bounds = SYMBOLS_PER_BYTE * np.array(price.block_bytes)
+        is_bounded = not code.has_table or bool((symbols <= bounds).all())
+        if best is None or (is_bounded and price.size_bytes < best.size_bytes):
             best = price
+    assert best is not None
     return best

@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import native
+from ..bits.alphabet import histogram
 from ..checks import as_count, as_uint8
 from ..errors import ArgumentError, FormatError, TruncatedError
-from ..huffman.codes import histogram
-from ..native import join as native_join
+from ..native import rans as native_rans
 from ..tensors import UInt8Array, UInt16Array
 from .rans_levels import (
     MAX_LEVEL,
@@ -91,7 +91,7 @@ def encode(symbols: npt.ArrayLike, levels: npt.ArrayLike) -> bytes:
             raise ArgumentError("there are no symbols, but a symbol has a level")
         return b""
     if native.active():
-        return native.rans_encode(symbols, shares).tobytes()
+        return native_rans.encode(symbols, shares).tobytes()
     return _encode(symbols, shares)
 
 
@@ -168,7 +168,7 @@ def decode_streams(
     outcomes = [_without_reading(data, shares[code], count) for data, code, count in views]
     left = [i for i, outcome in enumerate(outcomes) if outcome is None]
     if native.active():
-        decoded = native_join.rans_decode(shares, [views[i] for i in left])
+        decoded = native_rans.decode(shares, [views[i] for i in left])
     else:
         decoded = [_decode_or_error(*views[i], shares) for i in left]
     for i, outcome in zip(left, decoded, strict=True):

@@ -15,10 +15,10 @@ from functools import cache, lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from ..bits.alphabet import MAX_ALPHABET, check_counts
 from ..bits.tokens import TableKind, decode_deltas, encode_deltas, encoded_bytes, step_bits
 from ..checks import as_uint8
 from ..errors import ArgumentError, FormatError
-from ..huffman.codes import MAX_ALPHABET, check_counts
 from ..tensors import Int64Array, UInt8Array, UInt16Array
 
 PROBABILITY_BITS = 14

@@ -2,6 +2,7 @@
 
 import zlib
 
+from ..bits.packing import fixed_width
 from .cursor import varint
 from .records import BITMASK, CRC, DENSE, RAW_CHUNK_BYTES, RELATIVE, Coding
 
@@ -15,12 +16,6 @@ def block_size(element_count: int, block_bits: int, block: int) -> int:
     """Return the number of elements of a block."""
     # > 2**Block_Bits elements, of which the last may have fewer.
     return min(element_count - (block << block_bits), 1 << block_bits)
-
-
-def fixed_width(largest: int) -> int:
-    """Return w(largest), the width of symbols up to `largest`."""
-    # > w(n) is the number of binary digits of n, at least 1.
-    return max(1, largest.bit_length())
 
 
 def stream_bits(coding: Coding, centroid_count: int) -> tuple[int, int]:

@@ -9,15 +9,12 @@ import heapq
 import numpy as np
 import numpy.typing as npt
 
-from .. import native
+from ..bits.alphabet import MAX_ALPHABET, check_counts
 from ..checks import as_uint8
 from ..errors import ArgumentError, FormatError
-from ..native import join as native_join
-from ..tensors import Int64Array, UInt8Array, UInt16Array
+from ..tensors import UInt8Array, UInt16Array
 
 MAX_CODE_BITS = 12
-MAX_ALPHABET = 256
-COUNT_BITS = 51  # of a count at most: 256 counts of 12 bits each sum up within an int64
 
 
 def unlimited_lengths(counts: npt.ArrayLike) -> UInt8Array:
@@ -162,27 +159,6 @@ def check_lengths(lengths: npt.ArrayLike) -> UInt8Array:
     if kraft < whole and used.size and used.tolist() != [1]:
         raise FormatError("code lengths are incomplete: some bit patterns have no symbol")
     return lengths
-
-
-def histogram(symbols: UInt8Array) -> Int64Array:
-    """Return how often each of the 256 symbols there can be occurs."""
-    if native.active():
-        return native_join.histogram(symbols)
-    return np.bincount(symbols, minlength=MAX_ALPHABET)
-
-
-def check_counts(counts: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Return `counts` as int64, or raise `ArgumentError`."""
-    array = np.asarray(counts)
-    if array.ndim != 1 or array.size > MAX_ALPHABET:
-        raise ArgumentError(
-            f"counts must be those of at most {MAX_ALPHABET} symbols, got shape {array.shape}"
-        )
-    if array.size and (not np.issubdtype(array.dtype, np.integer) or array.min() < 0):
-        raise ArgumentError("counts must be integers that are not negative")
-    if array.size and array.max() >> COUNT_BITS:
-        raise ArgumentError(f"counts must be less than 2**{COUNT_BITS}, got {array.max()}")
-    return array.astype(np.int64)
 
 
 def _package_merge(weights: npt.NDArray[np.int64], max_bits: int) -> UInt8Array:

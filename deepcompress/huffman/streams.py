@@ -17,17 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import native
+from ..bits.alphabet import check_counts, histogram
 from ..checks import as_count, as_uint8
 from ..errors import ArgumentError, FormatError, TruncatedError
-from ..native import join as native_join
+from ..native import huffman as native_huffman
 from ..tensors import UInt8Array
-from .codes import (
-    MAX_CODE_BITS,
-    canonical_codes,
-    check_counts,
-    check_lengths,
-    histogram,
-)
+from .codes import MAX_CODE_BITS, canonical_codes, check_lengths
 
 
 def encode(symbols: npt.ArrayLike, lengths: npt.ArrayLike) -> bytes:
@@ -62,7 +57,7 @@ def encode(symbols: npt.ArrayLike, lengths: npt.ArrayLike) -> bytes:
     counts = histogram(symbols)
     bits = encoded_bits(counts, np.pad(lengths, (0, len(counts) - len(lengths))))
     if native.active():
-        return native.huffman_encode(symbols, lengths, (bits + 7) // 8).tobytes()
+        return native_huffman.encode(symbols, lengths, (bits + 7) // 8).tobytes()
     return _encode(symbols, lengths).tobytes()
 
 
@@ -134,7 +129,7 @@ def decode_streams(
     outcomes = [_refusal(data, is_empty[code], count) for data, code, count in views]
     sound = [i for i, refusal in enumerate(outcomes) if refusal is None]
     if native.active():
-        decoded = native_join.huffman_decode(checked, [views[i] for i in sound])
+        decoded = native_huffman.decode(checked, [views[i] for i in sound])
     else:
         decoded = [_decode_or_error(*views[i], checked) for i in sound]
     for i, outcome in zip(sound, decoded, strict=True):

@@ -1,4 +1,4 @@
-"""The gateway to the C kernels: with the other `native_*`, all that knows cffi.
+"""What chooses and loads the C kernels; a module for each folder of ``csrc`` calls them.
 
 ``DEEPCOMPRESS_BACKEND`` chooses who computes: ``reference`` (the NumPy twins),
 ``native`` (the C kernels, or an error if they aren't there) or ``auto``, the default:
@@ -10,7 +10,7 @@ rounding of sums in products.
 `threads` holds the number of threads for all that is native. It is OpenMP's own, so that
 ``OMP_NUM_THREADS`` and ``threadpoolctl`` set it. No result depends on it.
 
-The kernels below `use` expect arguments that the fronts of the same stems have
+The modules beside this one expect arguments that the fronts of the same names have
 validated, as contiguous arrays, and an active native backend. cffi releases the
 interpreter lock while C runs.
 """
@@ -23,10 +23,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-import numpy as np
-
 from ..errors import BackendError, ConfigError, FormatError, TruncatedError
-from ..tensors import Float32Array, Int64Array, UInt8Array, UInt16Array
+from ..tensors import Float32Array, UInt8Array
 
 BACKENDS = ("auto", "reference", "native")
 
@@ -130,46 +128,6 @@ def use(backend: str, isa: str = "auto") -> Iterator[None]:
         yield
     finally:
         _chosen = before
-
-
-def pack(values: UInt8Array, bits: int, size: int) -> UInt8Array:
-    """Call dc_pack for `size` packed bytes."""
-    packed = np.empty(size, np.uint8)
-    _lib().dc_pack(_bytes(values), len(values), bits, _bytes(packed))
-    return packed
-
-
-def unpack(packed: UInt8Array, bits: int, count: int) -> UInt8Array:
-    """Call dc_unpack."""
-    values = np.empty(count, np.uint8)
-    _lib().dc_unpack(_bytes(packed), count, bits, _bytes(values))
-    return values
-
-
-def decode_gaps(gaps: UInt8Array, size: int) -> Int64Array:
-    """Call dc_decode_gaps; raise FormatError if an entry lies outside the tensor."""
-    positions = np.empty(len(gaps), np.int64)
-    out = _ffi().from_buffer("int64_t[]", positions)
-    at = _ffi().new("size_t *")
-    _check(_lib().dc_decode_gaps(_bytes(gaps), len(gaps), size, out, at), at[0])
-    return positions
-
-
-def huffman_encode(symbols: UInt8Array, lengths: UInt8Array, size: int) -> UInt8Array:
-    """Call dc_huffman_encode for a payload of `size` bytes."""
-    payload = np.empty(size, np.uint8)
-    _lib().dc_huffman_encode(
-        _bytes(symbols), len(symbols), _bytes(lengths), len(lengths), _bytes(payload), size
-    )
-    return payload
-
-
-def rans_encode(symbols: UInt8Array, frequencies: UInt16Array) -> UInt8Array:
-    """Call dc_rans_encode for at least one symbol."""
-    room = np.empty(4 + 2 * len(symbols), np.uint8)
-    shares = (_ffi().from_buffer("uint16_t[]", frequencies), len(frequencies))
-    size = _lib().dc_rans_encode(_bytes(symbols), len(symbols), *shares, _bytes(room), len(room))
-    return room[len(room) - size :]
 
 
 @cache

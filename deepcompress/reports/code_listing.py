@@ -1,16 +1,12 @@
 """The codes of a tensor's streams, symbol by symbol."""
 
-import math
 from typing import Any
 
 import numpy as np
 
-from ..coding import rans
-from ..coding.coders import Code
 from ..coding.decoder import decode_symbols, read_codes
-from ..coding.encoder import alphabets
+from ..coding.symbols import alphabets
 from ..container.records import BITMASK, CODERS, DENSE, Record, SharedRecord
-from ..tensors import FIXED_WIDTH, RANS
 
 
 def codes(record: Record) -> list[dict[str, Any]]:
@@ -36,15 +32,17 @@ def codes(record: Record) -> list[dict[str, Any]]:
     """
     if not isinstance(record, SharedRecord):
         return []
-    both = zip(
-        ("labels", "mask" if record.coding.encoding == BITMASK else "gaps"),
+    coding = record.coding
+    streams = zip(
+        ("labels", "mask" if coding.encoding == BITMASK else "gaps"),
+        (coding.label_coder, coding.position_coder),
         read_codes(record),
-        alphabets(record.coding, len(record.codebook) - 1),
+        alphabets(coding, len(record.codebook) - 1),
         strict=True,
     )
     blocks = list(decode_symbols(record))
     listed = []
-    for stream, code, alphabet in list(both)[: 1 if record.coding.encoding == DENSE else 2]:
+    for stream, coder, code, alphabet in list(streams)[: 1 if coding.encoding == DENSE else 2]:
         counts = np.zeros(alphabet, np.int64)
         for block in blocks:
             symbols = block.labels if stream == "labels" else block.positions
@@ -52,28 +50,16 @@ def codes(record: Record) -> list[dict[str, Any]]:
         listed.append(
             {
                 "stream": stream,
-                "coder": CODERS[code.coder],
+                "coder": CODERS[coder],
                 "table_bytes": len(code.table()),
                 "symbols": [
                     {"symbol": symbol, "count": int(counts[symbol]), "bits": bits}
-                    for symbol, bits in enumerate(_bits(code, alphabet))
-                    if counts[symbol] or (code.coder != FIXED_WIDTH and bits)
+                    for symbol, bits in enumerate(code.symbol_bits(alphabet))
+                    if counts[symbol] or (code.has_table and bits)
                 ],
             }
         )
     return listed
-
-
-def _bits(code: Code, alphabet: int) -> list[float]:
-    """Return what each symbol costs, 0 for one that has no code."""
-    if code.coder == FIXED_WIDTH:
-        return [code.width] * alphabet
-    if code.coder == RANS:
-        shares = rans.frequencies(code.parameters).tolist()
-        return [
-            round(rans.PROBABILITY_BITS - math.log2(share), 3) if share else 0 for share in shares
-        ]
-    return list(map(int, code.parameters))
 
 
 def table(streams: list[dict[str, Any]]) -> list[list[str]]:

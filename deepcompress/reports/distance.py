@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..coding.encoder import survivors
 from ..errors import ArgumentError
 from ..model_file import Tensor
 from ..packed.tensor import CompressedTensor
@@ -144,7 +143,7 @@ def _pairs(tensor: Tensor, original: Tensor) -> Iterator[tuple[npt.NDArray[Any],
 
 def _at_either(a: CompressedTensor, b: CompressedTensor) -> tuple[UInt8Array, UInt8Array]:
     """Return the labels of both wherever one of them has a weight."""
-    found: list[tuple[Int64Array, UInt8Array]] = [survivors(a), survivors(b)]
+    found: list[tuple[Int64Array, UInt8Array]] = [a.survivors(), b.survivors()]
     union = np.union1d(found[0][0], found[1][0])
     expanded = [np.zeros(len(union), np.uint8) for _ in found]
     for labels, (positions, own) in zip(expanded, found, strict=True):

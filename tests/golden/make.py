@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 
 import deepcompress as dc
-from deepcompress.coding import encoder
 from deepcompress.container.records import (
     BITMASK,
     CODERS,
@@ -24,8 +23,9 @@ from deepcompress.container.records import (
     VERSION,
     Coding,
 )
+from deepcompress.packed.survivors import pack as pack_weights
 from deepcompress.pipeline import at_fixed_width
-from deepcompress.tensors import FIXED_WIDTH, HUFFMAN, RANS
+from deepcompress.tensors import FIXED_WIDTH, HUFFMAN, RANS, Survivors
 
 
 def every_coder() -> dc.CompressedModel:
@@ -38,7 +38,7 @@ def every_coder() -> dc.CompressedModel:
         positions = np.flatnonzero(rng.random(48) < (0.2, 0.7, 0.5)[encoding - 1])
         labels = rng.choice(np.array([1, 1, 1, 2, 3], np.uint8), positions.size)
         codebook = np.array([0, -1, 0.5, 2], np.float32)
-        tensors[name] = encoder.from_survivors((6, 8), codebook, positions, labels, 3)
+        tensors[name] = pack_weights(Survivors((6, 8), codebook, positions, labels), 3)
         storage[name] = Coding(
             encoding,
             coder,

@@ -3,8 +3,9 @@
 import numpy as np
 
 import deepcompress as dc
-from deepcompress.coding import encoder
 from deepcompress.container.records import Coding
+from deepcompress.packed.survivors import pack as pack_weights
+from deepcompress.tensors import Survivors
 
 
 def dense(tensor: object) -> np.ndarray:
@@ -22,7 +23,7 @@ def blocks_file() -> bytes:
             positions = np.flatnonzero(rng.random(23 * 7) < 0.4)
             labels = rng.integers(1, 4, positions.size).astype(np.uint8)
             name = f"{encoding}{coder}"
-            tensors[name] = encoder.from_survivors((23, 7), codebook, positions, labels, 2)
+            tensors[name] = pack_weights(Survivors((23, 7), codebook, positions, labels), 2)
             positions_coder = 0 if encoding == 2 else coder
             storage[name] = Coding(encoding, coder, positions_coder, gap_bits, block_bits=4)
     return dc.CompressedModel(tensors, {}, storage).to_bytes()

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 import deepcompress as dc
-from deepcompress.coding import encoder
 from deepcompress.container.records import Coding
+from deepcompress.packed.survivors import pack as pack_weights
+from deepcompress.tensors import Survivors
 
 
 def peak_of(call: Callable[[], object]) -> int:
@@ -56,5 +57,5 @@ def model(size: int, density: float, k: int, how: Coding, seed: int = 0) -> dc.C
     labels = (1 + uneven.astype(np.int64)).astype(np.uint8)
     shape = (size // 10, 10) if size % 10 == 0 else (1, size)
     codebook = np.arange(k + 1, dtype=np.float32)
-    tensor = encoder.from_survivors(shape, codebook, positions, labels, how.gap_bits or 4)
+    tensor = pack_weights(Survivors(shape, codebook, positions, labels), how.gap_bits or 4)
     return dc.CompressedModel({"w": tensor}, {}, {"w": how})

@@ -1,0 +1,33 @@
+"""Symbols of one byte, and how often each occurs: what every coder begins with."""
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import native
+from ..errors import ArgumentError
+from ..native import bits as native_bits
+from ..tensors import Int64Array, UInt8Array
+
+MAX_ALPHABET = 256
+COUNT_BITS = 51  # of a count at most: 256 counts of 12 bits each sum up within an int64
+
+
+def histogram(symbols: UInt8Array) -> Int64Array:
+    """Return how often each of the 256 symbols there can be occurs."""
+    if native.active():
+        return native_bits.histogram(symbols)
+    return np.bincount(symbols, minlength=MAX_ALPHABET)
+
+
+def check_counts(counts: npt.ArrayLike) -> Int64Array:
+    """Return `counts` as int64, or raise `ArgumentError`."""
+    array = np.asarray(counts)
+    if array.ndim != 1 or array.size > MAX_ALPHABET:
+        raise ArgumentError(
+            f"counts must be those of at most {MAX_ALPHABET} symbols, got shape {array.shape}"
+        )
+    if array.size and (not np.issubdtype(array.dtype, np.integer) or array.min() < 0):
+        raise ArgumentError("counts must be integers that are not negative")
+    if array.size and array.max() >> COUNT_BITS:
+        raise ArgumentError(f"counts must be less than 2**{COUNT_BITS}, got {array.max()}")
+    return array.astype(np.int64)

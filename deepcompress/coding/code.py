@@ -1,0 +1,85 @@
+"""What a coder is to the rest of the package: how symbols of one alphabet become bytes.
+
+A coder is a subclass in a module of its own, with an entry in `coding.coders`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Self
+
+from ..errors import FormatError
+from ..tensors import Int64Array, UInt8Array
+
+Stream = tuple[bytes, int, int]  # its bytes, the index of its code, and how many symbols it has
+
+
+class Code(ABC):
+    """A code for the symbols of one alphabet, which has A of them.
+
+    Attributes
+    ----------
+    has_table : bool
+        Whether a file has a table of the code, and says how many bytes each stream takes. All
+        but fixed width have it.
+    """
+
+    has_table: ClassVar[bool] = True
+
+    @classmethod
+    @abstractmethod
+    def make(cls, counts: Int64Array, width: int) -> Self:
+        """Return the best code for symbols with these counts, shape (A,), of `width` bits each."""
+
+    @classmethod
+    @abstractmethod
+    def read(cls, table: bytes, alphabet: int, width: int) -> tuple[Self, int]:
+        """Return the code that a table describes, and the bytes that the table has.
+
+        Raises
+        ------
+        FormatError
+            If the table isn't valid.
+        """
+
+    @abstractmethod
+    def table(self) -> bytes:
+        """Return the table that a reader needs."""
+
+    @abstractmethod
+    def encode(self, symbols: UInt8Array) -> bytes:
+        """Return symbols as bytes, none if there are none."""
+
+    @abstractmethod
+    def sizes(
+        self, counts: Int64Array, streams: Callable[[], Sequence[UInt8Array]]
+    ) -> Sequence[int]:
+        """Return how many bytes each of B streams takes.
+
+        Parameters
+        ----------
+        counts : ndarray of shape (B, A), int64
+            Of the symbols in each stream.
+        streams : callable
+            Makes the streams. It is called only where counts don't suffice, as it takes long.
+        """
+
+    def size_bytes(self, symbols: UInt8Array) -> int:
+        """Return how many bytes symbols take."""
+        return len(self.encode(symbols))
+
+    @abstractmethod
+    def symbol_bits(self, alphabet: int) -> list[float]:
+        """Return what each symbol costs, 0 for one that has no code."""
+
+    @classmethod
+    @abstractmethod
+    def decode_streams(
+        cls, codes: Sequence[Any], streams: Sequence[Stream]
+    ) -> list[UInt8Array | FormatError]:
+        """Return of each stream the symbols, or why it has none.
+
+        Parameters
+        ----------
+        codes : sequence of one or two of this class
+        streams : sequence of (data, code, count)
+        """

@@ -1,0 +1,62 @@
+"""Symbols of a fixed width: the coder that needs no table."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+
+from ..bits import packing
+from ..errors import FormatError
+from ..tensors import Int64Array, UInt8Array
+from .code import Code, Stream
+
+
+@dataclass(frozen=True)
+class FixedCode(Code):
+    """Symbols of `width` bits, 1 to 8; what is read may lie beyond the alphabet."""
+
+    width: int
+    has_table: ClassVar[bool] = False
+
+    @classmethod
+    def make(cls, counts: Int64Array, width: int) -> Self:
+        """See `Code`."""
+        return cls(width)
+
+    @classmethod
+    def read(cls, table: bytes, alphabet: int, width: int) -> tuple[Self, int]:
+        """See `Code`."""
+        return cls(width), 0
+
+    def table(self) -> bytes:
+        """Return nothing."""
+        return b""
+
+    def encode(self, symbols: UInt8Array) -> bytes:
+        """See `Code`."""
+        return packing.pack(symbols, self.width).tobytes()
+
+    def sizes(
+        self, counts: Int64Array, streams: Callable[[], Sequence[UInt8Array]]
+    ) -> Sequence[int]:
+        """See `Code`."""
+        return [packing.packed_size(self.width, count) for count in counts.sum(axis=1).tolist()]
+
+    def symbol_bits(self, alphabet: int) -> list[float]:
+        """See `Code`."""
+        return [self.width] * alphabet
+
+    @classmethod
+    def decode_streams(
+        cls, codes: Sequence[Self], streams: Sequence[Stream]
+    ) -> list[UInt8Array | FormatError]:
+        """See `Code`."""
+        return [_unpack(data, codes[code].width, count) for data, code, count in streams]
+
+
+def _unpack(data: bytes, width: int, count: int) -> UInt8Array | FormatError:
+    try:
+        return packing.unpack(np.frombuffer(data, np.uint8), width, count)
+    except FormatError as error:
+        return error

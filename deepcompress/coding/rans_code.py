@@ -1,0 +1,56 @@
+"""The range coder of `coding.rans` as a coder."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from ..errors import FormatError
+from ..tensors import Int64Array, UInt8Array
+from . import rans
+from .code import Code, Stream
+
+
+@dataclass(frozen=True)
+class RansCode(Code):
+    """Probabilities for rANS; `levels` of shape (A,), uint8, stand for them."""
+
+    levels: UInt8Array
+
+    @classmethod
+    def make(cls, counts: Int64Array, width: int) -> Self:
+        """See `Code`."""
+        return cls(rans.levels(counts))
+
+    @classmethod
+    def read(cls, table: bytes, alphabet: int, width: int) -> tuple[Self, int]:
+        """See `Code`."""
+        levels, size = rans.decode_levels(table, alphabet)
+        return cls(levels), size
+
+    def table(self) -> bytes:
+        """See `Code`."""
+        return rans.encode_levels(self.levels)
+
+    def encode(self, symbols: UInt8Array) -> bytes:
+        """Return symbols as bytes; none if there are none, whatever the levels are."""
+        return rans.encode(symbols, self.levels) if symbols.size else b""
+
+    def sizes(
+        self, counts: Int64Array, streams: Callable[[], Sequence[UInt8Array]]
+    ) -> Sequence[int]:
+        """Return how many bytes streams take, which depends on the order of their symbols."""
+        return [self.size_bytes(stream) for stream in streams()]
+
+    def symbol_bits(self, alphabet: int) -> list[float]:
+        """Return ``-log2`` of each symbol's probability, to three digits."""
+        bits = rans.PROBABILITY_BITS
+        frequencies = rans.frequencies(self.levels).tolist()
+        return [round(bits - math.log2(one), 3) if one else 0 for one in frequencies]
+
+    @classmethod
+    def decode_streams(
+        cls, codes: Sequence[Self], streams: Sequence[Stream]
+    ) -> list[UInt8Array | FormatError]:
+        """See `Code`."""
+        return rans.decode_streams([code.levels for code in codes], streams)
