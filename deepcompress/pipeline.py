@@ -23,7 +23,7 @@ from .container.sizes import fixed_width, raw_size
 from .errors import ArgumentError, shown
 from .model import CompressedModel
 from .model_file import ModelFile, Tensor, open_file
-from .tensors import BoolArray
+from .tensors import BoolArray, Float32Array, SharedWeights
 
 
 def compress(
@@ -195,6 +195,16 @@ def _compress_tensor(
     shared = quantize.share_weights(
         values, mask, wanted.bits, wanted.init, max_iterations=iterations, rng=rng
     )
+    return pack_shared(values, mask, shared, wanted)
+
+
+def pack_shared(
+    values: Float32Array, mask: BoolArray, shared: SharedWeights, wanted: TensorConfig
+) -> tuple[Tensor, Coding | None]:
+    """Index a tensor whose survivors share weights; return it, and how to write it.
+
+    Where that takes more bytes than the values themselves these are kept, pruned, and None.
+    """
     positions = np.flatnonzero(mask)
     label_bits = fixed_width(len(shared.codebook) - 1)
     gap_bits = wanted.gap_bits or encoder.narrowest_gap_bits(positions, label_bits)
