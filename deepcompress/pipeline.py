@@ -24,7 +24,20 @@ from .errors import ArgumentError, shown
 from .model import CompressedModel
 from .model_file import ModelFile, open_file
 from .packed.survivors import pack
-from .tensors import BoolArray, Survivors
+from .tensors import BoolArray, Float32Array, SharedWeights, Survivors
+
+
+@dataclass(frozen=True)
+class Encodable:
+    """The shared weights of a tensor, and the coding that takes the fewest bytes."""
+
+    survivors: Survivors
+    coding: Coding
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the tensor."""
+        return self.survivors.shape
 
 
 def compress(
@@ -72,16 +85,25 @@ def compress(
     model = CompressedModel({}, dict(metadata or {}), {})
     for name, values in tensors.items():
         weights = compress_tensor(name, as_array(name, values), config, seed)
-        if isinstance(weights, Encodable):
-            with naming(name):
-                record = encoder.encode(weights.survivors, weights.coding)
-                gap_bits = config.of(name, weights.survivors.shape).gap_bits
-                model.tensors[name] = pack(weights.survivors, gap_bits)
-            model.storage[name] = weights.coding
-            model.keep_record(name, record)
-        else:
-            model.tensors[name] = weights
+        put(model, name, weights, config.of(name, weights.shape).gap_bits)
     return model
+
+
+def put(
+    model: CompressedModel,
+    name: str,
+    weights: Encodable | npt.NDArray[Any],
+    gap_bits: int | None = None,
+) -> None:
+    """Encode and pack the weights of a tensor, and append it to a model."""
+    if not isinstance(weights, Encodable):
+        model.tensors[name] = weights
+        return
+    with naming(name):
+        record = encoder.encode(weights.survivors, weights.coding)
+        model.tensors[name] = pack(weights.survivors, gap_bits)
+    model.storage[name] = weights.coding
+    model.keep_record(name, record)
 
 
 def load(path: str | os.PathLike[str], *, max_bytes: int | None = None) -> CompressedModel:
@@ -159,14 +181,6 @@ def as_array(name: str, values: npt.ArrayLike) -> npt.NDArray[Any]:
         raise ArgumentError(f"tensor {name!r}: isn't an array: {error}") from error
 
 
-@dataclass(frozen=True)
-class Encodable:
-    """The shared weights of a tensor, and the coding that takes the fewest bytes."""
-
-    survivors: Survivors
-    coding: Coding
-
-
 def compress_tensor(
     name: str, values: npt.NDArray[Any], config: Config, seed: int
 ) -> Encodable | npt.NDArray[Any]:
@@ -205,6 +219,16 @@ def _compress_tensor(
     shared = quantize.share_weights(
         values, mask, wanted.bits, wanted.init, max_iterations=iterations, rng=rng
     )
+    return priced(values, mask, shared, wanted)
+
+
+def priced(
+    values: Float32Array, mask: BoolArray, shared: SharedWeights, wanted: TensorConfig
+) -> Encodable | Float32Array:
+    """Choose the coding of a tensor whose survivors share weights.
+
+    Where that takes more bytes than the values themselves, these are returned, pruned.
+    """
     survivors = Survivors(values.shape, shared.codebook, np.flatnonzero(mask), shared.labels)
     price = prices.choose(survivors, Choice(wanted.coder, wanted.encoding, wanted.gap_bits))
     if price.size_bytes > raw_size(values.nbytes):

@@ -23,7 +23,7 @@ RESULT = {
     "weights": np.arange(6, dtype=np.float32).reshape(2, 3),
     "loss": float("nan"),
     "columns": np.asfortranarray(np.ones((2, 3), np.uint8)),
-    "nested": {"a": [1, None, True, 0.1]},
+    "nested": {"a": [1, None, True, 0.1], "layer/state/": {"w": np.arange(3), "": {}}},
     "none": np.zeros((0, 3), np.bool_),
     "count": np.int64(3),
 }
@@ -204,8 +204,9 @@ def test_unrecordable_results_and_names(tmp_path: Path) -> None:
         for value in (np.array([None]), {1, 2}, [np.zeros(2)], b""):
             with pytest.raises(ArgumentError, match="phase 'a': a value can't be recorded"):
                 journal.phase("a", lambda value=value: {"x": value})
-        with pytest.raises(ArgumentError, match="keys must be strings"):
-            journal.phase("a", lambda: {1: 0})
+        for value in ({1: 0}, {"x": {1: np.zeros(2)}}):
+            with pytest.raises(ArgumentError, match="keys must be strings"):
+                journal.phase("a", lambda value=value: value)
         journal.phase("a", dict)
         for name in ("a", "", "a/b", "a\n"):
             with pytest.raises(ArgumentError, match="unsuitable or already taken"):

@@ -12,6 +12,7 @@ import deepcompress as dc
 from deepcompress.experiments import datasets
 from deepcompress.experiments import run as experiment_run
 from deepcompress.experiments.recipes import DEMO, Training, gradual_rounds
+from deepcompress.nn.trainable import Free
 from deepcompress.reports.ledger import ledger
 
 SHORT = replace(
@@ -64,8 +65,8 @@ def test_survivors_never_come_back(
             record = super().phase(name, function)
             seen.append(name)
             for tensor in SHORT.bits:
-                if tensor in record:
-                    now = record[tensor] == 0
+                if "params" in record:
+                    now = record["params"][tensor] == 0
                     if not name.startswith("prune"):
                         assert (now == zeros.get(tensor, now)).all(), name
                     assert (now | ~zeros.get(tensor, now)).all(), name
@@ -80,6 +81,59 @@ def test_survivors_never_come_back(
         *("quantize", "fine-tune-02", "quantized-error", "encode", "compressed-error"),
     ]
     assert all(z.any() for z in zeros.values())
+
+
+def test_a_survivor_that_trains_to_zero_stays_one(
+    tmp_path: Path, digits: datasets.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First a weight alone, at the end of retraining; then a centroid, at that of fine-tuning."""
+    kept, fit = {}, experiment_run.fit
+
+    def fit_to_zero(network, params, data, trainables, *arguments, **options):
+        state = fit(network, params, data, trainables, *arguments, **options)
+        for one in trainables:
+            if one.name in SHORT.bits:
+                if not isinstance(one, Free):
+                    assert len(one.positions) == kept.get(one.name, len(one.positions))
+                    one.value[3] = 0
+                    one.scatter(params)
+                if options["seed"] == (3, 3):  # retrained after the last pruning
+                    kept[one.name] = len(one.positions)
+        return state
+
+    monkeypatch.setattr(experiment_run, "fit", fit_to_zero)
+    experiment_run.run(SHORT, digits, tmp_path / "out", seed=3)
+    model = dc.load(tmp_path / "out/model.dcnn")
+    for name, count in kept.items():
+        weights, (positions, _) = model[name].to_dense(), model[name].survivors()
+        assert len(positions) == count > np.count_nonzero(weights)
+    assert kept.keys() == SHORT.bits.keys()
+
+
+def test_layers_are_trained_whatever_their_names_hold(
+    tmp_path: Path, digits: datasets.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of SqueezeNet, "fire2/conv1x1_1" and the like."""
+    layers = tuple(
+        replace(one, name=f"state/{one.name}") if one.param_shapes() else one
+        for one in experiment_run.zoo.build("digits").layers
+    )
+    network = experiment_run.Network("digits", layers, (64,))
+    monkeypatch.setattr(experiment_run.zoo, "build", lambda name: network)
+
+    def renamed(values: dict[str, Any]) -> dict[str, Any]:
+        return {f"state/{name}": value for name, value in values.items()}
+
+    recipe = replace(
+        SHORT,
+        bits=renamed(SHORT.bits),
+        dropout_of={layer: f"state/{name}" for layer, name in SHORT.dropout_of.items()},
+        rounds=tuple(replace(one, sensitivity=renamed(one.sensitivity)) for one in SHORT.rounds),
+    )
+    report = experiment_run.run(recipe, digits, tmp_path / "out", seed=3)
+    assert report["reference_error"] < 20
+    assert report["compressed_error"] < 20
+    assert list(dc.load(tmp_path / "out/model.dcnn")) == list(network.param_shapes)
 
 
 def test_error_is_the_percentage_of_wrong_test_images(digits: datasets.Dataset) -> None:

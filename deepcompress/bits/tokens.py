@@ -82,7 +82,8 @@ def encoded_bytes(values: UInt8Array, kind: TableKind) -> int:
     runs = np.diff(present, prepend=-1, append=len(values)) - 1
     runs = runs[runs > 0]
     widths = np.frexp(runs)[1]  # numbers of binary digits
-    steps = np.diff(values[present].astype(np.int64), prepend=kind.first_previous)
+    walked = np.array([kind.first_previous, *values[present]], np.int64)
+    steps: Int64Array = walked[1:] - walked[:-1]
     return int(step_bits(steps).sum() + 2 * (widths + 1).sum() + 7) // 8
 
 

@@ -1,10 +1,10 @@
-"""Resumes a long run: what its phases returned is kept in the output folder.
+"""Resumes a long run: the results of its phases are kept in the output folder.
 
 A run is a sequence of named phases. The result of each is written to a record
 when the phase ends; the same run, started again after a kill or a power cut,
-takes finished phases from their records and goes on from there. What a phase
-returns to its caller is always what was read back, so that a resumed run works
-on the very same objects as an undisturbed one and writes the same bytes.
+takes finished phases from their records and goes on from there. A phase always
+returns its record as read back, so that a resumed run works on the very same
+objects as an undisturbed one and writes the same bytes.
 
 The folder, while the run goes on::
 
@@ -19,14 +19,17 @@ Format notes (a record is private to one run, so it carries no version):
 
 - 64 hex digits and a newline: the SHA-256 of all that follows. A record that
   doesn't match is recomputed, with a warning in the log;
-- one line of JSON: keys in order, seconds, and the values that are no arrays;
+- one line of JSON: the result with null for each array, the seconds, and the place of each
+  array in the result, as a list of keys: so a name may hold any character;
 - the arrays in order, each in NumPy's npy format, without pickle.
 """
 
+import functools
 import hashlib
 import io
 import json
 import logging
+import operator
 import os
 import re
 import reprlib
@@ -65,7 +68,7 @@ class Journal:
     folder : path
         Absent or empty, or left by a run with the same `config`.
     config : dict
-        All that the results depend on, as JSON values: options, seed, versions.
+        Everything that the results depend on, as JSON values: options, seed, versions.
 
     Attributes
     ----------
@@ -106,7 +109,7 @@ class Journal:
         return not self._records.exists()
 
     def phase(self, name: str, function: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
-        """Return what `function` returns, computed now or taken from the record.
+        """Return the result of `function`, computed now or taken from the record.
 
         Parameters
         ----------
@@ -114,7 +117,7 @@ class Journal:
             Letters, digits, ``-``, ``_`` and ``.``; each name once per run, and
             phases in the same order each time.
         function : callable without arguments
-            Returns a dict of arrays (of any dtype but object) and JSON values.
+            Returns a dict of arrays (of any dtype but object), JSON values, and dicts of both.
 
         Returns
         -------
@@ -202,7 +205,7 @@ def _lock(folder: Path) -> int | None:
 
 
 def _compare(path: Path, text: str) -> None:
-    """Raise OutputError unless the config at `path` says the same as `text`."""
+    """Raise OutputError unless the config at `path` equals that of `text`."""
     advice = "choose another --out or delete it"
     try:
         there, here = strict_json.parse(path.read_bytes()), json.loads(text)
@@ -226,7 +229,7 @@ def _compare(path: Path, text: str) -> None:
 
 
 def _remove_stale(folder: Path) -> None:
-    """Remove what killed writers and a killed `finish` left; the lock is held."""
+    """Remove leftovers of killed writers and of a killed `finish`; the lock is held."""
     for pattern in (f"*{TEMPORARY_SUFFIX}", f"{RECORDS_NAME}/*{TEMPORARY_SUFFIX}"):
         for path in folder.glob(pattern):
             if path.is_dir() and not path.is_symlink():
@@ -237,29 +240,49 @@ def _remove_stale(folder: Path) -> None:
 
 def _encode(name: str, result: Mapping[str, Any], seconds: float) -> bytes:
     """Turn a phase's result into a record's bytes, less the checksum."""
-    arrays = {key: value for key, value in result.items() if isinstance(value, np.ndarray)}
-    values = {key: value for key, value in result.items() if key not in arrays}
-    header = {"keys": list(result), "arrays": list(arrays), "values": values, "seconds": seconds}
+    arrays: list[tuple[list[str], np.ndarray[Any, Any]]] = []
     stream = io.BytesIO()
     try:
-        if not all(isinstance(key, str) for key in result):
-            raise TypeError(f"keys must be strings: {list(result)}")
+        header = {"result": _without_arrays(result, [], arrays), "seconds": seconds}
+        header["arrays"] = [place for place, _ in arrays]
         stream.write(json.dumps(header, default=as_python).encode() + b"\n")
-        for array in arrays.values():
+        for _, array in arrays:
             np.lib.format.write_array(stream, array, allow_pickle=False)
     except (TypeError, ValueError) as reason:
         raise ArgumentError(f"phase {name!r}: a value can't be recorded: {reason}") from reason
     return stream.getvalue()
 
 
+def _without_arrays(
+    values: Mapping[str, Any],
+    place: list[str],
+    arrays: list[tuple[list[str], np.ndarray[Any, Any]]],
+) -> dict[str, Any]:
+    """Return a dict, and those in it, with None for each array, which goes to `arrays`."""
+    if not all(isinstance(key, str) for key in values):
+        raise TypeError(f"keys must be strings: {list(values)}")
+    rest: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, np.ndarray):
+            arrays.append(([*place, key], value))
+            rest[key] = None
+        elif isinstance(value, Mapping):
+            rest[key] = _without_arrays(value, [*place, key], arrays)
+        else:
+            rest[key] = value
+    return rest
+
+
 def _decode(payload: bytes) -> tuple[dict[str, Any], float]:
     """Inverse of `_encode`: the result and the seconds; the bytes are known to be ours."""
     stream = io.BytesIO(payload)
     header = json.loads(stream.readline())
-    values = header["values"]
-    for key in header["arrays"]:
-        values[key] = np.lib.format.read_array(stream, allow_pickle=False)
-    return {key: values[key] for key in header["keys"]}, header["seconds"]
+    result: dict[str, Any] = header["result"]
+    for *outer, key in header["arrays"]:
+        functools.reduce(operator.getitem, outer, result)[key] = np.lib.format.read_array(
+            stream, allow_pickle=False
+        )
+    return result, header["seconds"]
 
 
 def _read_record(path: Path) -> tuple[dict[str, Any], float] | None:

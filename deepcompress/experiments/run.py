@@ -1,41 +1,39 @@
-"""The paper's experiment from end to end: train, prune, share, encode, and run what was encoded.
+"""The paper's experiment from end to end: train, prune, share, encode, and run the result.
 
-`run` is what the commands ``run`` and ``demo`` do. Each phase goes through the
-journal, in pieces of a few epochs, so that a run that was killed goes on where
-it was and ends with the same bytes.
+`run` is behind the commands ``run`` and ``demo``. Each phase takes a `State`, hands on the next,
+and goes through the journal in pieces of a few epochs, so that a run that was killed goes on
+where it was and ends with the same bytes.
 """
 
 import contextlib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .. import __version__, prune, quantize
-from ..config import Config
+from ..config import Config, TensorConfig
 from ..files.atomic import write_bytes, write_json, write_text
+from ..model import CompressedModel
 from ..nn import optim, zoo
 from ..nn.losses import error_count
 from ..nn.network import Network
 from ..nn.train import fit
-from ..nn.trainable import Free, Masked, Shared, Trainable
-from ..pipeline import compress, load
+from ..nn.trainable import Shared
+from ..pipeline import Encodable, compress_tensor, load, priced, put
 from ..reports.ledger import account
 from ..reports.tables import format_tables, read_report
 from .datasets import Dataset, holdout
 from .journal import Journal
 from .recipes import Recipe, Round, Training
+from .state import State, ascending
 
-PIECE_EPOCHS = 5  # what a kill may cost
-WEIGHT_SUFFIX = ".weight"
+PIECE_EPOCHS = 5  # lost at most if the run is killed
 
-# What a record of the journal holds beside the parameters.
-STATE, CODEBOOK, LABELS, POSITIONS = "state/", "codebook/", "labels/", "positions/"
-
-Params = dict[str, np.ndarray[Any, Any]]
 OnEpoch = Callable[[str, int, float], None]  # phase, epochs done, mean loss
 
 
@@ -60,19 +58,19 @@ def run(
         Folder for the results: absent, empty, or that of the same run, which then goes
         on where it stopped (or, if it has ended, only returns its report).
     seed : int
-        Of the initial weights, the order of images, and dropout.
+        Source of the initial weights, the order of images, and dropout.
     holdout_images : int
-        Where not 0, so many of the last training images take the place of the test
-        images: for making choices, such as the numbers of a recipe.
+        If not 0, so many of the last training images take the place of the test images: for
+        making choices, such as the numbers of a recipe.
     threads : int, optional
         All processors by default; has no influence on the result.
     on_epoch : callable, optional
-        Told of each epoch.
+        Called after each epoch with the phase, the epochs done and the mean loss.
 
     Returns
     -------
     dict
-        What ``report.json`` holds.
+        The content of ``report.json``.
 
     Raises
     ------
@@ -110,7 +108,7 @@ def error_percent(
 
 
 class _Run:
-    """One run on its way; `journal` holds what it has reached."""
+    """A run on its way; `journal` holds the phases that it has finished."""
 
     def __init__(
         self,
@@ -129,23 +127,18 @@ class _Run:
 
     def report(self, model_path: Path) -> dict[str, Any]:
         """Go through all phases, write the model, and account for it."""
-        params = self._dense()
-        errors = {"reference_error": self._error("reference", params)}
+        state = self._dense()
+        errors = {"reference_error": self._error("reference", state.params)}
         dropout = self.recipe.dropout
         for index, one_round in enumerate(self.recipe.rounds, start=1):
-            params = self._prune(f"prune-{index}", params, one_round)
-            dropout = {
-                layer: prune.scaled_dropout(
-                    rate, int(np.count_nonzero(params[weight])), params[weight].size
-                )
-                for layer, rate in self.recipe.dropout.items()
-                for weight in [self.recipe.dropout_of[layer]]
-            }
-            params = self._train(f"retrain-{index}", params, one_round.retrain, dropout, _masked)
-        errors["pruned_error"] = self._error("pruned", params)
-        params = self._share(params, dropout)
-        errors["quantized_error"] = self._error("quantized", params)
-        data = self._encode(params)
+            state = self._prune(f"prune-{index}", state, one_round)
+            dropout = {layer: self._scaled_dropout(layer, state) for layer in self.recipe.dropout}
+            state = self._train(f"retrain-{index}", state, one_round.retrain, dropout)
+        errors["pruned_error"] = self._error("pruned", state.params)
+        state = self._share(state)
+        state = self._train("fine-tune", state, self.recipe.fine_tune, dropout)
+        errors["quantized_error"] = self._error("quantized", state.params)
+        data = self._encode(state)
         write_bytes(model_path, data)
         errors["compressed_error"] = self._error("compressed", load(model_path))
         books = account(data)
@@ -162,55 +155,76 @@ class _Run:
             "seconds": self._seconds(),
         }
 
-    def _dense(self) -> Params:
-        rng = np.random.default_rng([self.seed, 0])
-        params = self.network.init(rng, self.recipe.initializer)
-        return self._train("train", params, self.recipe.train, self.recipe.dropout, _free)
+    def _phase(self, name: str, function: Callable[[], State]) -> State:
+        """Return the state that a phase ends with, computed now or taken from the journal."""
+        return State.from_record(self.journal.phase(name, lambda: function().to_record()))
 
-    def _prune(self, phase: str, params: Params, one_round: Round) -> Params:
-        def pruned() -> Params:
+    def _dense(self) -> State:
+        """Train the network as it is before compression."""
+        rng = np.random.default_rng([self.seed, 0])
+        state = State(self.network.init(rng, self.recipe.initializer))
+        return self._train("train", state, self.recipe.train, self.recipe.dropout)
+
+    def _prune(self, phase: str, state: State, one_round: Round) -> State:
+        """Remove the small ones of the surviving weights."""
+
+        def pruned() -> State:
             masks = {
-                name: rule(params[name], value, params[name] != 0)
+                name: rule(state.params[name], value, state.mask(name))
                 for rule, targets in (
                     (prune.sensitivity_mask, one_round.sensitivity),
                     (prune.sparsity_mask, one_round.sparsity),
                 )
                 for name, value in targets.items()
             }
-            return params | {name: params[name] * mask for name, mask in masks.items()}
+            zeroed = {name: state.params[name] * mask for name, mask in masks.items()}
+            return State(state.params | zeroed, state.masks | masks)
 
-        return self.journal.phase(phase, pruned)
+        return self._phase(phase, pruned)
 
-    def _share(self, params: Params, dropout: Mapping[str, float]) -> Params:
-        """Cluster the surviving weights, then train centroids and biases."""
+    def _scaled_dropout(self, layer: str, state: State) -> float:
+        """Return the dropout rate of a layer for the connections that are left."""
+        mask = state.mask(self.recipe.dropout_of[layer])
+        survivors = int(np.count_nonzero(mask))
+        return prune.scaled_dropout(self.recipe.dropout[layer], survivors, mask.size)
 
-        def clustered() -> Params:
-            record = dict(params)
+    def _share(self, state: State) -> State:
+        """Cluster the surviving weights."""
+
+        def clustered() -> State:
+            params, masks, shared = dict(state.params), dict(state.masks), {}
             for index, (name, bits) in enumerate(self.recipe.bits.items()):
-                mask = params[name] != 0
+                masks[name] = mask = state.mask(name)
                 rng = np.random.default_rng([self.seed, index])
-                shared = quantize.share_weights(params[name], mask, bits, self.recipe.init, rng=rng)
-                record[CODEBOOK + name] = shared.codebook
-                record[LABELS + name] = shared.labels
-                record[POSITIONS + name] = np.flatnonzero(mask)
-                record[name] = np.zeros_like(params[name])
-                record[name][mask] = shared.codebook[shared.labels]
-            return record
+                weights = quantize.share_weights(
+                    params[name], mask, bits, self.recipe.init, rng=rng
+                )
+                params[name] = np.zeros_like(params[name])
+                params[name][mask] = weights.codebook[weights.labels]
+                shared[name] = weights
+            return State(params, masks, shared)
 
-        record = self.journal.phase("quantize", clustered)
-        record = self._train("fine-tune", record, self.recipe.fine_tune, dropout, _shared)
-        return {name: record[name] for name in params}
+        return self._phase("quantize", clustered)
 
-    def _encode(self, params: Params) -> bytes:
-        def encoded() -> Params:
-            by_name = {name: {"bits": bits} for name, bits in self.recipe.bits.items()}
-            metadata = {"network": self.recipe.network}
-            model = compress(params, Config(by_name=by_name), metadata=metadata)
+    def _encode(self, state: State) -> bytes:
+        """Return the bytes of the model's file."""
+
+        def encoded() -> dict[str, Any]:
+            model = CompressedModel({}, {"network": self.recipe.network})
+            for name, values in state.params.items():
+                weights: Encodable | npt.NDArray[Any]
+                if name in state.shared and values.size >= TensorConfig.min_size:
+                    shared = ascending(state.shared[name])
+                    weights = priced(values, state.masks[name], shared, TensorConfig())
+                else:
+                    weights = compress_tensor(name, values, Config(), 0)
+                put(model, name, weights)
             return {"data": np.frombuffer(model.to_bytes(), np.uint8)}
 
         return bytes(self.journal.phase("encode", encoded)["data"])
 
     def _error(self, phase: str, params: Mapping[str, Any]) -> float:
+        """Measure the error on the test images."""
         record = self.journal.phase(
             f"{phase}-error",
             lambda: {"error": error_percent(self.network, params, self.data, self.threads)},
@@ -218,13 +232,8 @@ class _Run:
         return float(record["error"])
 
     def _train(
-        self,
-        phase: str,
-        record: Params,
-        training: Training,
-        dropout: Mapping[str, float],
-        trainables_of: Callable[[Params], list[Trainable]],
-    ) -> Params:
+        self, phase: str, state: State, training: Training, dropout: Mapping[str, float]
+    ) -> State:
         """Train in pieces of `PIECE_EPOCHS`, each a phase of the journal."""
         self.stretches += 1
         network = self.network.with_dropout(dropout)
@@ -234,17 +243,11 @@ class _Run:
         for start in range(0, training.epochs, PIECE_EPOCHS):
             end = min(start + PIECE_EPOCHS, training.epochs)
 
-            def piece(start: int = start, end: int = end, record: Params = record) -> Params:
-                params = {name: record[name] for name in network.param_shapes}
-                trainables = trainables_of(record)
-                state = {
-                    key.removeprefix(STATE): value
-                    for key, value in record.items()
-                    if key.startswith(STATE)
-                }
-                state = fit(
+            def piece(start: int = start, end: int = end, state: State = state) -> State:
+                trainables = state.trainables()
+                optimizer = fit(
                     network,
-                    params,
+                    state.params,
                     (self.data.train_images, self.data.train_labels),
                     trainables,
                     sgd,
@@ -253,18 +256,19 @@ class _Run:
                     batch_size=self.recipe.batch_size,
                     seed=seed,
                     start_epoch=start,
-                    state=state if start else None,
+                    state=state.optimizer if start else None,
                     threads=self.threads,
                     on_epoch=lambda epoch, loss, seconds: self.on_epoch(phase, epoch + 1, loss),
                 )
-                trained = record | params | {STATE + key: value for key, value in state.items()}
-                for trainable in trainables:
-                    if isinstance(trainable, Shared):
-                        trained[CODEBOOK + trainable.name] = trainable.codebook
-                return trained
+                trained = {
+                    one.name: replace(state.shared[one.name], codebook=one.codebook)
+                    for one in trainables
+                    if isinstance(one, Shared)
+                }
+                return replace(state, shared=trained, optimizer=optimizer)
 
-            record = self.journal.phase(f"{phase}-{end:02}", piece)
-        return {name: value for name, value in record.items() if not name.startswith(STATE)}
+            state = self._phase(f"{phase}-{end:02}", piece)
+        return replace(state, optimizer={})
 
     def _seconds(self) -> dict[str, float]:
         """Sum the journal's seconds over the pieces of each phase."""
@@ -273,27 +277,3 @@ class _Run:
             phase = piece.rstrip("0123456789-")
             seconds[phase] = round(seconds.get(phase, 0.0) + value, 3)
         return seconds
-
-
-def _free(record: Params) -> list[Trainable]:
-    return [Free(name, value) for name, value in record.items() if "/" not in name]
-
-
-def _masked(record: Params) -> list[Trainable]:
-    """Train the weights that aren't zero, and the biases."""
-    return [
-        Masked(name, value, value != 0) if name.endswith(WEIGHT_SUFFIX) else Free(name, value)
-        for name, value in record.items()
-        if "/" not in name
-    ]
-
-
-def _shared(record: Params) -> list[Trainable]:
-    """Train the centroids, and the biases."""
-    return [
-        Shared(name, record[CODEBOOK + name], record[LABELS + name], record[POSITIONS + name])
-        if CODEBOOK + name in record
-        else Free(name, value)
-        for name, value in record.items()
-        if "/" not in name
-    ]
