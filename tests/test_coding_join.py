@@ -17,6 +17,7 @@ from deepcompress.native import gateway
 from deepcompress.packed.stream import has_needed_fillers_only
 from deepcompress.packed.tensor import CompressedTensor
 from deepcompress.structs import GapBlock, MaskBlock
+from deepcompress.tensors import Survivors
 
 EXTENSION, REASON = gateway._load()
 BACKENDS = ["reference", *(["native"] if EXTENSION else [])]
@@ -198,3 +199,30 @@ def test_what_is_said_of_joined_fillers_is_so(backend, block_bits, encoding):
         assert read._joined != as_they_are
         needed = has_needed_fillers_only(read.labels(), read.gaps(), read.gap_bits)
         assert read._has_needed_fillers_only() == needed == (not as_they_are)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("encoding", "gap_bits"), [(RELATIVE, 1), (RELATIVE, 4), (DENSE, 0)])
+def test_many_blocks_are_decoded_twice_with_the_same_result(
+    monkeypatch, backend, encoding, gap_bits
+):
+    """Gaps of one bit are too narrow between these blocks, gaps of four aren't."""
+    rng = np.random.default_rng(0)
+    positions = np.sort(rng.choice(6000, 200, replace=False))
+    labels = rng.integers(1, 4, 200).astype(np.uint8)
+    weights = Survivors((60, 100), np.arange(4, dtype=np.float32), positions, labels)
+    with native.use(backend):
+        record = encoder.encode(weights, Coding(encoding, gap_bits=gap_bits, block_bits=7))
+        held = decoder.decode(record)
+        passes = []
+        decode_blocks = decoder.decode_blocks
+        monkeypatch.setattr(decoder, "HELD_BYTES", 0)
+        monkeypatch.setattr(
+            decoder, "decode_blocks", lambda record: passes.append(1) or decode_blocks(record)
+        )
+        again = decoder.decode(record)
+    assert len(passes) > 1
+    for name in ("count", "gap_bits", "labels_packed", "gaps_packed"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(held, name))
+    np.testing.assert_array_equal(again.survivors()[0], positions)
+    np.testing.assert_array_equal(again.survivors()[1], labels)

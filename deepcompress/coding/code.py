@@ -73,6 +73,11 @@ class Code(ABC):
 
     @classmethod
     @abstractmethod
+    def decoder_bytes(cls, stream_bytes: int) -> int:
+        """Return what the reference decoder takes for a stream at most, besides its symbols."""
+
+    @classmethod
+    @abstractmethod
     def decode_streams(
         cls, codes: Sequence[Any], streams: Sequence[Stream]
     ) -> list[UInt8Array | FormatError]:

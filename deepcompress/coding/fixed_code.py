@@ -48,6 +48,11 @@ class FixedCode(Code):
         return [self.width] * alphabet
 
     @classmethod
+    def decoder_bytes(cls, stream_bytes: int) -> int:
+        """Return what takes a byte for each bit, twice."""
+        return 17 * stream_bytes
+
+    @classmethod
     def decode_streams(
         cls, codes: Sequence[Self], streams: Sequence[Stream]
     ) -> list[UInt8Array | FormatError]:

@@ -50,6 +50,11 @@ class HuffmanCode(Code):
         return list(map(int, self.lengths))
 
     @classmethod
+    def decoder_bytes(cls, stream_bytes: int) -> int:
+        """Return what a list of all bits takes, and the bits before."""
+        return 74 * stream_bytes
+
+    @classmethod
     def decode_streams(
         cls, codes: Sequence[Self], streams: Sequence[Stream]
     ) -> list[UInt8Array | FormatError]:

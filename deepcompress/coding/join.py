@@ -144,18 +144,17 @@ def join(
     ArgumentError
         If the memory can't be had.
     """
+    if not native.active():
+        positions, kept = survivors_of(blocks)
+        stream = relindex.encode(positions, int(positions.max(initial=-1)) + 1, gap_bits)
+        return packing.pack(stream.spread(kept), label_bits), packing.pack(stream.gaps, gap_bits)
+    widths = label_bits, gap_bits
     try:
-        labels, gaps = (
-            np.zeros(packing.packed_size(bits, count), np.uint8) for bits in (label_bits, gap_bits)
-        )
+        labels, gaps = (np.zeros(packing.packed_size(bits, count), np.uint8) for bits in widths)
     except (MemoryError, ValueError, OverflowError) as error:  # beyond NumPy's largest size
         raise ArgumentError(f"{count} entries of {gap_bits}-bit gaps: {error}") from None
-    if native.active():
-        native_join.join(blocks, (label_bits, gap_bits), labels, gaps)
-        return labels, gaps
-    positions, kept = survivors_of(blocks)
-    stream = relindex.encode(positions, int(positions.max(initial=-1)) + 1, gap_bits)
-    return packing.pack(stream.spread(kept), label_bits), packing.pack(stream.gaps, gap_bits)
+    native_join.join(blocks, widths, labels, gaps)
+    return labels, gaps
 
 
 def survivors_of(blocks: Iterable[DecodedBlock], first: int = 0) -> tuple[Int64Array, UInt8Array]:

@@ -49,6 +49,11 @@ class RansCode(Code):
         return [round(bits - math.log2(one), 3) if one else 0 for one in frequencies]
 
     @classmethod
+    def decoder_bytes(cls, stream_bytes: int) -> int:
+        """Return what the list of all slots takes, and their numbers."""
+        return 3 << 17
+
+    @classmethod
     def decode_streams(
         cls, codes: Sequence[Self], streams: Sequence[Stream]
     ) -> list[UInt8Array | FormatError]:
