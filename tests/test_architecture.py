@@ -55,19 +55,8 @@ OWED = {
     ("cli", "runtime"),
     ("experiments.run", "__init__"),
     ("native.join", "coding"),
-    ("native.program", "runtime"),
-    ("native.spconv", "packed"),
-    ("native.spconv", "spmv"),
-    ("native.spmv", "packed"),
-    ("native.spmv", "spmv"),
-    ("spmv.choose", "packed"),
-    ("spmv.column_blocks", "packed"),
-    ("spmv.convolution", "packed"),
-    ("spmv.lanes", "packed"),
-    ("spmv.product", "packed"),
-    ("spmv.tiles", "packed"),
 }
-ABSENT = {"structs", "checks"}
+ABSENT = {"checks"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 each_module = pytest.mark.parametrize(

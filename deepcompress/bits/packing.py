@@ -87,6 +87,11 @@ def unpack(packed: npt.ArrayLike, bits: int, count: int) -> UInt8Array:
     return _unpack(packed, bits, count)
 
 
+def fixed_width(largest: int) -> int:
+    """Return w(n), the width of symbols up to `largest`."""
+    return max(1, largest.bit_length())
+
+
 def packed_size(bits: int, count: int) -> int:
     """Return the number of bytes that ``count`` values of ``bits`` bits take."""
     return (count * bits + 7) // 8

@@ -5,6 +5,7 @@
 
 import zlib
 
+from ..bits.packing import fixed_width as fixed_width
 from .cursor import varint
 from .records import BITMASK, CRC, DENSE, RAW_CHUNK_BYTES, RELATIVE, Coding
 
@@ -17,11 +18,6 @@ def block_count(size: int, block_bits: int) -> int:
 def block_size(size: int, block_bits: int, block: int) -> int:
     """Return how many elements a block of such a tensor has."""
     return min(size - (block << block_bits), 1 << block_bits)
-
-
-def fixed_width(largest: int) -> int:
-    """Return w(n), the width of symbols up to `largest`."""
-    return max(1, largest.bit_length())
 
 
 def stream_bits(coding: Coding, k: int) -> tuple[int, int]:

@@ -48,7 +48,7 @@ def to_scipy_csr(w: "CompressedTensor") -> "csr_array":
     if len(w.shape) < 2:
         raise ArgumentError(f"a tensor of shape {w.shape} isn't a matrix")
     try:
-        row, col, value = spmv.coordinates(w)
+        row, col, value = spmv.coordinates(w._forms.any())
         row_starts = np.searchsorted(row, np.arange(w.rows + 1))
     except (MemoryError, ValueError) as error:
         raise ArgumentError(f"can't index {w.rows} rows: {error}") from None

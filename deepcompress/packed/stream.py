@@ -1,4 +1,4 @@
-"""What a compressed tensor is made of: rules for its arguments, and its streams rebuilt."""
+"""The rules for what a compressed tensor is made of."""
 
 import math
 import operator
@@ -8,9 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import relindex
-from ..bits import packing
 from ..errors import ArgumentError, FormatError
-from ..tensors import Float32Array, Int64Array, UInt8Array
+from ..tensors import Float32Array, UInt8Array
 
 
 def check_shape(shape: Any) -> tuple[int, ...]:
@@ -60,17 +59,3 @@ def has_needed_fillers_only(labels: UInt8Array, gaps: UInt8Array, gap_bits: int)
     if len(labels) and labels[-1] == 0:
         return False
     return bool((gaps[labels == 0] == 2**gap_bits - 1).all())
-
-
-def rebuild(
-    entries: tuple[Int64Array, UInt8Array], size: int, label_bits: int, gap_bits: int
-) -> dict[str, UInt8Array]:
-    """Return the packed streams of the survivors with these positions and labels."""
-    positions, survivors = entries
-    stream = relindex.encode(positions, size, gap_bits)
-    labels = np.zeros(len(stream.gaps), np.uint8)
-    labels[~stream.fillers] = survivors
-    return {
-        "labels_packed": frozen(packing.pack(labels, label_bits)),
-        "gaps_packed": frozen(packing.pack(stream.gaps, gap_bits)),
-    }
