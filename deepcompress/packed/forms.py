@@ -1,5 +1,7 @@
 """The forms in which one tensor is held, swapped as products ask for others."""
 
+from typing import Any
+
 import numpy as np
 
 from .. import native, relindex, spmv
@@ -8,6 +10,7 @@ from ..locks import ForkSafeLock
 from ..native import layout as native_layout
 from ..spmv import choose, column_blocks
 from ..structs import ColumnBlocks, Form, Layout, LayoutKind, Stream
+from ..tensors import Int64Array, UInt8Array
 from .stream import frozen, has_needed_fillers_only
 
 
@@ -25,12 +28,13 @@ class Forms:
     """
 
     def __init__(self, stream: Stream, is_minimal: bool = False) -> None:
+        self.rows, self.cols, self.codebook = stream.rows, stream.cols, stream.codebook
+        self.label_bits, self.gap_bits = stream.label_bits, stream.gap_bits
         self._stream: Stream | None = stream
         self._layout: Layout | None = None
         self._blocks: ColumnBlocks | None = None
         self._is_laid_out = False
         self._is_minimal = is_minimal
-        self._widths = stream.label_bits, stream.gap_bits
         self._lock = ForkSafeLock()
 
     @property
@@ -49,6 +53,16 @@ class Forms:
         """Return the stream, rebuilt for the caller if it isn't held."""
         form = self.any()
         return form if isinstance(form, Stream) else self._rebuild(form)
+
+    def survivors(self) -> tuple[Int64Array, UInt8Array]:
+        """Return the position (ascending) and the label of each surviving weight."""
+        form = self.any()
+        if not isinstance(form, Stream):
+            return spmv.survivors(form)
+        labels = packing.unpack(form.labels, form.label_bits, form.count)
+        gaps = packing.unpack(form.gaps, form.gap_bits, form.count)
+        survives = labels != 0
+        return relindex.decode(gaps, form.rows * form.cols)[survives], labels[survives]
 
     def of_products(self) -> Stream | Layout:
         """Return the layout, or the stream where that is better left as it is."""
@@ -93,18 +107,34 @@ class Forms:
 
     def _rebuild(self, form: Layout | ColumnBlocks) -> Stream:
         """Return the stream that has the form's survivors, and only the fillers they need."""
-        label_bits, gap_bits = self._widths
         positions, survivors = spmv.survivors(form)
-        gaps = relindex.encode(positions, form.rows * form.cols, gap_bits)
+        gaps = relindex.encode(positions, self.rows * self.cols, self.gap_bits)
         labels = np.zeros(len(gaps.gaps), np.uint8)
         labels[~gaps.fillers] = survivors
         return Stream(
-            form.rows,
-            form.cols,
+            self.rows,
+            self.cols,
             len(labels),
-            form.codebook,
-            label_bits,
-            gap_bits,
-            frozen(packing.pack(labels, label_bits)),
-            frozen(packing.pack(gaps.gaps, gap_bits)),
+            self.codebook,
+            self.label_bits,
+            self.gap_bits,
+            frozen(packing.pack(labels, self.label_bits)),
+            frozen(packing.pack(gaps.gaps, self.gap_bits)),
         )
+
+
+class OfStream:
+    """An array of a tensor's stream, which is rebuilt for whoever asks if it isn't held."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, tensor: Any, owner: type | None = None) -> UInt8Array:
+        """Return the array; there is none of the class, so that a dataclass sees no default."""
+        if tensor is None:
+            raise AttributeError(self._name)
+        array: UInt8Array = getattr(tensor._forms.stream(), self._name)
+        return array
+
+
+LABELS, GAPS = OfStream("labels"), OfStream("gaps")

@@ -7,9 +7,40 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import relindex
+from .. import native, relindex
+from ..bits import packing
 from ..errors import ArgumentError, FormatError
+from ..native import layout as native_layout
+from ..structs import Stream
 from ..tensors import Float32Array, UInt8Array
+
+
+def checked(
+    matrix: tuple[int, int],
+    codebook: npt.ArrayLike,
+    widths: tuple[int, int],
+    count: int,
+    packed: tuple[UInt8Array, UInt8Array],
+) -> Stream:
+    """Return a stream of copies that is safe for each kernel, or raise as `CompressedTensor`."""
+    label_bits = packing.check_bits(widths[0], "label_bits")
+    gap_bits = packing.check_bits(widths[1], "gap_bits")
+    centroids = check_codebook(codebook, label_bits)
+    labels = frozen(packing.as_uint8(packed[0], "labels_packed"))
+    gaps = frozen(packing.as_uint8(packed[1], "gaps_packed"))
+    packing.check_packed(labels, label_bits, count)
+    packing.check_packed(gaps, gap_bits, count)
+    stream = Stream(*matrix, count, centroids, label_bits, gap_bits, labels, gaps)
+    if native.active():
+        native_layout.validate(stream)
+    else:
+        check_entries(stream)
+    return stream
+
+
+def matrix_of(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return rows and columns of the matrix that products see."""
+    return (shape[0] if shape else 1), math.prod(shape[1:])
 
 
 def check_shape(shape: Any) -> tuple[int, ...]:
@@ -46,12 +77,14 @@ def frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return copy
 
 
-def check_entries(labels: UInt8Array, gaps: UInt8Array, centroids: int, size: int) -> None:
+def check_entries(w: Stream) -> None:
     """Raise unless labels and positions are in range; the twin of dc_validate."""
+    labels = packing.unpack(w.labels, w.label_bits, w.count)
+    centroids = len(w.codebook)
     if labels.size and labels.max() >= centroids:
         entry = int((labels >= centroids).argmax())
         raise FormatError(f"a label has no centroid (entry {entry})")
-    relindex.decode(gaps, size)
+    relindex.decode(packing.unpack(w.gaps, w.gap_bits, w.count), w.rows * w.cols)
 
 
 def has_needed_fillers_only(labels: UInt8Array, gaps: UInt8Array, gap_bits: int) -> bool:

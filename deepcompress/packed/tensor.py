@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,25 +10,15 @@ import numpy.typing as npt
 from .. import native, relindex, spmv
 from ..bits import packing
 from ..errors import ArgumentError
-from ..native import layout as native_layout
 from ..structs import ColumnBlocks, Layout, Stream
 from ..tensors import Float32Array, GapStream, Int64Array, SharedWeights, UInt8Array
 from . import conversions
 from . import stream as parts
-from .forms import Forms
+from .forms import GAPS, LABELS, Forms, OfStream
+from .stream import matrix_of
 
-
-class _OfStream:
-    """An array of the stream, which is rebuilt for whoever asks if a layout has replaced it."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __get__(self, tensor: Any, owner: type | None = None) -> UInt8Array:
-        if tensor is None:
-            raise AttributeError(self._name)  # by which a dataclass knows: a field without default
-        array: UInt8Array = getattr(tensor._forms.stream(), self._name)
-        return array
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
@@ -79,8 +69,8 @@ class CompressedTensor:
     label_bits: int
     gap_bits: int
     count: int
-    labels_packed: _OfStream = _OfStream("labels")
-    gaps_packed: _OfStream = _OfStream("gaps")
+    labels_packed: OfStream = LABELS
+    gaps_packed: OfStream = GAPS
     _forms: Forms = field(init=False)
 
     __array_ufunc__ = None  # so that `ndarray @ w` is a TypeError, not a puzzle
@@ -97,20 +87,8 @@ class CompressedTensor:
     ) -> None:
         """Copy the arrays and validate everything."""
         shape = parts.check_shape(shape)
-        label_bits = packing.check_bits(label_bits, "label_bits")
-        gap_bits = packing.check_bits(gap_bits, "gap_bits")
-        codebook = parts.check_codebook(codebook, label_bits)
-        labels = parts.frozen(packing.as_uint8(labels_packed, "labels_packed"))
-        gaps = parts.frozen(packing.as_uint8(gaps_packed, "gaps_packed"))
-        packing.check_packed(labels, label_bits, count)
-        packing.check_packed(gaps, gap_bits, count)
-        widths = label_bits, gap_bits
-        stream = Stream(*_matrix(shape), count, codebook, *widths, labels, gaps)
-        self._hold(shape, stream)
-        if native.active():
-            native_layout.validate(stream)
-        else:
-            parts.check_entries(self.labels(), self.gaps(), len(codebook), self.size)
+        widths, packed = (label_bits, gap_bits), (labels_packed, gaps_packed)
+        self._hold(shape, parts.checked(matrix_of(shape), codebook, widths, count, packed))
 
     def _hold(self, shape: tuple[int, ...], stream: Stream, is_minimal: bool = False) -> None:
         """Fill the fields, which are frozen from then on."""
@@ -196,10 +174,9 @@ class CompressedTensor:
         codebook = parts.check_codebook(codebook, label_bits)
         for array in (labels_packed, gaps_packed):
             array.flags.writeable = False
-        widths = label_bits, gap_bits
+        widths, packed = (label_bits, gap_bits), (labels_packed, gaps_packed)
         tensor = cls.__new__(cls)
-        stream = Stream(*_matrix(shape), count, codebook, *widths, labels_packed, gaps_packed)
-        tensor._hold(shape, stream, joined)
+        tensor._hold(shape, Stream(*matrix_of(shape), count, codebook, *widths, *packed), joined)
         return tensor
 
     @property
@@ -210,12 +187,12 @@ class CompressedTensor:
     @property
     def rows(self) -> int:
         """R, the first axis; 1 for a tensor of rank 0."""
-        return _matrix(self.shape)[0]
+        return matrix_of(self.shape)[0]
 
     @property
     def cols(self) -> int:
         """C, the product of all other axes."""
-        return _matrix(self.shape)[1]
+        return matrix_of(self.shape)[1]
 
     @property
     def density(self) -> float:
@@ -241,13 +218,7 @@ class CompressedTensor:
 
     def survivors(self) -> tuple[Int64Array, UInt8Array]:
         """Return the position (ascending) and the label of each surviving weight."""
-        form = self._forms.any()
-        if not isinstance(form, Stream):
-            return spmv.survivors(form)
-        labels = packing.unpack(form.labels, self.label_bits, self.count)
-        gaps = packing.unpack(form.gaps, self.gap_bits, self.count)
-        survives = labels != 0
-        return relindex.decode(gaps, self.size)[survives], labels[survives]
+        return self._forms.survivors()
 
     def __array__(
         self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
@@ -317,9 +288,35 @@ class CompressedTensor:
             out=out,
         )
 
-    to_dense = conversions.to_dense
-    to_scipy_csr = conversions.to_scipy_csr
-    __getitem__ = conversions.take_rows
+    def to_dense(self) -> Float32Array:
+        """Return the tensor with all its zeros.
+
+        Raises
+        ------
+        ArgumentError
+            If that much memory can't be had: a shape of any size fits a small file.
+        """
+        return conversions.to_dense(self.shape, self._forms)
+
+    def to_scipy_csr(self) -> "csr_array":
+        """Return the (R, C) matrix of the surviving weights in SciPy's form.
+
+        Raises
+        ------
+        ArgumentError
+            If the rank is below 2, or the memory for an index of all rows can't be had.
+        """
+        return conversions.to_scipy_csr(self.shape, self._forms)
+
+    def __getitem__(self, rows: slice) -> "CompressedTensor":
+        """Return consecutive rows (slices of the first axis) as a tensor of their own.
+
+        Raises
+        ------
+        ArgumentError
+            If `rows` isn't a slice of step 1, or the rank is 0.
+        """
+        return self.from_parts(*conversions.take_rows(self.shape, self._forms, rows))
 
     def layout(self) -> Layout | None:
         """Return the form for products, built by the first caller; None if there is none.
@@ -337,8 +334,3 @@ class CompressedTensor:
         """Pickle and copy what it was made from."""
         streams = self.label_bits, self.gap_bits, self.count, self.labels_packed, self.gaps_packed
         return type(self), (self.shape, self.codebook, *streams)
-
-
-def _matrix(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Return rows and columns of the matrix that products see."""
-    return (shape[0] if shape else 1), math.prod(shape[1:])
