@@ -41,7 +41,7 @@ from threadpoolctl import threadpool_limits
 
 from deepcompress import native, relindex
 from deepcompress.packed.tensor import CompressedTensor
-from deepcompress.spmv.tiles import TILES
+from deepcompress.structs import LayoutKind
 from deepcompress.tensors import SharedWeights
 
 from .gather_limit import GatherLimit, compile_gather
@@ -211,9 +211,9 @@ def describe(tensor: CompressedTensor) -> str:
     layout = tensor.layout()
     if layout is None:
         return "stream"
-    if layout.gap_bits == TILES:
-        return "tiles"
-    return f"lanes, {layout.gap_bits}-bit differences" if layout.gap_bits else "masks"
+    if layout.kind == LayoutKind.LANES:
+        return f"lanes, {layout.gap_bits}-bit differences"
+    return layout.kind.name.lower()
 
 
 def beside_paper(row: dict[str, Any]) -> str:

@@ -23,6 +23,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* cdef begins */
 
 enum dc_status {
@@ -60,7 +64,13 @@ const char *dc_isa_name(enum dc_isa isa);
 /* 1 if this build has the instruction set and this processor and system run it, else 0. */
 int dc_isa_available(enum dc_isa isa);
 
-/* bitpack: `count` values, each below 2**bits, 1 <= bits <= 8, into
+enum dc_product { DC_VECTOR_PRODUCT = 0, DC_MATRIX_PRODUCT, DC_CONVOLUTION };
+
+/* The name of the instruction set whose kernel a product of a sparse matrix gets, given the one in
+ * use, which may lack one of its own; static. */
+const char *dc_kernel_name(enum dc_product product, enum dc_isa isa);
+
+/* bits: `count` values, each below 2**bits, 1 <= bits <= 8, into
  * ceil(count * bits / 8) bytes, and back. */
 void dc_pack(const uint8_t *values, size_t count, unsigned bits, uint8_t *packed);
 void dc_unpack(const uint8_t *packed, size_t count, unsigned bits, uint8_t *values);
@@ -143,13 +153,13 @@ struct dc_rans_code {
 void dc_rans_decode(const struct dc_rans_code *codes, struct dc_coded_stream *streams,
                     size_t count);
 
-/* blocks: as dc_decode_gaps, without the positions. */
+/* join: as dc_decode_gaps, without the positions. */
 enum dc_status dc_check_gaps(const uint8_t *gaps, size_t count, int64_t size, size_t *at);
 
-/* blocks: how many bits are 1. */
+/* join: how many bits are 1. */
 size_t dc_count_bits(const uint8_t *bytes, size_t size);
 
-/* blocks: from a label for each element the mask of those that aren't 0, and these labels less 1,
+/* join: from a label for each element the mask of those that aren't 0, and these labels less 1,
  * for which there is room as for all elements. Returns how many they are. */
 size_t dc_dense_mask(const uint8_t *all, size_t elements, uint8_t *mask, uint8_t *less_one);
 
@@ -165,16 +175,16 @@ struct dc_block {
     int is_plain; /* it has just the fillers that gaps of that width need */
 };
 
-/* blocks: how many weights survive in consecutive blocks, and how many fillers they need as one
+/* join: how many weights survive in consecutive blocks, and how many fillers they need as one
  * stream with gaps of each width: fillers[b] for 1 <= b <= 8, and fillers[0] is 0. *zeros is how
  * many there are between the survivor before the blocks and them, and then behind their last. */
 int64_t dc_survey(const struct dc_block *blocks, size_t count, uint64_t *zeros, int64_t *fillers);
 
-/* blocks: the same fillers for gaps of one width, which is faster; and the survivors. */
+/* join: the same fillers for gaps of one width, which is faster; and the survivors. */
 int64_t dc_count_fillers(struct dc_block *blocks, size_t count, unsigned gap_bits, uint64_t *zeros,
                          int64_t *survivors);
 
-/* blocks: what dc_survey counts, of one block that is given by a mask of valid bits. */
+/* join: what dc_survey counts, of one block that is given by a mask of valid bits. */
 int64_t dc_mask_survey(const uint8_t *mask, size_t elements, uint64_t *zeros, int64_t *fillers);
 
 /* The packed stream of consecutive blocks, as far as it is written. */
@@ -184,13 +194,13 @@ struct dc_stream {
     uint64_t zeros; /* since the last survivor */
 };
 
-/* blocks: adds the survivors of the blocks that follow, with no fillers but those that are needed.
+/* join: adds the survivors of the blocks that follow, with no fillers but those that are needed.
  * dc_count_fillers has looked at the blocks, with gaps of the same width, and there is room for
  * exactly as many entries as it counts. */
 void dc_join(const struct dc_block *blocks, size_t count, unsigned label_bits, unsigned gap_bits,
              struct dc_stream *to);
 
-/* blocks: adds those of one block that is given by a mask, with a label less 1 for each of its
+/* join: adds those of one block that is given by a mask, with a label less 1 for each of its
  * bits. There is room for exactly as many entries as dc_mask_survey counts. */
 void dc_mask_join(const uint8_t *mask, const uint8_t *less_one, size_t elements,
                   unsigned label_bits, unsigned gap_bits, struct dc_stream *to);
@@ -209,18 +219,30 @@ struct dc_tensor {
     uint8_t gap_bits;      /* 1 to 8 */
 };
 
-/* validate: every label is below `centroids` and every entry within the tensor,
+/* layout: every label is below `centroids` and every entry within the tensor,
  * which the products below take for granted.
  * DC_BAD_LABEL, then DC_BAD_POSITION: *at is the first such entry. */
 enum dc_status dc_validate(const struct dc_tensor *w, size_t *at);
 
-/* validate: 1 if the stream has fillers only where gaps need them, as relindex puts them. */
+/* layout: 1 if the stream has fillers only where gaps need them, as relindex puts them. */
 int dc_has_needed_fillers_only(const struct dc_tensor *w);
 
-/* A tensor as products want it, without its fillers; layout.py defines the bytes. A part
- * is the least that a product computes on its own: 16 rows of similar length in lanes, one
- * row in masks, or 256 rows in tiles. */
+/* How a matrix lies in memory for products; spmv/lanes.py, masks.py and tiles.py define the bytes. */
+enum dc_layout_kind {
+    DC_LAYOUT_LANES = 0,
+    DC_LAYOUT_MASKS,
+    DC_LAYOUT_TILES,
+    DC_LAYOUT_KINDS
+};
+
+/* The kind that is the fastest with an instruction set, for matrices that aren't very sparse;
+ * lanes for one that isn't available. */
+enum dc_layout_kind dc_dense_layout(enum dc_isa isa);
+
+/* A tensor as products want it, without its fillers. A part is the least that a product computes
+ * on its own: 16 rows of similar length in lanes, one row in masks, or 256 rows in tiles. */
 struct dc_layout {
+    enum dc_layout_kind kind;
     int64_t rows;           /* below 2**31, like cols */
     int64_t cols;
     const float *codebook;  /* `centroids` values, the first is 0 */
@@ -228,8 +250,8 @@ struct dc_layout {
     const uint64_t *starts; /* where in `data` each part begins and the last one ends */
     const uint32_t *order;  /* lanes: which row is in each lane; else not used */
     uint32_t centroids;     /* 1 to 256; masks: to 32 */
-    uint8_t gap_bits;       /* lanes: 1 to 8; masks: 0; tiles: 9 */
-    uint8_t label_bits;     /* lanes and tiles: 1 to 8; masks: 8 */
+    uint8_t gap_bits;       /* lanes: 1 to 8; else not used */
+    uint8_t label_bits;     /* 1 to 8; masks: 8 */
 };
 
 /* Where a row begins in the stream: at which entry, at the latest its first survivor's, and at
@@ -259,7 +281,7 @@ void dc_tile_counts(const struct dc_tensor *w, unsigned label_bits, const struct
 void dc_layout_tiles(const struct dc_tensor *w, unsigned label_bits, const struct dc_row *begins,
                      size_t first, size_t last, const uint64_t *bits, uint8_t *data);
 
-/* spmv: 1 if none of the elements is infinite or NaN, which the products below take for
+/* bits: 1 if none of the elements is infinite or NaN, which the products below take for
  * granted, else 0. */
 int dc_all_finite(const float *x, size_t count);
 
@@ -278,18 +300,18 @@ enum dc_status dc_spmm(enum dc_isa isa, const struct dc_layout *w, const float *
 /* spmv: bytes that dc_spmm needs as scratch memory, aligned to 4; 0 where it needs none. */
 size_t dc_spmm_scratch(enum dc_isa isa, const struct dc_layout *w);
 
-/* threads: the version of OpenMP that this was built with, as yyyymm; 0 without. */
+/* spmv: the version of OpenMP that this was built with, as yyyymm; 0 without. */
 int dc_openmp(void);
 
-/* threads: how many threads OpenMP would give the calling thread now, which OMP_NUM_THREADS
+/* spmv: how many threads OpenMP would give the calling thread now, which OMP_NUM_THREADS
  * and omp_set_num_threads decide; 1 without OpenMP. */
 int dc_max_threads(void);
 
-/* threads: the part at which a share begins, of `shares` consecutive ones that have about as
+/* spmv: the part at which a share begins, of `shares` consecutive ones that have about as
  * many stored bytes each; share `shares` is the end. */
 size_t dc_share(const struct dc_layout *w, size_t share, size_t shares);
 
-/* threads: the products of all parts in `shares` >= 1 shares, each by a thread of its own if
+/* spmv: the products of all parts in `shares` >= 1 shares, each by a thread of its own if
  * OpenMP gives as many. The result is the same for any number, bit by bit. `scratch` has room
  * for `shares` times dc_spmm_scratch. OpenMP's own memory is its own; with one share it isn't
  * entered. */
@@ -299,7 +321,7 @@ enum dc_status dc_spmm_shared(enum dc_isa isa, const struct dc_layout *w, const 
                               size_t ldx, float *y, size_t ldy, size_t n, size_t shares,
                               void *scratch);
 
-/* threads: what makes layouts, for all rows, groups or parts in `shares` >= 1 shares. */
+/* spmv: what makes layouts, for all rows, groups or parts in `shares` >= 1 shares. */
 void dc_layout_counts_shared(const struct dc_tensor *w, uint32_t *counts, struct dc_row *begins,
                              size_t shares);
 void dc_tile_counts_shared(const struct dc_tensor *w, unsigned label_bits,
@@ -311,32 +333,33 @@ void dc_layout_lanes_shared(const struct dc_tensor *w, unsigned gap_bits, unsign
                             const struct dc_row *begins, const uint32_t *order,
                             const uint64_t *starts, uint8_t *data, size_t shares);
 
-/* spmv: the same products without a layout, for tensors that would grow by it. */
-void dc_spmv_flat(const struct dc_tensor *w, const float *x, float *y);
-void dc_spmm_flat(const struct dc_tensor *w, const float *x, size_t ldx, float *y, size_t ldy,
-                  size_t n);
+/* spmv: the paper's y = W x, and Y = W X, straight from the stream: the definition of the others in
+ * C, and for tensors that would grow by a layout. */
+void dc_spmv_plain(const struct dc_tensor *w, const float *x, float *y);
+void dc_spmm_plain(const struct dc_tensor *w, const float *x, size_t ldx, float *y, size_t ldy,
+                   size_t n);
 
-/* A tensor as convolutions want it, without its fillers; spconv_blocks.py defines the data. */
-struct dc_blocks {
+/* A tensor as convolutions want it, without its fillers; spmv/column_blocks.py defines the data. */
+struct dc_column_blocks {
     int64_t rows;           /* below 2**31, like cols */
     int64_t cols;
     const float *codebook;  /* of all labels */
     const uint16_t *data;
-    const uint64_t *starts; /* where each 16 rows of each block begin, and the last ones end */
+    const uint64_t *starts; /* where each 16 rows of each column block begin, and the last ones end */
     uint32_t block_cols;    /* 64, 128 or 256; of a dense one, up to 768 */
     const float *dense;     /* or all weights, and nothing in the place of the pointers above */
 };
 
-/* spconv: how many survivors each row has in each block, added to counts[block * rows + row];
- * then each row's count and entries, from offsets[block * rows + row] of `data` on, which the
- * caller has zeroed. */
-void dc_blocks_count(const struct dc_tensor *w, uint32_t block_cols, uint16_t *counts);
-void dc_blocks_fill(const struct dc_tensor *w, uint32_t block_cols, const int64_t *offsets,
-                    uint16_t *data);
+/* layout: how many survivors each row has in each column block, added to
+ * counts[block * rows + row]; then each row's count and entries, from offsets[block * rows + row]
+ * of `data` on, which the caller has zeroed. */
+void dc_column_counts(const struct dc_tensor *w, uint32_t block_cols, uint16_t *counts);
+void dc_layout_columns(const struct dc_tensor *w, uint32_t block_cols, const int64_t *offsets,
+                       uint16_t *data);
 
 /* What is convolved; the rows of W are the outputs, `groups` divides them and the channels, and
  * cols = channels / groups * kernel * kernel. */
-struct dc_images {
+struct dc_geometry {
     int64_t channels, height, width, batch;
     int64_t kernel, stride, padding, groups;
     int64_t out_height, out_width; /* (height + 2 * padding - kernel) / stride + 1, and so on */
@@ -347,15 +370,15 @@ struct dc_images {
  * 0 if `relu`. In `shares` >= 1 shares, each by a thread of its own if OpenMP gives as many; the
  * result is the same for any number, bit by bit. `scratch` has room for `shares` times
  * dc_convolve_scratch. DC_NO_ISA: nothing is written. */
-enum dc_status dc_convolve(enum dc_isa isa, const struct dc_blocks *w, const struct dc_images *g,
+enum dc_status dc_convolve(enum dc_isa isa, const struct dc_column_blocks *w, const struct dc_geometry *g,
                            const float *x, const float *bias, int relu, float *y, size_t shares,
                            void *scratch);
 
 /* spconv: bytes of scratch memory for a share. */
-size_t dc_convolve_scratch(const struct dc_blocks *w);
+size_t dc_convolve_scratch(const struct dc_column_blocks *w);
 
 /* What an operation of a program does. */
-enum dc_kind {
+enum dc_operation_kind {
     DC_CONVOLVE = 0, /* `blocks` */
     DC_MULTIPLY,     /* `layout`, or `dense` for one column */
     DC_MAX_POOL,
@@ -363,19 +386,19 @@ enum dc_kind {
     DC_NORMALIZE,    /* by neighbouring channels, to the power of 3/4 */
     DC_RECTIFY,
     DC_COPY,
-    DC_KIND_COUNT
+    DC_OPERATION_KINDS
 };
 
-/* From x to y, which don't overlap. program.py says which layer becomes which operation; what
+/* From x to y, which don't overlap. runtime/program.py says which layer becomes which operation; what
  * they compute is what nn.inference.evaluate does. */
 struct dc_operation {
-    enum dc_kind kind;
+    enum dc_operation_kind kind;
     int relu;                       /* after a convolution or a product: negative results are 0 */
     const float *x, *bias;          /* one for each output */
     float *y;
-    struct dc_images images;        /* x: (channels, height, width, batch); a product's is
+    struct dc_geometry geometry;      /* x: (channels, height, width, batch); a product's is
                                      * (channels, 1, 1, batch) */
-    const struct dc_blocks *blocks;
+    const struct dc_column_blocks *blocks;
     const struct dc_layout *layout;
     const float *dense;             /* (outputs, channels) */
     int64_t outputs;
@@ -397,5 +420,9 @@ enum dc_status dc_run(enum dc_isa isa, const struct dc_operation *ops, size_t co
 size_t dc_run_scratch(enum dc_isa isa, const struct dc_operation *ops, size_t count);
 
 /* cdef ends */
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

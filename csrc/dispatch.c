@@ -1,14 +1,9 @@
 /* Which instruction sets there are, and the kernels that go with each. */
+#include "dispatch.h"
+#include "huffman/huffman_rounds.h"
+#include "spconv/spconv.h"
 #include "spmv/spmm_tiled.h"
 #include "spmv/spmv.h"
-#include "layout/tiles.h"
-
-struct kernels {
-    const char *name;
-    dc_spmv_kernel *spmv_lanes, *spmv_masks, *spmv_tiles;
-    dc_spmm_kernel *spmm_tiles;
-    const struct dc_tiling *spmm_lanes, *spmm_masks; /* none: the portable kernels without tiles */
-};
 
 #if DC_X86
 #define ON_X86(kernel) kernel
@@ -21,24 +16,64 @@ struct kernels {
 #define ON_ARM(kernel) 0
 #endif
 
-/* For a vector, the portable way is as good where nothing spreads bytes by a mask; and with NEON,
- * which can't gather either: to look eight labels up as vectors would save a tenth of the
- * instructions, and those that do it take several cycles each. */
-static const struct kernels sets[] = {
-    [DC_SCALAR] = {"scalar", dc_spmv_lanes_scalar, dc_spmv_masks_scalar, dc_spmv_tiles_scalar,
-                   dc_spmm_tiles_scalar, 0, 0},
-    [DC_NEON] = {"neon", dc_spmv_lanes_scalar, dc_spmv_masks_scalar, dc_spmv_tiles_scalar,
-                 dc_spmm_tiles_scalar, ON_ARM(&dc_lanes_neon), ON_ARM(&dc_masks_neon)},
-    [DC_AVX2] = {"avx2", ON_X86(dc_spmv_lanes_avx2), dc_spmv_masks_scalar,
-                 ON_X86(dc_spmv_tiles_avx2), ON_X86(dc_spmm_tiles_avx2), ON_X86(&dc_lanes_avx2),
-                 ON_X86(&dc_masks_avx2)},
-    /* Tiles are for processors without it, which spread no bytes by a mask. */
-    [DC_AVX512] = {"avx512", ON_X86(dc_spmv_lanes_avx512), ON_X86(dc_spmv_masks_avx512),
-                   ON_X86(dc_spmv_tiles_avx2), ON_X86(dc_spmm_tiles_avx2),
-                   ON_X86(&dc_lanes_avx512), ON_X86(&dc_masks_avx512)},
+#define PORTABLE_SPMV                                                                             \
+    {dc_spmv_lanes_scalar, dc_spmv_masks_scalar, dc_spmv_tiles_scalar}
+#define PORTABLE_SPMM                                                                             \
+    {dc_spmm_lanes_scalar, dc_spmm_masks_scalar, dc_spmm_tiles_scalar}
+
+/* By kind of layout: lanes, masks, tiles. For a vector, the portable way is as good where nothing
+ * spreads bytes by a mask; and with NEON, which can't gather either: a vector look-up of eight
+ * labels saves a tenth of the instructions, but each takes several cycles. */
+static const struct dc_kernels sets[] = {
+    [DC_SCALAR] = {.name = "scalar",
+                   .dense_layout = DC_LAYOUT_LANES,
+                   .spmv = PORTABLE_SPMV,
+                   .spmm = PORTABLE_SPMM,
+                   .block = dc_block_product_scalar,
+                   .dense = dc_dense_product_scalar,
+                   .rows = dc_rows_scalar,
+                   .huffman = &dc_huffman_scalar},
+    [DC_NEON] = {.name = "neon",
+                 .dense_layout = DC_LAYOUT_LANES,
+                 .spmv = PORTABLE_SPMV,
+                 .spmm = PORTABLE_SPMM,
+                 .tiling = {ON_ARM(&dc_lanes_neon), ON_ARM(&dc_masks_neon), 0},
+                 .block = dc_block_product_scalar,
+                 .dense = dc_dense_product_scalar,
+                 .rows = dc_rows_scalar,
+                 .huffman = &dc_huffman_scalar},
+    [DC_AVX2] = {.name = "avx2",
+                 .dense_layout = DC_LAYOUT_TILES,
+                 .spmv = {ON_X86(dc_spmv_lanes_avx2), dc_spmv_masks_scalar,
+                          ON_X86(dc_spmv_tiles_avx2)},
+                 .spmm = {dc_spmm_lanes_scalar, dc_spmm_masks_scalar, ON_X86(dc_spmm_tiles_avx2)},
+                 .tiling = {ON_X86(&dc_lanes_avx2), ON_X86(&dc_masks_avx2), 0},
+                 .tiles_scratch = DC_TILES_SCRATCH_AVX2,
+                 .block = ON_X86(dc_block_product_avx2),
+                 .dense = ON_X86(dc_dense_product_avx2),
+                 .rows = ON_X86(dc_rows_avx2),
+                 .huffman = ON_X86(&dc_huffman_avx2)},
+    /* Which spreads bytes by a mask, and so has no use for tiles of its own. */
+    [DC_AVX512] = {.name = "avx512",
+                   .dense_layout = DC_LAYOUT_MASKS,
+                   .spmv = {ON_X86(dc_spmv_lanes_avx512), ON_X86(dc_spmv_masks_avx512),
+                            ON_X86(dc_spmv_tiles_avx2)},
+                   .spmm = {dc_spmm_lanes_scalar, dc_spmm_masks_scalar,
+                            ON_X86(dc_spmm_tiles_avx2)},
+                   .tiling = {ON_X86(&dc_lanes_avx512), ON_X86(&dc_masks_avx512), 0},
+                   .tiles_scratch = DC_TILES_SCRATCH_AVX2,
+                   .block = ON_X86(dc_block_product_avx2),
+                   .dense = ON_X86(dc_dense_product_avx2),
+                   .rows = ON_X86(dc_rows_avx2),
+                   .huffman = ON_X86(&dc_huffman_avx2)},
 };
 
 _Static_assert(sizeof sets / sizeof sets[0] == DC_ISA_COUNT, "every set has kernels");
+
+const struct dc_kernels *dc_kernels_of(enum dc_isa isa)
+{
+    return &sets[isa];
+}
 
 const char *dc_isa_name(enum dc_isa isa)
 {
@@ -73,46 +108,26 @@ int dc_isa_available(enum dc_isa isa)
     return 0;
 }
 
-enum dc_status dc_spmv(enum dc_isa isa, const struct dc_layout *w, const float *x, float *y,
-                       size_t first, size_t last)
+enum dc_layout_kind dc_dense_layout(enum dc_isa isa)
 {
-    if (!dc_isa_available(isa))
-        return DC_NO_ISA;
-    const struct kernels *set = &sets[isa];
-    (w->gap_bits == DC_TILES ? set->spmv_tiles
-     : w->gap_bits           ? set->spmv_lanes
-                             : set->spmv_masks)(w, x, y, first, last);
-    return DC_OK;
+    return dc_isa_available(isa) ? sets[isa].dense_layout : DC_LAYOUT_LANES;
 }
 
-/* How a product unpacks rows and goes through them in tiles; or NULL, as for a layout that is
- * itself in tiles. Unpacked entries have 24 bits for a column. */
-static const struct dc_tiling *tiling_of(enum dc_isa isa, const struct dc_layout *w)
+/* Whether two sets have one kernel for a product, as far as sparse matrices go. */
+static int is_same(enum dc_product product, const struct dc_kernels *a, const struct dc_kernels *b)
 {
-    if (w->cols >= 1 << 24 || w->gap_bits == DC_TILES)
-        return 0;
-    return w->gap_bits ? sets[isa].spmm_lanes : sets[isa].spmm_masks;
+    switch (product) {
+    case DC_VECTOR_PRODUCT: return a->spmv[DC_LAYOUT_LANES] == b->spmv[DC_LAYOUT_LANES];
+    case DC_MATRIX_PRODUCT: return a->tiling[DC_LAYOUT_LANES] == b->tiling[DC_LAYOUT_LANES];
+    case DC_CONVOLUTION: return a->block == b->block;
+    }
+    return 0;
 }
 
-size_t dc_spmm_scratch(enum dc_isa isa, const struct dc_layout *w)
+const char *dc_kernel_name(enum dc_product product, enum dc_isa isa)
 {
-    if (w->gap_bits == DC_TILES)
-        return isa < DC_AVX2 ? 0 : ON_X86(dc_spmm_tiles_scratch_avx2());
-    const struct dc_tiling *tiling = tiling_of(isa, w);
-    return tiling ? dc_tiled_scratch(tiling, w) : 0;
-}
-
-enum dc_status dc_spmm(enum dc_isa isa, const struct dc_layout *w, const float *x, size_t ldx,
-                       float *y, size_t ldy, size_t n, size_t first, size_t last, void *scratch)
-{
-    if (!dc_isa_available(isa))
-        return DC_NO_ISA;
-    const struct dc_tiling *tiling = tiling_of(isa, w);
-    if (tiling)
-        dc_tiled_product(tiling, w, x, ldx, y, ldy, n, first, last, scratch);
-    else
-        (w->gap_bits == DC_TILES ? sets[isa].spmm_tiles
-         : w->gap_bits           ? dc_spmm_lanes_scalar
-                                 : dc_spmm_masks_scalar)(w, x, ldx, y, ldy, n, first, last, scratch);
-    return DC_OK;
+    unsigned first = 0;
+    while (!is_same(product, &sets[first], &sets[isa]))
+        first++;
+    return sets[first].name;
 }

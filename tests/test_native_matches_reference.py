@@ -14,7 +14,7 @@ from deepcompress.bits import packing
 from deepcompress.coding import rans
 from deepcompress.errors import FormatError
 from deepcompress.native import gateway
-from deepcompress.native import spmv as native_spmv
+from deepcompress.native import layout as native_layout
 from deepcompress.packed.tensor import CompressedTensor
 
 EXTENSION, REASON = gateway._load()
@@ -174,7 +174,7 @@ def test_spmm_leaves_what_lies_between_rows_alone(w, seed, n, more):
         expected = w.packed @ x[:, :n]
         layout = w.packed.layout()
         assume(layout is not None)
-        weights = gateway._choice().isa, native_spmv._layout(w.packed.codebook, layout)
+        weights = gateway._choice().isa, native_layout.layout_struct(layout)
         for of, to in ((np.ascontiguousarray(x[:, :n]), close), (x, y)):
             scratch = ffi.new("char[]", lib.dc_spmm_scratch(*weights))  # of the exact size
             status = lib.dc_spmm(

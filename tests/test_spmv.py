@@ -4,14 +4,14 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given
+from support.layouts import LANES, MASKS, PLANS, laid_out
 from support.strategies import Compressed, compressed
 
 from deepcompress import native, relindex
 from deepcompress.errors import ArgumentError
 from deepcompress.native import gateway
-from deepcompress.native import spmv as native_spmv
+from deepcompress.native import layout as native_layout
 from deepcompress.packed.tensor import CompressedTensor
-from deepcompress.spmv import lanes
 from deepcompress.tensors import SharedWeights
 
 EPS = np.finfo(np.float32).eps  # 2**-23: a rounding errs by half of it, relatively
@@ -135,18 +135,9 @@ def isas():
 
 def each_kind():
     """Widths of lanes and masks with each number of bits for labels that they may have."""
-    for kind in range(10):
-        for bits in range(1, 9 if kind else 6):
-            yield kind, bits
-
-
-def laid_out(w, kind):
-    """The tensor with a layout of the given kind, as if it were the best one."""
-    object.__setattr__(
-        w, "_layout", lanes.arrange(w, kind, lanes.row_counts(w)[kind % lanes.TILES])
-    )
-    object.__setattr__(w, "_is_laid_out", True)
-    return w
+    for plan in PLANS:
+        for bits in range(1, 6 if plan == MASKS else 9):
+            yield plan, bits
 
 
 def random_tensor(shape, density, bits, seed=0):
@@ -160,26 +151,26 @@ def random_tensor(shape, density, bits, seed=0):
 
 
 @pytest.mark.parametrize("isa", [*isas()])
-@pytest.mark.parametrize(("kind", "bits"), [*each_kind()])
-def test_every_instruction_set_on_every_layout(isa, kind, bits):
+@pytest.mark.parametrize(("plan", "bits"), [*each_kind()])
+def test_every_instruction_set_on_every_layout(isa, plan, bits):
     for shape in [(17, 333), (1, 130), (16, 64), (33, 1), (5, 700), (3, 0), (0, 4)]:
         for density in (0.01, 0.2, 0.9):
             w = random_tensor(shape, density, bits)
-            laid_out(w.packed, kind)
+            laid_out(w.packed, plan)
             with native.use("native", isa):
-                assert_product(w, draw_x(kind, shape[1]))
-                assert_product(w, draw_x(kind, shape[1], 5))
+                assert_product(w, draw_x(PLANS.index(plan), shape[1]))
+                assert_product(w, draw_x(PLANS.index(plan), shape[1], 5))
 
 
 @pytest.mark.parametrize("isa", [*isas()])
-@pytest.mark.parametrize("kind", [0, 4])
-def test_parts_can_be_computed_apart(isa, kind):
+@pytest.mark.parametrize("plan", [MASKS, LANES[3]], ids=str)
+def test_parts_can_be_computed_apart(isa, plan):
     ffi, lib = gateway._ffi(), gateway._lib()
-    w = laid_out(random_tensor((70, 99), 0.3, 5).packed, kind)
+    w = laid_out(random_tensor((70, 99), 0.3, 5).packed, plan)
     x, x2 = draw_x(0, 99), draw_x(1, 99, 3)
     with native.use("native", isa):
         whole, whole2 = w @ x, w @ x2
-        struct, chosen = native_spmv._layout(w.codebook, w.layout()), gateway._choice().isa
+        struct, chosen = native_layout.layout_struct(w.layout()), gateway._choice().isa
     for first, last in [(0, 0), (0, 2), (2, w.layout().parts)]:
         y, y2 = np.full(70, 7, np.float32), np.full((70, 3), 7, np.float32)
         pointers = [ffi.from_buffer("float[]", array) for array in (x, y, x2, y2)]
@@ -187,7 +178,9 @@ def test_parts_can_be_computed_apart(isa, kind):
         arguments = struct, pointers[2], 3, pointers[3], 3, 3, first, last
         scratch = ffi.new("char[]", lib.dc_spmm_scratch(chosen, struct))
         lib.dc_spmm(chosen, *arguments, scratch)
-        inside = np.arange(first, last) if kind == 0 else w.layout().order[16 * first : 16 * last]
+        inside = np.arange(first, last)
+        if plan != MASKS:
+            inside = w.layout().order[16 * first : 16 * last]
         outside = np.setdiff1d(np.arange(70), inside)
         np.testing.assert_array_equal(y[inside], whole[inside])
         np.testing.assert_array_equal(y2[inside], whole2[inside])

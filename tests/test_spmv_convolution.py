@@ -11,7 +11,8 @@ from deepcompress.errors import ArgumentError
 from deepcompress.native import spconv as native_spconv
 from deepcompress.nn.conv import Conv2D
 from deepcompress.packed.tensor import CompressedTensor
-from deepcompress.spmv import column_blocks, convolution
+from deepcompress.spmv import column_blocks
+from deepcompress.structs import Geometry
 from deepcompress.tensors import SharedWeights
 
 
@@ -164,10 +165,10 @@ def test_only_square_kernels_convolve(shape):
 
 def convolve_in_shares(w, x, geometry, isa, shares):
     """Call C for a number of threads that Python need not choose."""
-    y = np.full(geometry.out_shape, np.nan, np.float32)
+    y = np.full((w.rows, geometry.out_height, geometry.out_width, x.shape[3]), np.nan, np.float32)
     with pytest.MonkeyPatch.context() as patch, native.use("native", isa):
         patch.setattr(native_spconv, "_shares", lambda *_: shares)
-        native_spconv.convolve(w, w.blocks(), geometry, x, None, False, y)
+        native_spconv.convolve(w.blocks(), geometry, x, None, False, y)
     return y
 
 
@@ -194,7 +195,7 @@ def test_every_instruction_set_and_number_of_threads(isa, width, shape, image, o
         assert w.packed.blocks().block_cols == width
         stride, padding, groups = options
         whole = w.packed.convolve(x, stride=stride, padding=padding, groups=groups)
-    geometry = convolution.Geometry(*image, shape[0], shape[2], *options)
+    geometry = Geometry(*image, shape[2], *options, *whole.shape[1:3])
     for shares in (1, 2, 3, 50):
         y = convolve_in_shares(w.packed, x, geometry, isa, shares)
         np.testing.assert_array_equal(y.view(np.uint32), whole.view(np.uint32))

@@ -6,8 +6,9 @@ from test_spmv import draw_x, random_tensor
 
 from deepcompress import relindex
 from deepcompress.errors import ArgumentError
+from deepcompress.packed.forms import Forms
 from deepcompress.packed.tensor import CompressedTensor
-from deepcompress.spmv import choose
+from deepcompress.spmv import choose, forms
 from deepcompress.tensors import SharedWeights
 
 ONE = np.float32(1)
@@ -46,7 +47,8 @@ def test_memory_that_is_needed_on_the_way(use, words, monkeypatch):
 
     w = random_tensor((40, 60), 0.3, 4).packed
     with monkeypatch.context() as patch:
-        patch.setattr(CompressedTensor, "survivors", fail)
+        patch.setattr(Forms, "survivors", fail)
+        patch.setattr(forms, "survivors", fail)
         patch.setattr(choose, "build", fail)
         with pytest.raises(ArgumentError, match=f"{words}.*: too little"):
             use(w)

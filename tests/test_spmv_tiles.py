@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from test_spmv import assert_product, draw_x, isas, laid_out, random_tensor
-from test_spmv_lanes import arrange, needs_extension, tensor
+from support.layouts import TILES, arrange, laid_out, stream_of
+from test_spmv import assert_product, draw_x, isas, random_tensor
+from test_spmv_lanes import needs_extension, tensor
 
 from deepcompress import native
-from deepcompress.spmv import choose, lanes, tiles
-from deepcompress.spmv.tiles import TILES
+from deepcompress.spmv import choose, survivors, tiles
+from deepcompress.structs import LayoutKind
 
 
 def test_a_worked_example():
@@ -15,7 +16,7 @@ def test_a_worked_example():
     dense[0, 129] = 3
     dense[2, [1, 4, 128]] = 1, 2, 1
     laid = arrange(tensor(dense), TILES)
-    assert (laid.gap_bits, laid.label_bits) == (TILES, 2)
+    assert (laid.kind, laid.label_bits) == (LayoutKind.TILES, 2)
     # Two tiles, of which each has one group: of rows 2, then those without a survivor, and of
     # rows 0 and 2.
     table = np.array([12, 12 + 9 + 2 * 12, 12 + 9 + 2 * 12 + 9 + 12], "<u4").view(np.uint8)
@@ -34,7 +35,7 @@ def test_c_makes_the_same_bytes_of_several_parts(bits, shape, density):
     reference, c = (arrange(w, TILES, backend) for backend in ("reference", "native"))
     np.testing.assert_array_equal(c.data, reference.data)
     np.testing.assert_array_equal(c.starts, reference.starts)
-    for found, expected in zip(lanes.entries(c), w.survivors(), strict=True):
+    for found, expected in zip(survivors(c), w.survivors(), strict=True):
         np.testing.assert_array_equal(found, expected)
 
 
@@ -49,15 +50,14 @@ def test_products_of_several_parts(isa, bits, shape):
         assert_product(w, draw_x(1, shape[1], 130))
 
 
-def chosen(shape, density, bits=5, tiles=True):
+def chosen(shape, density, bits=5, dense_layout=LayoutKind.TILES):
     w = random_tensor(shape, density, bits).packed
-    laid = choose.build(w, masks=False, tiles=tiles)
-    return laid.gap_bits == TILES
+    return choose.build(stream_of(w), dense_layout).kind == LayoutKind.TILES
 
 
 def test_tiles_are_chosen_where_rows_have_enough_entries_in_each():
     assert chosen((256, 512), 0.25)
-    assert not chosen((256, 512), 0.25, tiles=False)
+    assert not chosen((256, 512), 0.25, dense_layout=LayoutKind.LANES)
     assert not chosen((256, 512), 0.09)
     assert not chosen((255, 512), 0.25)  # a part of its own
     assert not chosen((256, 512), 0.25, bits=8)  # of 16 columns
@@ -69,14 +69,14 @@ def test_tiles_are_for_avx2():
     for isa in isas():
         w = random_tensor((256, 512), 0.25, 5).packed
         with native.use("native", isa):
-            assert (w.layout().gap_bits == TILES) == (isa == "avx2")
+            assert (w.layout().kind == LayoutKind.TILES) == (isa == "avx2")
 
 
 @pytest.mark.parametrize("density", [0.23, 0.25])
 def test_tiles_take_at_most_a_fifth_of_csr(density):
     w = random_tensor((1000, 4096), density, 5).packed
-    laid = choose.build(w, masks=False, tiles=True)
-    assert laid.gap_bits == TILES
+    laid = choose.build(stream_of(w), LayoutKind.TILES)
+    assert laid.kind == LayoutKind.TILES
     assert 5 * laid.nbytes <= 8 * len(w.survivors()[0]) + 4 * 1001
 
 

@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "platform.h"
+
 /* Eight bytes as a little-endian integer; compilers make one load of it. */
 static inline uint64_t dc_load8(const uint8_t *p)
 {
@@ -28,7 +30,7 @@ static inline uint64_t dc_load_up_to_8(const uint8_t *p, size_t left)
 /* The reverse, and the same for four bytes. Of the bytes one by one, gcc makes no single store. */
 static inline void dc_store8(uint8_t *p, uint64_t value)
 {
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#if DC_LITTLE_ENDIAN
     memcpy(p, &value, sizeof value);
 #else
     for (unsigned i = 0; i < 8; i++)
@@ -38,7 +40,7 @@ static inline void dc_store8(uint8_t *p, uint64_t value)
 
 static inline void dc_store4(uint8_t *p, uint32_t value)
 {
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#if DC_LITTLE_ENDIAN
     memcpy(p, &value, sizeof value);
 #else
     for (unsigned i = 0; i < 4; i++)
@@ -46,21 +48,20 @@ static inline void dc_store4(uint8_t *p, uint32_t value)
 #endif
 }
 
-/* Where the block of values that begins at i ends: blocks have eight, the last one
- * may have fewer. */
-static inline size_t dc_block_end(size_t i, size_t count)
+/* Where the eight values that begin at i end; the last ones may be fewer. */
+static inline size_t dc_end_of_eight(size_t i, size_t count)
 {
     return count - i < 8 ? count : i + 8;
 }
 
-/* The block of packed values that begins at i, a multiple of 8; the first value is
- * lowest. Above the last value there may be anything. */
-static inline uint64_t dc_load_block(const uint8_t *packed, size_t i, size_t count, unsigned bits)
+/* The eight packed values that begin at i, a multiple of 8; the first one is lowest. Above the
+ * last one there may be anything. */
+static inline uint64_t dc_load_eight(const uint8_t *packed, size_t i, size_t count, unsigned bits)
 {
     const uint8_t *p = packed + i / 8 * bits;
     if ((count - i) / 8 * bits >= 8)
         return dc_load8(p);
-    size_t bytes = ((dc_block_end(i, count) - i) * bits + 7) / 8;
+    size_t bytes = ((dc_end_of_eight(i, count) - i) * bits + 7) / 8;
     uint64_t word = 0;
     for (size_t k = 0; k < bytes; k++)
         word |= (uint64_t)p[k] << (8 * k);
@@ -70,7 +71,7 @@ static inline uint64_t dc_load_block(const uint8_t *packed, size_t i, size_t cou
 /* Which is the lowest 1 of a mask that has one. */
 static inline unsigned dc_lowest_bit(uint64_t mask)
 {
-#if defined(__GNUC__) || defined(__clang__)
+#if DC_GNU
     return (unsigned)__builtin_ctzll(mask);
 #else
     unsigned bit = 0;
@@ -83,7 +84,7 @@ static inline unsigned dc_lowest_bit(uint64_t mask)
 /* How many zeros are above the highest 1 of a word that has one. */
 static inline unsigned dc_leading_zeros(uint64_t word)
 {
-#if defined(__GNUC__) || defined(__clang__)
+#if DC_GNU
     return (unsigned)__builtin_clzll(word);
 #else
     unsigned zeros = 0;

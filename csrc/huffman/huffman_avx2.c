@@ -10,8 +10,8 @@
 #if DC_X86
 #include <immintrin.h>
 
-#define TARGET __attribute__((target("avx2,bmi,bmi2,lzcnt")))
-#define INLINE static inline __attribute__((always_inline)) TARGET
+#define SET "avx2,bmi,bmi2,lzcnt"
+#define INLINE DC_TARGET_INLINE(SET)
 
 /* gcc would put values of two lanes into one vector register, and then take them out again. */
 #define ALONE(value) __asm__("" : "+r"(value))
@@ -165,10 +165,14 @@ INLINE void take_rounds_of(struct lane *lanes, const size_t n, const struct roun
 #define FOR_LANES(n) \
     case n: take_rounds_of(lanes, n, rounds); break;
 
-TARGET void dc_huffman_rounds_avx2(struct lane *lanes, size_t n, const struct rounds *rounds)
+DC_TARGET(SET) static void take_any_rounds(struct lane *lanes, size_t n, const struct rounds *rounds)
 {
     switch (n) {
         DC_CASES_8(FOR_LANES)
     }
 }
+
+const struct dc_huffman_way dc_huffman_avx2 = {
+    take_any_rounds, LANES, {MOST_JOINED, 16 - MOST_JOINED}};
+
 #endif

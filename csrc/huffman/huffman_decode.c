@@ -8,7 +8,7 @@
  * last few symbols of a stream are then read one by one, with a look at every bit. */
 #include <string.h>
 
-#include "deepcompress.h"
+#include "dispatch.h"
 #include "huffman/huffman_rounds.h"
 
 #define CODES 2
@@ -110,23 +110,6 @@ static struct lane start(struct dc_coded_stream *stream, const uint32_t *table)
     };
 }
 
-/* A way to take rounds, and what its rounds take. */
-struct way {
-    void (*take)(struct lane *lanes, size_t n, const struct rounds *rounds);
-    size_t lanes;
-    struct pace joined;
-};
-
-static struct way way_of(enum dc_isa isa)
-{
-#if DC_X86
-    if (isa != DC_SCALAR && dc_isa_available(DC_AVX2))
-        return (struct way){dc_huffman_rounds_avx2, LANES, JOINED_AVX2};
-#endif
-    (void)isa;
-    return (struct way){dc_huffman_rounds_scalar, LANES_SCALAR, JOINED_SCALAR};
-}
-
 static size_t rounds_of(const struct lane *lane, struct pace pace)
 {
     const size_t left = (size_t)(lane->end - lane->next);
@@ -138,7 +121,7 @@ static size_t rounds_of(const struct lane *lane, struct pace pace)
 }
 
 /* Decodes the streams of some codes. */
-static void take_turns(const struct way *way, const struct dc_huffman_code *codes,
+static void take_turns(const struct dc_huffman_way *way, const struct dc_huffman_code *codes,
                        uint32_t (*tables)[TABLE_SIZE], struct rounds rounds,
                        struct dc_coded_stream *streams, size_t count, const int *chosen)
 {
@@ -175,7 +158,8 @@ static void take_turns(const struct way *way, const struct dc_huffman_code *code
 void dc_huffman_decode(enum dc_isa isa, const struct dc_huffman_code *codes,
                        struct dc_coded_stream *streams, size_t count)
 {
-    const struct way way = way_of(isa);
+    const struct dc_huffman_way *way =
+        dc_kernels_of(dc_isa_available(isa) ? isa : DC_SCALAR)->huffman;
     uint32_t tables[CODES][TABLE_SIZE];
     size_t symbols[CODES] = {0};
     int joined[CODES] = {0};
@@ -200,19 +184,19 @@ void dc_huffman_decode(enum dc_isa isa, const struct dc_huffman_code *codes,
         } else {
             int this_one[CODES] = {0};
             this_one[c] = 1;
-            take_turns(&way, codes, tables, (struct rounds){.singles = 1}, streams, count,
+            take_turns(way, codes, tables, (struct rounds){.singles = 1}, streams, count,
                        this_one);
         }
     }
     if (count <= MIXING_PAYS) {
         rounds.one_table = 0;
-        take_turns(&way, codes, tables, rounds, streams, count, joined);
+        take_turns(way, codes, tables, rounds, streams, count, joined);
         return;
     }
     /* One table at a time, as two fill the cache. */
     for (size_t c = 0; c < CODES; c++) {
         int this_one[CODES] = {0};
         this_one[c] = joined[c];
-        take_turns(&way, codes, tables, rounds, streams, count, this_one);
+        take_turns(way, codes, tables, rounds, streams, count, this_one);
     }
 }

@@ -5,8 +5,7 @@
 
 #include "bits/bitreader.h"
 #include "huffman/huffman.h"
-#include "inline.h"
-#include "spmv/spmv.h"
+#include "platform.h"
 
 #define TABLE_SIZE (1u << DC_MAX_CODE_BITS)
 #define LANES 8 /* as DC_CASES_8 has */
@@ -50,18 +49,18 @@ struct pace {
 
 #define SINGLES ((struct pace){STEPS, 0})
 
+/* How an instruction set takes rounds: of up to `lanes` lanes, which are at most LANES. */
+struct dc_huffman_way {
+    void (*take)(struct lane *lanes, size_t n, const struct rounds *rounds);
+    size_t lanes;
+    struct pace joined; /* of rounds with joined symbols */
+};
+
+extern const struct dc_huffman_way dc_huffman_scalar, dc_huffman_avx2;
+
 #define MARK ((uint64_t)1 << 63) /* above all bits of a load; where it is says how many are read */
 
-/* The portable way, and with AVX2; n lanes, at most LANES, or LANES_SCALAR: more than that, and
- * what they need to know isn't in registers. */
-#define LANES_SCALAR 6 /* as DC_CASES_6 has */
-#define JOINED_SCALAR ((struct pace){MOST_JOINED, 1})
-
-void dc_huffman_rounds_scalar(struct lane *lanes, size_t n, const struct rounds *rounds);
-
 #if DC_X86
-#define JOINED_AVX2 ((struct pace){MOST_JOINED, 16 - MOST_JOINED})
-
 /* Where the symbols of four joined entries are, by the counts of these: bit i of an index is bit
  * 0 of the count of entry i, bit 4 + i its bit 1. */
 struct places {
@@ -70,7 +69,6 @@ struct places {
 };
 
 void dc_huffman_find_places(struct places *places);
-void dc_huffman_rounds_avx2(struct lane *lanes, size_t n, const struct rounds *rounds);
 #endif
 
 #endif

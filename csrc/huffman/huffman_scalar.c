@@ -53,9 +53,12 @@ DC_INLINE void take_rounds_of(struct lane *lanes, const size_t n, const struct r
 #define FOR_LANES(n) \
     case n: take_rounds_of(lanes, n, rounds); break;
 
-void dc_huffman_rounds_scalar(struct lane *lanes, size_t n, const struct rounds *rounds)
+static void take_any_rounds(struct lane *lanes, size_t n, const struct rounds *rounds)
 {
     switch (n) {
         DC_CASES_6(FOR_LANES)
     }
 }
+
+/* More lanes than these, and what they need to know isn't in registers. */
+const struct dc_huffman_way dc_huffman_scalar = {take_any_rounds, 6, {MOST_JOINED, 1}};

@@ -1,4 +1,4 @@
-/* The blocks of a tensor as one packed stream. blocks.py is the definition.
+/* The blocks of a tensor as one packed stream. coding/join.py is the definition.
  *
  * A file's blocks mostly have fillers just where the stream needs them, too, as both have gaps of
  * one width. Then all entries after a block's first survivor are taken as they are, many at

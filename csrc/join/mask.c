@@ -1,4 +1,4 @@
-/* Blocks of which a file has a mask, or a label for each element. blocks.py is the definition. */
+/* Blocks of which a file has a mask, or a label for each element. coding/join.py is the definition. */
 #include "bits/bitreader.h"
 #include "deepcompress.h"
 
@@ -20,7 +20,7 @@ size_t dc_dense_mask(const uint8_t *all, size_t elements, uint8_t *mask, uint8_t
     size_t count = 0;
     for (size_t i = 0; i < elements; i += 8) {
         unsigned byte = 0;
-        for (size_t k = i; k < dc_block_end(i, elements); k++) {
+        for (size_t k = i; k < dc_end_of_eight(i, elements); k++) {
             less_one[count] = (uint8_t)(all[k] - 1);
             count += all[k] != 0;
             byte |= (unsigned)(all[k] != 0) << (k - i);

@@ -1,4 +1,4 @@
-/* From the blocks of a file to the packed stream of a tensor. blocks.py is the definition. */
+/* From the blocks of a file to the packed stream of a tensor. coding/join.py is the definition. */
 #include "join/blocks.h"
 #include "deepcompress.h"
 

@@ -1,14 +1,14 @@
-/* From the stream of gaps and labels to blocks for convolutions. spconv_blocks.py defines them. */
+/* From the stream of gaps and labels to blocks for convolutions. spmv/column_blocks.py defines them. */
 #include "layout/survivors.h"
 
-void dc_blocks_count(const struct dc_tensor *w, uint32_t block_cols, uint16_t *counts)
+void dc_column_counts(const struct dc_tensor *w, uint32_t block_cols, uint16_t *counts)
 {
     struct dc_survivors s = dc_survivors_of(w);
     while (dc_next_survivor(&s))
         counts[(size_t)(s.col / block_cols) * (size_t)w->rows + (size_t)s.row]++;
 }
 
-void dc_blocks_fill(const struct dc_tensor *w, uint32_t block_cols, const int64_t *offsets,
+void dc_layout_columns(const struct dc_tensor *w, uint32_t block_cols, const int64_t *offsets,
                     uint16_t *data)
 {
     struct dc_survivors s = dc_survivors_of(w);

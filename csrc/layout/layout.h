@@ -1,4 +1,4 @@
-/* Measures of the layouts that layout.py defines. */
+/* Measures of layouts. */
 #ifndef DC_LAYOUT_H
 #define DC_LAYOUT_H
 
@@ -6,15 +6,14 @@
 #include "deepcompress.h"
 
 #define DC_LANES 16      /* rows side by side */
-#define DC_STEPS 4       /* entries of a lane in a block */
+#define DC_STEPS 4       /* entries of a lane in a quad */
 #define DC_MASK_COLS 64  /* columns of a mask */
-#define DC_TILES 9        /* in place of the width of gaps: a layout in tiles, see tiles.h, */
-#define DC_TILED_ROWS 256 /* with so many rows to a part */
+#define DC_TILED_ROWS 256 /* of a part in tiles */
 
 /* Rows of a part. */
 static inline size_t dc_rows_of_part(const struct dc_layout *w)
 {
-    return w->gap_bits == DC_TILES ? DC_TILED_ROWS : w->gap_bits ? DC_LANES : 1;
+    return w->kind == DC_LAYOUT_LANES ? DC_LANES : w->kind == DC_LAYOUT_TILES ? DC_TILED_ROWS : 1;
 }
 
 static inline size_t dc_parts(const struct dc_layout *w)
@@ -25,16 +24,16 @@ static inline size_t dc_parts(const struct dc_layout *w)
 /* The row in place `i` of all parts, one part behind the other. */
 static inline size_t dc_row_in_place(const struct dc_layout *w, size_t i)
 {
-    return w->gap_bits && w->gap_bits != DC_TILES ? w->order[i] : i;
+    return w->kind == DC_LAYOUT_LANES ? w->order[i] : i;
 }
 
-/* Bytes of a block: DC_LANES * DC_STEPS gaps, then as many labels. */
-static inline size_t dc_block_bytes(unsigned gap_bits, unsigned label_bits)
+/* Bytes of a quad: DC_LANES * DC_STEPS gaps, then as many labels. */
+static inline size_t dc_quad_bytes(unsigned gap_bits, unsigned label_bits)
 {
     return 8 * ((size_t)gap_bits + label_bits);
 }
 
-static inline size_t dc_mask_blocks(int64_t cols)
+static inline size_t dc_mask_count(int64_t cols)
 {
     return ((size_t)cols + DC_MASK_COLS - 1) / DC_MASK_COLS;
 }

@@ -1,4 +1,4 @@
-/* How many entries the rows of a layout have, and where they begin. layout.py is the definition. */
+/* How many entries the rows of a layout have, and where they begin. spmv/lanes.py is the definition. */
 #include "bits/bitreader.h"
 #include "deepcompress.h"
 #include "bits/fields.h"
@@ -43,17 +43,17 @@ static inline uint64_t of_four(const uint64_t *fillers, uint64_t gaps, unsigned 
     return sum;
 }
 
-/* Goes on by whole blocks of the stream whose entries are all survivors of the row that the last
+/* Goes on by eight entries of the stream at a time that are all survivors of the row that the last
  * one is in, with sums of gaps that aren't large: most are, if the matrix isn't tiny. */
-static void add_blocks(struct sums *sums, const uint64_t *fillers, struct dc_survivors *s)
+static void add_eights(struct sums *sums, const uint64_t *fillers, struct dc_survivors *s)
 {
     const struct dc_tensor *w = s->w;
     const size_t entries = (size_t)w->entries;
     const unsigned gap_bits = w->gap_bits, label_bits = w->label_bits;
     const uint64_t ones = dc_field_ones(8, label_bits), low = ((uint64_t)1 << 4 * gap_bits) - 1;
     for (; sums->entries + 8 <= MOST_SUMS && entries - s->next >= 8; s->next += 8) {
-        const uint64_t gaps = dc_load_block(w->gaps, s->next, entries, gap_bits);
-        const uint64_t labels = dc_load_block(w->labels, s->next, entries, label_bits);
+        const uint64_t gaps = dc_load_eight(w->gaps, s->next, entries, gap_bits);
+        const uint64_t labels = dc_load_eight(w->labels, s->next, entries, label_bits);
         const uint64_t fours = dc_sum_fours(gaps, gap_bits);
         const int64_t col = s->col + 8 + (int64_t)dc_sum_halves(fours, gap_bits);
         const int too_large = ((fours & low) | fours >> 4 * gap_bits) > UINT8_MAX;
@@ -70,10 +70,10 @@ static void add_blocks(struct sums *sums, const uint64_t *fillers, struct dc_sur
 static uint64_t columns_of(const struct dc_tensor *w, size_t end)
 {
     const unsigned gap_bits = w->gap_bits;
-    uint64_t columns = end; /* a multiple of 8, all before the last block's end */
+    uint64_t columns = end; /* a multiple of 8, all before the last eight's end */
     for (size_t i = 0; i < end; i += 8)
         columns += dc_sum_halves(
-            dc_sum_fours(dc_load_block(w->gaps, i, (size_t)w->entries, gap_bits), gap_bits), gap_bits);
+            dc_sum_fours(dc_load_eight(w->gaps, i, (size_t)w->entries, gap_bits), gap_bits), gap_bits);
     return columns;
 }
 
@@ -87,7 +87,7 @@ static struct beginning begin_share(const struct dc_tensor *w, size_t share, siz
 {
     if (share == 0 || w->cols == 0)
         return (struct beginning){0, share ? w->rows - 1 : -1, w->cols - 1};
-    const size_t blocks = (size_t)w->entries / 8, entry = blocks / shares * share * 8;
+    const size_t entry = (size_t)w->entries / 8 / shares * share * 8;
     if (share == shares)
         return (struct beginning){(size_t)w->entries, w->rows - 1, w->cols - 1};
     const int64_t columns = (int64_t)columns_of(w, entry) - 1;
@@ -133,7 +133,7 @@ void dc_layout_counts(const struct dc_tensor *w, size_t share, size_t shares, ui
                         count[bits * rows] += (d - 1) / ((1u << bits) - 1);
                 }
                 if (s.next == s.end)
-                    add_blocks(&sums, fillers, &s);
+                    add_eights(&sums, fillers, &s);
                 last = s.col;
                 begin = (struct dc_row){s.next, s.col - w->cols};
                 more = dc_next_survivor(&s);

@@ -1,4 +1,4 @@
-/* From the stream of gaps and labels to a layout for products. layout.py defines the bytes. */
+/* From the stream of gaps and labels to lanes. spmv/lanes.py defines the bytes. */
 #include <string.h>
 
 #include "bits/bitreader.h"
@@ -6,7 +6,7 @@
 #include "layout/layout.h"
 #include "layout/survivors.h"
 
-/* The steps of a lane in a block, as they are packed side by side. */
+/* The steps of a lane in a quad, as they are packed side by side. */
 struct steps {
     uint64_t gaps, labels;
 };
@@ -15,7 +15,7 @@ static inline void or_bits(uint8_t *packed, size_t at, unsigned size, uint64_t v
 {
     packed += at / 8;
     value <<= at % 8;
-    if (!is_last) { /* there is another block of the group behind, so this thread's own */
+    if (!is_last) { /* there is another quad of the group behind, so this thread's own */
         dc_store8(packed, dc_load8(packed) | value);
         return;
     }
@@ -23,14 +23,14 @@ static inline void or_bits(uint8_t *packed, size_t at, unsigned size, uint64_t v
         packed[k] |= (uint8_t)(value >> (8 * k));
 }
 
-/* As many values of a stream as a lane has steps in a block, and anything above them. */
+/* As many values of a stream as a lane has steps in a quad, and anything above them. */
 static inline uint64_t four_at(const uint8_t *packed, size_t entry, unsigned width)
 {
     const uint64_t bit = (uint64_t)entry * width; /* 32 bits may not do */
     return dc_load8(packed + (size_t)(bit / 8)) >> bit % 8;
 }
 
-/* Where a lane's next block goes. */
+/* Where a lane's next quad goes. */
 struct place {
     uint8_t *group;
     const uint8_t *end;
@@ -47,10 +47,10 @@ static inline uint64_t four_as(uint64_t gaps, unsigned from, unsigned to)
            (gaps >> 3 * from & mask) << 3 * to;
 }
 
-/* Writes whole blocks as long as they are the stream's own entries, whose gaps are one less than
+/* Writes whole quads as long as they are the stream's own entries, whose gaps are one less than
  * the layout's differences; `at` is the next entry and `col` the column of the one before. Most
  * are: if the stream has no filler there, the layout needs none, and the row goes on. */
-static void lay_blocks(const struct dc_tensor *w, unsigned gap_bits, size_t *at, int64_t *col,
+static void lay_quads(const struct dc_tensor *w, unsigned gap_bits, size_t *at, int64_t *col,
                        struct place *to)
 {
     const struct dc_tensor t = *w; /* a copy, which no store of bytes can change */
@@ -61,13 +61,13 @@ static void lay_blocks(const struct dc_tensor *w, unsigned gap_bits, size_t *at,
     const uint64_t too_large = gap_ones * (0xffffu & ~((1u << gap_bits) - 1));
     const uint64_t all_labels = ((uint64_t)1 << of_labels) - 1;
     const size_t gap_at = to->lane * of_gaps, label_at = to->lane * of_labels;
-    const size_t block_bytes = dc_block_bytes(gap_bits, label_bits);
+    const size_t quad_bytes = dc_quad_bytes(gap_bits, label_bits);
     uint8_t *group = to->group;
     size_t next = *at;
     int64_t last = *col;
     /* Neither are the stream's last bytes read, nor the group's last ones written. */
-    for (; to->end - group > (ptrdiff_t)block_bytes && (size_t)t.entries - next >= 64;
-         next += DC_STEPS, group += block_bytes) {
+    for (; to->end - group > (ptrdiff_t)quad_bytes && (size_t)t.entries - next >= 64;
+         next += DC_STEPS, group += quad_bytes) {
         const uint64_t labels = four_at(t.labels, next, label_bits);
         const uint64_t d = four_as(four_at(t.gaps, next, own_bits), own_bits, GAP_FIELD) + gap_ones;
         /* The sum of all fields comes to be in the highest. */
@@ -94,7 +94,7 @@ static void lay_row(const struct dc_tensor *w, const struct dc_row *begin, int64
     int more = dc_next_survivor(&s) && s.row == row;
     while (more || step % DC_STEPS) {
         if (more && step % DC_STEPS == 0 && s.next - 1 == after && w->label_bits == label_bits) {
-            lay_blocks(w, gap_bits, &after, &last, &to);
+            lay_quads(w, gap_bits, &after, &last, &to);
             s = dc_survivors_from(w, after, row, last);
             more = dc_next_survivor(&s) && s.row == row;
             after = SIZE_MAX;
@@ -112,7 +112,7 @@ static void lay_row(const struct dc_tensor *w, const struct dc_row *begin, int64
         steps.labels |= (uint64_t)label << step % DC_STEPS * label_bits;
         if (++step % DC_STEPS == 0) {
             const unsigned of_gaps = DC_STEPS * gap_bits, of_labels = DC_STEPS * label_bits;
-            uint8_t *next = to.group + dc_block_bytes(gap_bits, label_bits);
+            uint8_t *next = to.group + dc_quad_bytes(gap_bits, label_bits);
             or_bits(to.group, to.lane * of_gaps, of_gaps, steps.gaps, next == to.end);
             or_bits(to.group + 8 * gap_bits, to.lane * of_labels, of_labels, steps.labels,
                     next == to.end);
@@ -137,31 +137,4 @@ void dc_layout_lanes(const struct dc_tensor *w, unsigned gap_bits, unsigned labe
             if (dc_may_survive(w, begins, row, (size_t)row + 1))
                 lay_row(w, &begins[row], row, gap_bits, label_bits, to);
         }
-}
-
-void dc_layout_masks(const struct dc_tensor *w, const uint64_t *starts, uint8_t *data)
-{
-    const size_t blocks = dc_mask_blocks(w->cols);
-    struct dc_survivors s = dc_survivors_of(w);
-    uint8_t *labels = data;
-    int64_t row = -1;
-    int more = dc_next_survivor(&s);
-    while (more) {
-        if (s.row != row) {
-            row = s.row;
-            labels = data + starts[row];
-        }
-        const int64_t block = s.col / DC_MASK_COLS;
-        uint8_t in_block[DC_MASK_COLS] = {0};
-        do {
-            in_block[dc_bit_of_column((unsigned)(s.col % DC_MASK_COLS))] = (uint8_t)s.label;
-            more = dc_next_survivor(&s);
-        } while (more && s.row == row && s.col / DC_MASK_COLS == block);
-        uint8_t *mask = data + ((size_t)row * blocks + (size_t)block) * 8;
-        for (unsigned bit = 0; bit < DC_MASK_COLS; bit++)
-            if (in_block[bit]) {
-                mask[bit / 8] |= (uint8_t)(1u << bit % 8);
-                *labels++ = in_block[bit];
-            }
-    }
 }

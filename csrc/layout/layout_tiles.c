@@ -1,4 +1,4 @@
-/* From the stream of gaps and labels to a layout in tiles. layout_tiles.py defines the bytes. */
+/* From the stream of gaps and labels to a layout in tiles. spmv/tiles.py defines the bytes. */
 #include "layout/survivors.h"
 #include "layout/tiles.h"
 

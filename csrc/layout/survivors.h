@@ -7,7 +7,7 @@
 
 struct dc_survivors {
     const struct dc_tensor *w;
-    size_t next, end; /* the next entry, and where its block ends */
+    size_t next, end; /* the next entry, and where its eight end */
     uint64_t gaps, labels;
     int64_t row, col; /* of the survivor, or filler, read last */
     unsigned label;
@@ -24,11 +24,11 @@ static inline struct dc_survivors dc_survivors_from(const struct dc_tensor *w, s
 {
     struct dc_survivors s = {.w = w, .next = entry, .end = entry, .row = row, .col = col};
     const size_t entries = (size_t)w->entries, first = entry - entry % 8;
-    if (first != entry) { /* in the midst of a block */
-        s.gaps = dc_load_block(w->gaps, first, entries, w->gap_bits) >> entry % 8 * w->gap_bits;
+    if (first != entry) { /* in the midst of eight */
+        s.gaps = dc_load_eight(w->gaps, first, entries, w->gap_bits) >> entry % 8 * w->gap_bits;
         s.labels =
-            dc_load_block(w->labels, first, entries, w->label_bits) >> entry % 8 * w->label_bits;
-        s.end = dc_block_end(first, entries);
+            dc_load_eight(w->labels, first, entries, w->label_bits) >> entry % 8 * w->label_bits;
+        s.end = dc_end_of_eight(first, entries);
     }
     return s;
 }
@@ -54,9 +54,9 @@ static inline int dc_next_survivor(struct dc_survivors *s)
             size_t entries = (size_t)w->entries;
             if (s->next == entries)
                 return 0;
-            s->gaps = dc_load_block(w->gaps, s->next, entries, gap_bits);
-            s->labels = dc_load_block(w->labels, s->next, entries, label_bits);
-            s->end = dc_block_end(s->next, entries);
+            s->gaps = dc_load_eight(w->gaps, s->next, entries, gap_bits);
+            s->labels = dc_load_eight(w->labels, s->next, entries, label_bits);
+            s->end = dc_end_of_eight(s->next, entries);
         }
         s->next++;
         s->col += ((unsigned)s->gaps & ((1u << gap_bits) - 1)) + 1;

@@ -1,4 +1,4 @@
-/* Measures of the layout in tiles, which layout_tiles.py defines. */
+/* Measures of the layout in tiles, which spmv/tiles.py defines. */
 #ifndef DC_TILES_H
 #define DC_TILES_H
 

@@ -9,8 +9,8 @@ static enum dc_status check_labels(const struct dc_tensor *w, size_t *at)
     size_t entries = (size_t)w->entries;
     const unsigned mask = (1u << w->label_bits) - 1;
     for (size_t i = 0; i < entries;) {
-        uint64_t word = dc_load_block(w->labels, i, entries, w->label_bits);
-        for (size_t end = dc_block_end(i, entries); i < end; i++) {
+        uint64_t word = dc_load_eight(w->labels, i, entries, w->label_bits);
+        for (size_t end = dc_end_of_eight(i, entries); i < end; i++) {
             if (((unsigned)word & mask) >= w->centroids) {
                 *at = i;
                 return DC_BAD_LABEL;
@@ -27,8 +27,8 @@ static enum dc_status check_positions(const struct dc_tensor *w, size_t *at)
     const unsigned mask = (1u << w->gap_bits) - 1;
     int64_t left = w->rows * w->cols; /* elements after the last entry */
     for (size_t i = 0; i < entries;) {
-        uint64_t word = dc_load_block(w->gaps, i, entries, w->gap_bits);
-        for (size_t end = dc_block_end(i, entries); i < end; i++) {
+        uint64_t word = dc_load_eight(w->gaps, i, entries, w->gap_bits);
+        for (size_t end = dc_end_of_eight(i, entries); i < end; i++) {
             left -= ((unsigned)word & mask) + 1;
             if (left < 0) {
                 *at = i;
@@ -52,9 +52,9 @@ int dc_has_needed_fillers_only(const struct dc_tensor *w)
     const unsigned label_mask = (1u << w->label_bits) - 1, largest = (1u << w->gap_bits) - 1;
     unsigned others = 0, label = 1;
     for (size_t i = 0; i < entries;) {
-        uint64_t labels = dc_load_block(w->labels, i, entries, w->label_bits);
-        uint64_t gaps = dc_load_block(w->gaps, i, entries, w->gap_bits);
-        for (size_t end = dc_block_end(i, entries); i < end; i++) {
+        uint64_t labels = dc_load_eight(w->labels, i, entries, w->label_bits);
+        uint64_t gaps = dc_load_eight(w->gaps, i, entries, w->gap_bits);
+        for (size_t end = dc_end_of_eight(i, entries); i < end; i++) {
             label = (unsigned)labels & label_mask;
             others |= label == 0 && ((unsigned)gaps & largest) != largest;
             labels >>= w->label_bits;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "program/program.h"
+#include "tasks.h"
 
 static inline float larger(float a, float b)
 {
@@ -27,7 +28,7 @@ static void take_larger(float *restrict to, const float *restrict from, size_t p
 }
 
 /* A row of the output from the largest of each column of its windows. */
-static void pool_row(const struct dc_images *g, const float *columns, float *to)
+static void pool_row(const struct dc_geometry *g, const float *columns, float *to)
 {
     const size_t batch = (size_t)g->batch;
     for (size_t i = 0; i < (size_t)g->out_width * batch; i++)
@@ -46,7 +47,7 @@ static void pool_row(const struct dc_images *g, const float *columns, float *to)
 
 int dc_max_pool(const struct dc_operation *op, size_t task, size_t tasks, float *scratch)
 {
-    const struct dc_images *g = &op->images;
+    const struct dc_geometry *g = &op->geometry;
     const size_t row_size = (size_t)(g->width * g->batch);
     const size_t out_size = (size_t)(g->out_width * g->batch);
     const size_t channels = (size_t)g->channels, end = dc_begin(channels, task + 1, tasks);
@@ -66,7 +67,7 @@ int dc_max_pool(const struct dc_operation *op, size_t task, size_t tasks, float 
 
 int dc_average(const struct dc_operation *op, size_t task, size_t tasks)
 {
-    const struct dc_images *g = &op->images;
+    const struct dc_geometry *g = &op->geometry;
     const size_t batch = (size_t)g->batch, size = (size_t)(g->height * g->width) * batch;
     const size_t channels = (size_t)g->channels;
     const size_t first = dc_begin(channels, task, tasks), end = dc_begin(channels, task + 1, tasks);
@@ -86,7 +87,7 @@ int dc_average(const struct dc_operation *op, size_t task, size_t tasks)
 
 static int normalize_run(const struct dc_operation *op, size_t from, size_t to, size_t size)
 {
-    const int64_t reach = op->size / 2, channels = op->images.channels;
+    const int64_t reach = op->size / 2, channels = op->geometry.channels;
     float sum[NORM_RUN];
     uint32_t found = 0;
     for (int64_t c = 0; c < channels; c++) {
@@ -115,7 +116,7 @@ static int normalize_run(const struct dc_operation *op, size_t from, size_t to, 
 
 int dc_normalize(const struct dc_operation *op, size_t task, size_t tasks)
 {
-    const struct dc_images *g = &op->images;
+    const struct dc_geometry *g = &op->geometry;
     const size_t size = (size_t)(g->height * g->width * g->batch);
     const size_t end = dc_begin(size, task + 1, tasks);
     int is_finite = 1;

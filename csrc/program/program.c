@@ -9,7 +9,7 @@
 #include "layout/layout.h"
 #include "program/program.h"
 #include "spconv/spconv.h"
-#include "spmv/spmv.h"
+#include "tasks.h"
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -43,7 +43,7 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-static size_t elements(const struct dc_images *g)
+static size_t elements(const struct dc_geometry *g)
 {
     return (size_t)(g->channels * g->height * g->width * g->batch);
 }
@@ -53,7 +53,7 @@ static struct cut cut_of(const struct run *run, const struct dc_operation *op)
 {
     const size_t worth = op->work > LEAST_WORK ? (size_t)(op->work / LEAST_WORK) : 1;
     const size_t most = run->shares > 1 ? least(TASKS_EACH * run->shares, worth) : 1;
-    const struct dc_images *g = &op->images;
+    const struct dc_geometry *g = &op->geometry;
     switch (op->kind) {
     case DC_CONVOLVE: {
         const struct dc_convolution c = dc_convolution_of(run->isa, op->blocks, g, 0, 0, 0, 0);
@@ -81,7 +81,7 @@ static void rectify(const float *x, size_t count, float *y)
  * which makes 0 of what overflows below that. */
 static int add_bias(const struct dc_operation *op, size_t row)
 {
-    const size_t batch = (size_t)op->images.batch;
+    const size_t batch = (size_t)op->geometry.batch;
     float *y = op->y + row * batch;
     for (size_t b = 0; b < batch; b++)
         y[b] += op->bias[row];
@@ -95,17 +95,13 @@ static int multiply(const struct run *run, const struct dc_operation *op, size_t
                     void *scratch)
 {
     const struct dc_layout *w = op->layout;
-    const size_t batch = (size_t)op->images.batch;
+    const size_t batch = (size_t)op->geometry.batch;
     int is_finite = 1;
     if (!w) {
-        const size_t cols = (size_t)op->images.channels, rows = (size_t)op->outputs;
+        const size_t cols = (size_t)op->geometry.channels, rows = (size_t)op->outputs;
         const size_t first = dc_begin(rows, task, tasks), end = dc_begin(rows, task + 1, tasks);
-        dc_rows_kernel *kernel = dc_rows_scalar;
-#if DC_X86
-        if (run->isa != DC_SCALAR)
-            kernel = dc_rows_avx2;
-#endif
-        kernel(op->dense + first * cols, cols, end - first, op->x, op->y + first);
+        dc_kernels_of(run->isa)->rows(op->dense + first * cols, cols, end - first, op->x,
+                                      op->y + first);
         for (size_t row = first; row < end; row++)
             is_finite &= add_bias(op, row);
         return is_finite;
@@ -124,12 +120,12 @@ static int multiply(const struct run *run, const struct dc_operation *op, size_t
 static int do_task(const struct run *run, const struct dc_operation *op, struct cut cut, size_t task,
                    void *scratch)
 {
-    const size_t tasks = cut.across * cut.along, size = elements(&op->images);
+    const size_t tasks = cut.across * cut.along, size = elements(&op->geometry);
     const size_t from = dc_begin(size, task, tasks), to = dc_begin(size, task + 1, tasks);
     switch (op->kind) {
     case DC_CONVOLVE: {
         const struct dc_convolution c = dc_convolution_of(
-            run->isa, op->blocks, &op->images, op->x, op->bias, op->relu, op->y);
+            run->isa, op->blocks, &op->geometry, op->x, op->bias, op->relu, op->y);
         const size_t column = task / cut.along, row = task % cut.along;
         return dc_convolve_piece(&c, dc_begin(c.panels, column, cut.across),
                                  dc_begin(c.panels, column + 1, cut.across), row, cut.along,
@@ -141,7 +137,7 @@ static int do_task(const struct run *run, const struct dc_operation *op, struct 
     case DC_NORMALIZE: return dc_normalize(op, task, tasks);
     case DC_RECTIFY: rectify(op->x + from, to - from, op->y + from); break;
     case DC_COPY: memcpy(op->y + from, op->x + from, (to - from) * sizeof *op->x); break;
-    case DC_KIND_COUNT: break;
+    case DC_OPERATION_KINDS: break;
     }
     return 1;
 }
@@ -214,7 +210,7 @@ size_t dc_run_scratch(enum dc_isa isa, const struct dc_operation *ops, size_t co
         else if (op->kind == DC_MULTIPLY && op->layout)
             bytes = dc_spmm_scratch(isa, op->layout);
         else if (op->kind == DC_MAX_POOL)
-            bytes = (size_t)(op->images.width * op->images.batch) * sizeof(float);
+            bytes = (size_t)(op->geometry.width * op->geometry.batch) * sizeof(float);
         most = bytes > most ? bytes : most;
     }
     return (most + 63) / 64 * 64;

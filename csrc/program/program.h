@@ -10,14 +10,4 @@ int dc_max_pool(const struct dc_operation *op, size_t task, size_t tasks, float 
 int dc_average(const struct dc_operation *op, size_t task, size_t tasks);
 int dc_normalize(const struct dc_operation *op, size_t task, size_t tasks);
 
-/* Sums of the products of rows of a dense matrix with x, in eight parts each. */
-typedef void dc_rows_kernel(const float *w, size_t cols, size_t rows, const float *x, float *y);
-dc_rows_kernel dc_rows_scalar, dc_rows_avx2;
-
-/* Where a task begins in n items. */
-static inline size_t dc_begin(size_t n, size_t task, size_t tasks)
-{
-    return n / tasks * task + n % tasks * task / tasks;
-}
-
 #endif

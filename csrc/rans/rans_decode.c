@@ -10,7 +10,7 @@
 
 #include "bits/bitreader.h"
 #include "deepcompress.h"
-#include "inline.h"
+#include "platform.h"
 #include "rans/rans.h"
 
 #define CODES 2

@@ -1,10 +1,11 @@
 /* Products of a dense W with a tile of X, four rows and up to three vectors at a time, whose sums
  * stay in registers: for twelve products there are seven loads, so that arithmetic is the limit. */
-#include "avx2.h"
-#include "program/program.h"
+#include "platform.h"
 #include "spconv/spconv.h"
 
 #if DC_X86
+#include <immintrin.h>
+
 #define ROWS 4
 #define WIDE 3
 

@@ -1,7 +1,6 @@
 /* Products of a dense W with a tile of X, or with a vector: the portable kernels. */
 #include <string.h>
 
-#include "program/program.h"
 #include "spconv/spconv.h"
 
 #define STRIP 16 /* columns whose sums a compiler keeps in registers */

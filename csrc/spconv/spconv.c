@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "spconv/spconv.h"
-#include "spmv/spmv.h"
+#include "tasks.h"
 
 #define TILE_BYTES (24 << 10) /* of X, of a first cache of 32 KiB or more */
 #define CHUNK_ROWS 512        /* whose sums are with the tile in the second cache */
@@ -19,7 +19,7 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-static size_t panel_vectors(const struct dc_blocks *w)
+static size_t panel_vectors(const struct dc_column_blocks *w)
 {
     return least(TILE_BYTES / (w->block_cols * DC_VECTOR * sizeof(float)), DC_PANEL);
 }
@@ -46,7 +46,7 @@ static int panel_product(const struct dc_convolution *c, const float *x,
                          const struct dc_panel *panel, size_t first, size_t last, float *tile,
                          float *sums)
 {
-    const struct dc_blocks *w = c->w;
+    const struct dc_column_blocks *w = c->w;
     const size_t cols = (size_t)w->cols, stride = panel->vectors * DC_VECTOR;
     const size_t parts = ((size_t)w->rows + DC_PART_ROWS - 1) / DC_PART_ROWS;
     int is_finite = 1;
@@ -54,34 +54,34 @@ static int panel_product(const struct dc_convolution *c, const float *x,
         memset(sums, 0, (last - first) * stride * sizeof *sums);
     for (size_t block = 0, begin = 0; begin < cols; block++, begin += w->block_cols) {
         const size_t end = least(begin + w->block_cols, cols);
-        dc_gather(&c->images, x, panel, begin, end, tile);
+        dc_gather(&c->geometry, x, panel, begin, end, tile);
         if (w->dense) {
-            c->dense_kernel(w->dense + first * cols + begin, cols, last - first, end - begin, tile,
+            c->kernels->dense(w->dense + first * cols + begin, cols, last - first, end - begin, tile,
                             sums, panel->vectors, block == 0);
             continue;
         }
         const uint16_t *data = w->data + w->starts[block * parts + first / DC_PART_ROWS];
         for (size_t skipped = first % DC_PART_ROWS; skipped > 0; skipped--)
             data += 1 + *data;
-        c->kernel(data, last - first, w->codebook, tile, sums, panel->vectors, block == 0);
+        c->kernels->block(data, last - first, w->codebook, tile, sums, panel->vectors, block == 0);
     }
     for (size_t row = first; row < last; row++, sums += stride)
         is_finite &= finish(sums, panel->count, c->bias ? c->bias[row] : 0.0f, c->relu,
-                            c->y + row * dc_columns(&c->images) + panel->begin);
+                            c->y + row * dc_columns(&c->geometry) + panel->begin);
     return is_finite;
 }
 
 /* The first row of a share of all rows, by their entries. */
-static size_t first_row(const struct dc_blocks *w, size_t share, size_t shares)
+static size_t first_row(const struct dc_column_blocks *w, size_t share, size_t shares)
 {
     const size_t rows = (size_t)w->rows, parts = (rows + DC_PART_ROWS - 1) / DC_PART_ROWS;
     const size_t blocks = ((size_t)w->cols + w->block_cols - 1) / w->block_cols;
     if (share == shares)
         return rows;
     if (w->dense)
-        return rows / shares * share + rows % shares * share / shares;
+        return dc_begin(rows, share, shares);
     const uint64_t total = w->starts[parts * blocks];
-    const uint64_t before = total / shares * share + total % shares * share / shares;
+    const uint64_t before = dc_begin(total, share, shares);
     uint64_t sum = 0;
     size_t part = 0;
     for (; part < parts && sum < before; part++)
@@ -90,25 +90,16 @@ static size_t first_row(const struct dc_blocks *w, size_t share, size_t shares)
     return least(part * DC_PART_ROWS, rows);
 }
 
-struct dc_convolution dc_convolution_of(enum dc_isa isa, const struct dc_blocks *w,
-                                        const struct dc_images *g, const float *x,
+struct dc_convolution dc_convolution_of(enum dc_isa isa, const struct dc_column_blocks *w,
+                                        const struct dc_geometry *g, const float *x,
                                         const float *bias, int relu, float *y)
 {
-    struct dc_convolution c = {.kernel = dc_block_product_scalar,
-                               .dense_kernel = dc_dense_product_scalar,
-                               .w = w, .images = *g, .x = x, .bias = bias, .relu = relu, .y = y};
-#if DC_X86
-    if (isa != DC_SCALAR) {
-        c.kernel = dc_block_product_avx2;
-        c.dense_kernel = dc_dense_product_avx2;
-    }
-#else
-    (void)isa;
-#endif
+    struct dc_convolution c = {.kernels = dc_kernels_of(isa), .w = w, .geometry = *g, .x = x,
+                               .bias = bias, .relu = relu, .y = y};
     /* Without anything to gather, an image is one row, and its runs are as long as they can be. */
     if (g->kernel == 1 && g->stride == 1 && g->padding == 0) {
-        c.images.height = c.images.out_height = 1;
-        c.images.width = c.images.out_width = g->height * g->width;
+        c.geometry.height = c.geometry.out_height = 1;
+        c.geometry.width = c.geometry.out_width = g->height * g->width;
     }
     const size_t vectors = (dc_columns(g) + DC_VECTOR - 1) / DC_VECTOR;
     c.panels = (vectors + panel_vectors(w) - 1) / panel_vectors(w);
@@ -118,8 +109,8 @@ struct dc_convolution dc_convolution_of(enum dc_isa isa, const struct dc_blocks 
 int dc_convolve_piece(const struct dc_convolution *c, size_t begin, size_t end, size_t share,
                       size_t shares, void *scratch)
 {
-    const struct dc_blocks *w = c->w;
-    const struct dc_images *g = &c->images;
+    const struct dc_column_blocks *w = c->w;
+    const struct dc_geometry *g = &c->geometry;
     const size_t last = first_row(w, share + 1, shares);
     const size_t group_rows = (size_t)(w->rows / g->groups);
     const size_t group_size = (size_t)(g->channels / g->groups * g->height * g->width * g->batch);
@@ -141,7 +132,7 @@ int dc_convolve_piece(const struct dc_convolution *c, size_t begin, size_t end, 
     return is_finite;
 }
 
-size_t dc_convolve_scratch(const struct dc_blocks *w)
+size_t dc_convolve_scratch(const struct dc_column_blocks *w)
 {
     const size_t rows = least((size_t)w->rows, CHUNK_ROWS) + w->block_cols;
     const size_t bytes = rows * panel_vectors(w) * DC_VECTOR * sizeof(float);
@@ -159,7 +150,7 @@ static void share_product(const struct dc_convolution *c, size_t share, size_t s
         dc_convolve_piece(c, 0, c->panels, share, shares, scratch);
 }
 
-enum dc_status dc_convolve(enum dc_isa isa, const struct dc_blocks *w, const struct dc_images *g,
+enum dc_status dc_convolve(enum dc_isa isa, const struct dc_column_blocks *w, const struct dc_geometry *g,
                            const float *x, const float *bias, int relu, float *y, size_t shares,
                            void *scratch)
 {

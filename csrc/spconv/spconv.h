@@ -2,22 +2,11 @@
 #ifndef DC_SPCONV_H
 #define DC_SPCONV_H
 
-#include "deepcompress.h"
+#include "dispatch.h"
 
 #define DC_VECTOR 8       /* columns that are computed side by side at least */
 #define DC_PANEL 12       /* such vectors that a kernel may keep sums of at most */
 #define DC_PART_ROWS 16   /* rows whose beginning is noted */
-
-/* Adds to `sums`, or for `first` puts there, the products of `rows` rows of one block of W with
- * a tile of X, both of `vectors` vectors to a row and without gaps between rows; `tile` and
- * `sums` are aligned to 32 bytes. `data` are the rows' counts and entries; returns their end. */
-typedef const uint16_t *dc_block_kernel(const uint16_t *data, size_t rows, const float *codebook,
-                                        const float *tile, float *sums, unsigned vectors,
-                                        int first);
-
-/* The same with `depth` columns of a dense W, whose rows begin `stride` elements apart. */
-typedef void dc_dense_kernel(const float *w, size_t stride, size_t rows, size_t depth,
-                             const float *tile, float *sums, unsigned vectors, int first);
 
 /* Consecutive columns of a panel that lie in one row of the output; with a stride, and several
  * images side by side, in one pixel. */
@@ -38,38 +27,36 @@ struct dc_panel {
     struct dc_stretch stretch[DC_PANEL * DC_VECTOR];
 };
 
-static inline size_t dc_columns(const struct dc_images *g)
+static inline size_t dc_columns(const struct dc_geometry *g)
 {
     return (size_t)g->out_height * (size_t)g->out_width * (size_t)g->batch;
 }
 
 /* The panel of the columns in vectors [from, to), at most DC_PANEL; the last one may be cut. */
-struct dc_panel dc_panel_of(const struct dc_images *g, size_t from, size_t to);
+struct dc_panel dc_panel_of(const struct dc_geometry *g, size_t from, size_t to);
 
 /* Writes rows [first, last) of what the kernels meet in the channels of a group, which begin at
  * `x`: the tile of a panel, with zeros in the padding and beyond the columns. */
-void dc_gather(const struct dc_images *g, const float *x, const struct dc_panel *panel,
+void dc_gather(const struct dc_geometry *g, const float *x, const struct dc_panel *panel,
                size_t first, size_t last, float *tile);
 
-dc_block_kernel dc_block_product_scalar;
-dc_block_kernel dc_block_product_avx2;
-dc_dense_kernel dc_dense_product_scalar;
-dc_dense_kernel dc_dense_product_avx2;
+dc_block_kernel dc_block_product_scalar, dc_block_product_avx2;
+dc_dense_kernel dc_dense_product_scalar, dc_dense_product_avx2;
+dc_rows_kernel dc_rows_scalar, dc_rows_avx2;
 
 /* A convolution to be computed in pieces, each by whatever thread. */
 struct dc_convolution {
-    dc_block_kernel *kernel;
-    dc_dense_kernel *dense_kernel;
-    const struct dc_blocks *w;
-    struct dc_images images;
+    const struct dc_kernels *kernels;
+    const struct dc_column_blocks *w;
+    struct dc_geometry geometry;
     const float *x, *bias;
     int relu;
     float *y;
     size_t panels; /* of columns, about as wide as each other */
 };
 
-struct dc_convolution dc_convolution_of(enum dc_isa isa, const struct dc_blocks *w,
-                                        const struct dc_images *g, const float *x,
+struct dc_convolution dc_convolution_of(enum dc_isa isa, const struct dc_column_blocks *w,
+                                        const struct dc_geometry *g, const float *x,
                                         const float *bias, int relu, float *y);
 
 /* Panels [begin, end) of a share of the rows, of `shares` with about as many products each. Returns

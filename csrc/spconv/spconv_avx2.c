@@ -1,9 +1,10 @@
 /* Products of a block of W with a tile of X, eight columns to a register. */
-#include "avx2.h"
-#include "inline.h"
+#include "platform.h"
 #include "spconv/spconv.h"
 
 #if DC_X86
+#include <immintrin.h>
+
 /* An entry costs a broadcast and `vectors` products, whose sums stay in registers; `vectors` is
  * a constant wherever this ends up. */
 AVX2_INLINE const uint16_t *block_product(const uint16_t *data, size_t rows,

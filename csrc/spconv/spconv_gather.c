@@ -9,7 +9,7 @@ struct run {
     ptrdiff_t from; /* the first one's element, from the beginning of the channel */
 };
 
-struct dc_panel dc_panel_of(const struct dc_images *g, size_t from, size_t to)
+struct dc_panel dc_panel_of(const struct dc_geometry *g, size_t from, size_t to)
 {
     struct dc_panel p = {.begin = from * DC_VECTOR, .vectors = (unsigned)(to - from)};
     const int64_t batch = g->batch, width = g->out_width * batch;
@@ -36,7 +36,7 @@ struct dc_panel dc_panel_of(const struct dc_images *g, size_t from, size_t to)
 
 /* Where the columns of a panel meet place (i, j) of the kernels; returns how many runs there are,
  * and tells in *is_whole whether they leave no column out. */
-static size_t find_runs(const struct dc_images *g, const struct dc_panel *panel, int64_t i,
+static size_t find_runs(const struct dc_geometry *g, const struct dc_panel *panel, int64_t i,
                         int64_t j, struct run *runs, int *is_whole)
 {
     const int64_t down = i - g->padding, right = j - g->padding;
@@ -89,7 +89,7 @@ static inline void pick(float *restrict to, const float *restrict from, size_t c
             to[k] = from[step * k];
 }
 
-void dc_gather(const struct dc_images *g, const float *x, const struct dc_panel *panel,
+void dc_gather(const struct dc_geometry *g, const float *x, const struct dc_panel *panel,
                size_t first, size_t last, float *tile)
 {
     const size_t places = (size_t)(g->kernel * g->kernel), stride = panel->vectors * DC_VECTOR;

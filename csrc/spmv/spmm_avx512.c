@@ -1,6 +1,6 @@
 /* Y = W X from a layout, up to 128 columns of X at a time, in tiles; spmm_tiled.c has their
  * frame. */
-#include "avx512.h"
+#include "spmv/spread_avx512.h"
 #include "spmv/spmm_tiled.h"
 
 #if DC_X86
@@ -51,7 +51,7 @@ AVX512 static void unpack_lanes(const struct dc_layout *w, size_t group, uint32_
                                 size_t stride)
 {
     const struct spread of_gaps = spread_of(w->gap_bits), of_labels = spread_of(w->label_bits);
-    const size_t block_bytes = dc_block_bytes(w->gap_bits, w->label_bits);
+    const size_t quad_bytes = dc_quad_bytes(w->gap_bits, w->label_bits);
     const uint8_t *p = w->data + w->starts[group], *end = w->data + w->starts[group + 1];
     __m512i col = _mm512_setzero_si512();
     size_t at = 0;
@@ -72,7 +72,7 @@ AVX512 static void unpack_lanes(const struct dc_layout *w, size_t group, uint32_
                 gaps = _mm512_srl_epi32(gaps, _mm_cvtsi32_si128(w->gap_bits));
                 labels = _mm512_srl_epi32(labels, _mm_cvtsi32_si128(w->label_bits));
             }
-            p += block_bytes;
+            p += quad_bytes;
         }
         transpose(v);
         for (size_t l = 0; l < DC_LANES; l++)
@@ -88,15 +88,15 @@ AVX512 static void unpack_masks(const struct dc_layout *w, size_t row, uint32_t 
                                 size_t stride)
 {
     (void)stride; /* of one row */
-    const size_t blocks = dc_mask_blocks(w->cols);
-    const uint8_t *masks = w->data + row * blocks * 8, *label = w->data + w->starts[row];
+    const size_t of_row = dc_mask_count(w->cols);
+    const uint8_t *masks = w->data + row * of_row * 8, *label = w->data + w->starts[row];
     uint8_t columns[DC_MASK_COLS], labels[DC_MASK_COLS];
     for (unsigned col = 0; col < DC_MASK_COLS; col++) {
         columns[col] = (uint8_t)col;
         labels[col] = (uint8_t)dc_bit_of_column(col);
     }
     const __m512i all_columns = _mm512_loadu_si512(columns), bits = _mm512_loadu_si512(labels);
-    for (size_t i = 0; i < blocks; i++, masks += 8) {
+    for (size_t i = 0; i < of_row; i++, masks += 8) {
         uint64_t mask;
         __builtin_memcpy(&mask, masks, sizeof mask);
         const size_t count = (size_t)_mm_popcnt_u64(mask);

@@ -13,12 +13,6 @@
  * 15 and 6.0, as llvm-mca counts them for Sapphire Rapids (with registers of 256 bits, as it lets
  * those of 512 be multiplied in one place instead of two). */
 
-#ifdef __clang__
-#define UNROLLED _Pragma("unroll")
-#else
-#define UNROLLED _Pragma("GCC unroll 16")
-#endif
-
 /* Adds the products of an entry with its row of X. That is addressed by one register: with two, a
  * product with an element in memory is two operations for Intel's processors. */
 KERNEL_INLINE void add_products(const float *codebook, uint32_t entry, uintptr_t tile,
@@ -28,7 +22,7 @@ KERNEL_INLINE void add_products(const float *codebook, uint32_t entry, uintptr_t
     const float *row = (const float *)(tile + (entry >> 8) * bytes);
     __asm__("" : "+r"(row));
     const vec weight = VEC_ALL(codebook[entry & 255]);
-    UNROLLED
+    DC_UNROLL
     for (unsigned k = 0; k < vectors; k++)
         sum[k] = VEC_FMA(weight, VEC_LOAD(row + VECTOR * k), sum[k]);
 }
@@ -52,7 +46,7 @@ KERNEL_INLINE void tile_product(const float *codebook, const struct dc_rows *row
          * no use. */
         __builtin_prefetch(begin + DC_AHEAD * rows->stride + rows->next[i + DC_AHEAD]);
         vec sum[PANEL], other[PANEL];
-        UNROLLED
+        DC_UNROLL
         for (unsigned k = 0; k < vectors; k++) {
             sum[k] = other[k] = VEC_ZERO();
             if (first)
@@ -64,7 +58,7 @@ KERNEL_INLINE void tile_product(const float *codebook, const struct dc_rows *row
             if (pairs)
                 add_products(codebook, *second < end ? *second : none, tile, other, vectors);
         }
-        UNROLLED
+        DC_UNROLL
         for (unsigned k = 0; k < vectors; k++)
             VEC_STORE(sums + VECTOR * k, pairs ? VEC_ADD(sum[k], other[k]) : sum[k]);
         rows->next[i] = (uint32_t)(second - begin) + (pairs && *second < end);

@@ -1,5 +1,5 @@
 /* Y = W X from a layout, up to 64 columns of X at a time, in tiles; spmm_tiled.c has their frame. */
-#include "inline.h"
+#include "platform.h"
 #include "spmv/spmm_tiled.h"
 
 #if DC_ARM

@@ -21,8 +21,8 @@ static struct dc_rows rows_of(const struct dc_layout *w)
         size_t bytes = (size_t)(w->starts[i + 1] - w->starts[i]);
         longest = bytes > longest ? bytes : longest;
     }
-    if (w->gap_bits)
-        longest = longest / dc_block_bytes(w->gap_bits, w->label_bits) * DC_STEPS;
+    if (w->kind == DC_LAYOUT_LANES)
+        longest = longest / dc_quad_bytes(w->gap_bits, w->label_bits) * DC_STEPS;
     struct dc_rows r = {.stride = (longest + 31) / 16 * 16};
     r.most = ENTRY_BYTES / (r.stride * sizeof *r.entries) / each * each;
     r.most = r.most > ROWS ? ROWS : r.most < each ? each : r.most;

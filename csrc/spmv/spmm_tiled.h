@@ -2,7 +2,7 @@
 #ifndef DC_SPMM_TILED_H
 #define DC_SPMM_TILED_H
 
-#include "spmv/spmv.h"
+#include "dispatch.h"
 
 #define DC_END UINT32_MAX /* after a row's last entry; above every entry */
 #define DC_AHEAD 8        /* rows whose entries are fetched before their turn */
@@ -45,11 +45,7 @@ void dc_tiled_product(const struct dc_tiling *t, const struct dc_layout *w, cons
                       void *scratch);
 
 dc_unpack_kernel dc_unpack_lanes, dc_unpack_masks;
-#if DC_X86
 extern const struct dc_tiling dc_lanes_avx2, dc_masks_avx2, dc_lanes_avx512, dc_masks_avx512;
-#endif
-#if DC_ARM
 extern const struct dc_tiling dc_lanes_neon, dc_masks_neon;
-#endif
 
 #endif

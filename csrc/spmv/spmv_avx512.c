@@ -1,5 +1,5 @@
 /* y = W x from a layout, sixteen lanes or columns to a register. */
-#include "avx512.h"
+#include "spmv/spread_avx512.h"
 
 #if DC_X86
 #define PREFETCH 1536 /* bytes ahead */
@@ -43,7 +43,7 @@ AVX512_INLINE void lanes_product(const struct dc_layout *w, const float *x, floa
                                  size_t last, unsigned kind)
 {
     const size_t label_offset = 8 * (size_t)w->gap_bits;
-    const size_t block_bytes = dc_block_bytes(w->gap_bits, w->label_bits);
+    const size_t quad_bytes = dc_quad_bytes(w->gap_bits, w->label_bits);
     const struct spread of_gaps = spread_of(w->gap_bits), of_labels = spread_of(w->label_bits);
     __m512i gap_shifts[DC_STEPS], label_shifts[DC_STEPS];
     for (unsigned step = 0; step < DC_STEPS; step++) {
@@ -55,8 +55,8 @@ AVX512_INLINE void lanes_product(const struct dc_layout *w, const float *x, floa
         __m512i col = _mm512_setzero_si512();
         __m512 sum = _mm512_setzero_ps();
         const uint8_t *end = w->data + w->starts[g + 1];
-        for (const uint8_t *p = w->data + w->starts[g]; p < end; p += block_bytes) {
-            /* The processor's own prefetching ends at pages, which are 40 blocks. */
+        for (const uint8_t *p = w->data + w->starts[g]; p < end; p += quad_bytes) {
+            /* The processor's own prefetching ends at pages, which are 40 quads. */
             _mm_prefetch((const char *)p + PREFETCH, _MM_HINT_T0);
             _mm_prefetch((const char *)p + PREFETCH + 64, _MM_HINT_T0);
             const __m512i gaps = load_lanes(p, &of_gaps);
@@ -95,7 +95,7 @@ AVX512 void dc_spmv_masks_avx512(const struct dc_layout *w, const float *x, floa
                                  size_t first, size_t last)
 {
     const struct codebook codebook = load_codebook(w);
-    const size_t blocks = dc_mask_blocks(w->cols), whole = (size_t)w->cols / DC_MASK_COLS;
+    const size_t of_row = dc_mask_count(w->cols), whole = (size_t)w->cols / DC_MASK_COLS;
     __mmask16 in_tail[4];
     for (unsigned k = 0; k < 4; k++) {
         size_t used = (size_t)w->cols % DC_MASK_COLS;
@@ -103,11 +103,11 @@ AVX512 void dc_spmv_masks_avx512(const struct dc_layout *w, const float *x, floa
         in_tail[k] = (__mmask16)(used < 16 ? (1u << used) - 1 : 0xffff);
     }
     for (size_t r = first; r < last; r++) {
-        const uint8_t *masks = w->data + r * blocks * 8, *labels = w->data + w->starts[r];
+        const uint8_t *masks = w->data + r * of_row * 8, *labels = w->data + w->starts[r];
         const float *from = x;
         __m512 sum[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
                          _mm512_setzero_ps()};
-        for (size_t i = 0; i < blocks; i++, masks += 8) {
+        for (size_t i = 0; i < of_row; i++, masks += 8) {
             _mm_prefetch((const char *)labels + PREFETCH, _MM_HINT_T0);
             _mm_prefetch((const char *)masks + PREFETCH, _MM_HINT_T0);
             uint64_t mask;

@@ -17,12 +17,14 @@
  * over them. */
 #include <string.h>
 
-#include "avx2.h"
+#include "platform.h"
 #include "layout/layout.h"
 
 #if DC_X86
+#include <immintrin.h>
+
 #define PAIRS (DC_LANES / 2)
-#define CHUNK 16 /* blocks; at 8, 16 or 32, equally fast */
+#define CHUNK 16 /* quads; at 8, 16 or 32, equally fast */
 #define AHEAD 2  /* chunks to prefetch, as the processor's own prefetching ends at pages */
 
 /* What to cut out of eight bytes for each of eight values. */
@@ -136,7 +138,7 @@ AVX2_INLINE void product(const struct dc_layout *w, const float *x, float *y, si
                          size_t last, unsigned kind)
 {
     const size_t gap_bits = w->gap_bits, label_bits = w->label_bits;
-    const size_t block_bytes = dc_block_bytes(w->gap_bits, w->label_bits);
+    const size_t quad_bytes = dc_quad_bytes(w->gap_bits, w->label_bits);
     const struct cuts cuts = cuts_of(w->gap_bits);
     const struct spread spread = spread_of(w->label_bits);
     const struct codebook codebook = load_codebook(w);
@@ -151,14 +153,14 @@ AVX2_INLINE void product(const struct dc_layout *w, const float *x, float *y, si
         const uint8_t *chunk = w->data + w->starts[g], *end = w->data + w->starts[g + 1];
         for (size_t bytes; chunk < end; chunk += bytes) {
             bytes = (size_t)(end - chunk);
-            bytes = bytes < CHUNK * block_bytes ? bytes : CHUNK * block_bytes;
+            bytes = bytes < CHUNK * quad_bytes ? bytes : CHUNK * quad_bytes;
             for (size_t i = 0; i < bytes; i += 64)
                 _mm_prefetch((const char *)chunk + AHEAD * bytes + i, _MM_HINT_T0);
             for (size_t l = 0; l < pairs; l++) {
                 size_t even = col[2 * l], odd = col[2 * l + 1];
                 const size_t to_labels = 8 * gap_bits + l * label_bits - l * gap_bits;
                 __m256 sum = sums[l];
-                for (const uint8_t *p = chunk + l * gap_bits; p < chunk + bytes; p += block_bytes) {
+                for (const uint8_t *p = chunk + l * gap_bits; p < chunk + bytes; p += quad_bytes) {
                     uint64_t gap;
                     int64_t label;
                     memcpy(&gap, p, sizeof gap);

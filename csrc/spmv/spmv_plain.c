@@ -3,7 +3,7 @@
 
 #include "layout/survivors.h"
 
-void dc_spmv_flat(const struct dc_tensor *w, const float *x, float *y)
+void dc_spmv_plain(const struct dc_tensor *w, const float *x, float *y)
 {
     struct dc_survivors s = dc_survivors_of(w);
     int64_t row = 0;
@@ -21,7 +21,7 @@ void dc_spmv_flat(const struct dc_tensor *w, const float *x, float *y)
     }
 }
 
-void dc_spmm_flat(const struct dc_tensor *w, const float *x, size_t ldx, float *y, size_t ldy,
+void dc_spmm_plain(const struct dc_tensor *w, const float *x, size_t ldx, float *y, size_t ldy,
                   size_t n)
 {
     for (int64_t r = 0; r < w->rows; r++)

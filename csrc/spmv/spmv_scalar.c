@@ -5,21 +5,9 @@
 #include <string.h>
 
 #include "bits/bitreader.h"
-#include "inline.h"
+#include "platform.h"
 #include "layout/layout.h"
 #include "spmv/spmv.h"
-
-int dc_all_finite(const float *x, size_t count)
-{
-    /* Without a branch, so that compilers make vectors of it. */
-    uint32_t found = 0;
-    for (size_t i = 0; i < count; i++) {
-        uint32_t bits;
-        memcpy(&bits, x + i, sizeof bits);
-        found |= (bits & 0x7f800000) == 0x7f800000;
-    }
-    return !found;
-}
 
 /* a * b + sum, in one instruction where every processor of the kind has it, as 64-bit ARM. */
 DC_INLINE float multiply_add(float a, float b, float sum)
@@ -41,13 +29,13 @@ static inline size_t lanes_in_use(const struct dc_layout *w, size_t group)
  * of the time, and half of the instructions are shifts and masks.
  *
  * Two lanes at a time, as their values begin at a byte, from one end of the group to the other:
- * with the lanes in turn for each block, a fifth of the time went to keeping their places and
+ * with the lanes in turn for each quad, a fifth of the time went to keeping their places and
  * sums in memory. Eight sums, so that no addition waits for the one before it. */
 DC_INLINE void lanes_product(const struct dc_layout *w, const float *x, float *y, size_t first,
                                  size_t last, unsigned gap_bits, unsigned label_bits)
 {
     const unsigned gap_mask = (1u << gap_bits) - 1, label_mask = (1u << label_bits) - 1;
-    const size_t block_bytes = dc_block_bytes(gap_bits, label_bits);
+    const size_t quad_bytes = dc_quad_bytes(gap_bits, label_bits);
     float codebook[256]; /* its own, so that the compiler knows that y isn't in it */
     memcpy(codebook, w->codebook, w->centroids * sizeof *codebook);
     for (size_t g = first; g < last; g++) {
@@ -56,7 +44,7 @@ DC_INLINE void lanes_product(const struct dc_layout *w, const float *x, float *y
         for (size_t l = 0; l < lanes; l += 2) {
             const float *at[2] = {x, x};
             float sums[2][DC_STEPS] = {{0.0f}};
-            for (const uint8_t *gaps = begin; gaps < end; gaps += block_bytes) {
+            for (const uint8_t *gaps = begin; gaps < end; gaps += quad_bytes) {
                 const uint64_t gap = dc_load8(gaps + l / 2 * gap_bits);
                 const uint64_t label = dc_load8(gaps + 8 * gap_bits + l / 2 * label_bits);
                 for (unsigned i = 0; i < 2; i++)
@@ -170,12 +158,12 @@ void dc_spmm_lanes_scalar(const struct dc_layout *w, const float *x, size_t ldx,
 void dc_spmv_masks_scalar(const struct dc_layout *w, const float *x, float *y, size_t first,
                           size_t last)
 {
-    const size_t blocks = dc_mask_blocks(w->cols);
+    const size_t masks = dc_mask_count(w->cols);
     for (size_t r = first; r < last; r++) {
         const uint8_t *label = w->data + w->starts[r];
         float sums[4] = {0.0f}; /* by turns of the mask */
-        for (size_t i = 0; i < blocks; i++)
-            for (uint64_t mask = dc_load8(w->data + (r * blocks + i) * 8); mask; mask &= mask - 1) {
+        for (size_t i = 0; i < masks; i++)
+            for (uint64_t mask = dc_load8(w->data + (r * masks + i) * 8); mask; mask &= mask - 1) {
                 unsigned bit = dc_lowest_bit(mask);
                 const float at = x[i * DC_MASK_COLS + dc_column_of_bit(bit)];
                 sums[bit % 4] = multiply_add(w->codebook[*label++], at, sums[bit % 4]);
@@ -188,14 +176,14 @@ void dc_spmm_masks_scalar(const struct dc_layout *w, const float *x, size_t ldx,
                           size_t ldy, size_t n, size_t first, size_t last, void *scratch)
 {
     (void)scratch;
-    const size_t blocks = dc_mask_blocks(w->cols);
+    const size_t masks = dc_mask_count(w->cols);
     struct taken taken = {.count = 0};
     for (size_t r = first; r < last; r++) {
         const uint8_t *label = w->data + w->starts[r];
         float *to = y + r * ldy;
         memset(to, 0, n * sizeof *to);
-        for (size_t i = 0; i < blocks; i++) {
-            for (uint64_t mask = dc_load8(w->data + (r * blocks + i) * 8); mask; mask &= mask - 1) {
+        for (size_t i = 0; i < masks; i++) {
+            for (uint64_t mask = dc_load8(w->data + (r * masks + i) * 8); mask; mask &= mask - 1) {
                 size_t col = i * DC_MASK_COLS + dc_column_of_bit(dc_lowest_bit(mask));
                 taken.from[taken.count] = x + col * ldx;
                 taken.weight[taken.count++] = w->codebook[*label++];

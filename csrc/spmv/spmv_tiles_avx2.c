@@ -10,15 +10,17 @@
  * unpacked first. */
 #include <string.h>
 
-#include "avx2.h"
-#include "inline.h"
+#include "platform.h"
 #include "layout/tiles.h"
+#include "spmv/spmv.h"
 
 #if DC_X86
+#include <immintrin.h>
+
 #define PARTS 8   /* that have a table in common */
 #define VECTOR 8
 #define PANEL 8   /* vectors of columns of Y in registers */
-#define COLUMNS (VECTOR * PANEL)
+#define COLUMNS DC_TILES_COLUMNS
 
 /* The products of the tile's elements of x, `count` of them, with each centroid. */
 AVX2_INLINE void multiply_all(const float *codebook, unsigned label_bits, const float *x,
@@ -96,14 +98,7 @@ AVX2 void dc_spmv_tiles_avx2(const struct dc_layout *w, const float *x, float *y
     }
 }
 
-/* Scratch memory of products with matrices: the tile of X, and the sums of a part. */
-#define TILE_FLOATS ((size_t)128 * COLUMNS)
-#define SUM_FLOATS ((size_t)DC_TILED_ROWS * COLUMNS)
-
-size_t dc_spmm_tiles_scratch_avx2(void)
-{
-    return (TILE_FLOATS + SUM_FLOATS) * sizeof(float) + 64;
-}
+_Static_assert(COLUMNS == VECTOR * PANEL && DC_TILED_ROWS == 256, "as scratch memory is given");
 
 /* `vectors` is a constant wherever this ends up. */
 AVX2_INLINE void add_groups(const struct dc_layout *w, size_t part, size_t tile,
@@ -152,7 +147,7 @@ AVX2 void dc_spmm_tiles_avx2(const struct dc_layout *w, const float *x, size_t l
 {
     const unsigned tile_bits = dc_tile_bits(w->label_bits);
     const size_t cols = (size_t)w->cols, rows = (size_t)w->rows;
-    float *of_tile = (float *)(((uintptr_t)scratch + 63) / 64 * 64), *sums = of_tile + TILE_FLOATS;
+    float *of_tile = (float *)(((uintptr_t)scratch + 63) / 64 * 64), *sums = of_tile + 128 * COLUMNS;
     for (size_t part = first; part < last; part++)
         for (size_t j = 0; j < n; j += COLUMNS) {
             const size_t own = n - j < COLUMNS ? n - j : COLUMNS;

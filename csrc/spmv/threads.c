@@ -6,6 +6,7 @@
  * computed without OpenMP, as a process that was forked can't enter it. */
 #include "deepcompress.h"
 #include "layout/layout.h"
+#include "tasks.h"
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -33,9 +34,9 @@ size_t dc_share(const struct dc_layout *w, size_t share, size_t shares)
 {
     const size_t parts = dc_parts(w);
     /* Masks aren't in `starts`. */
-    const uint64_t mask_bytes = w->gap_bits ? 0 : 8 * dc_mask_blocks(w->cols);
+    const uint64_t mask_bytes = w->kind == DC_LAYOUT_MASKS ? 8 * dc_mask_count(w->cols) : 0;
     const uint64_t total = w->starts[parts] - w->starts[0] + parts * mask_bytes;
-    const uint64_t before = total / shares * share + total % shares * share / shares;
+    const uint64_t before = dc_begin(total, share, shares);
     if (share == shares)
         return parts; /* with those at the end that have no bytes */
     size_t low = 0, high = parts;

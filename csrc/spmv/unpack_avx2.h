@@ -2,11 +2,13 @@
 #ifndef DC_UNPACK_AVX2_H
 #define DC_UNPACK_AVX2_H
 
-#include "avx2.h"
+#include "platform.h"
 #include "layout/layout.h"
 #include "spmv/spmm_tiled.h"
 
 #if DC_X86
+#include <immintrin.h>
+
 /* How to spread values of one width over eight lanes. */
 struct spread {
     __m256i bytes; /* where in its 128 bits the values of a lane begin */
@@ -66,7 +68,7 @@ AVX2 static void dc_unpack_avx2(const struct dc_layout *w, size_t group, uint32_
                                 size_t stride)
 {
     const struct spread of_gaps = spread_of(w->gap_bits), of_labels = spread_of(w->label_bits);
-    const size_t block_bytes = dc_block_bytes(w->gap_bits, w->label_bits);
+    const size_t quad_bytes = dc_quad_bytes(w->gap_bits, w->label_bits);
     const uint8_t *end = w->data + w->starts[group + 1];
     for (size_t lane = 0; lane < DC_LANES; lane += 8, entries += 8 * stride) {
         const uint8_t *gap_bytes = w->data + w->starts[group] + lane / 2 * w->gap_bits;
@@ -91,7 +93,7 @@ AVX2 static void dc_unpack_avx2(const struct dc_layout *w, size_t group, uint32_
                     gaps = _mm256_srl_epi32(gaps, of_gaps.bits);
                     labels = _mm256_srl_epi32(labels, of_labels.bits);
                 }
-                gap_bytes += block_bytes;
+                gap_bytes += quad_bytes;
             }
             transpose(v);
             for (size_t l = 0; l < 8; l++)

@@ -7,11 +7,11 @@ void dc_unpack_lanes(const struct dc_layout *w, size_t group, uint32_t *entries,
 {
     const unsigned gap_bits = w->gap_bits, label_bits = w->label_bits;
     const uint32_t gap_mask = (1u << gap_bits) - 1, label_mask = (1u << label_bits) - 1;
-    const size_t block_bytes = dc_block_bytes(gap_bits, label_bits);
+    const size_t quad_bytes = dc_quad_bytes(gap_bits, label_bits);
     const uint8_t *end = w->data + w->starts[group + 1];
     for (size_t lane = 0; lane < DC_LANES; lane++) {
         uint32_t *to = entries + lane * stride, col = 0;
-        for (const uint8_t *p = w->data + w->starts[group]; p < end; p += block_bytes) {
+        for (const uint8_t *p = w->data + w->starts[group]; p < end; p += quad_bytes) {
             uint64_t gaps = dc_load_lane(p, lane, gap_bits);
             uint64_t labels = dc_load_lane(p + 8 * (size_t)gap_bits, lane, label_bits);
             for (unsigned step = 0; step < DC_STEPS; step++) {
@@ -31,9 +31,9 @@ void dc_unpack_lanes(const struct dc_layout *w, size_t group, uint32_t *entries,
 void dc_unpack_masks(const struct dc_layout *w, size_t row, uint32_t *entries, size_t stride)
 {
     (void)stride; /* of one row */
-    const size_t blocks = dc_mask_blocks(w->cols);
-    const uint8_t *masks = w->data + row * blocks * 8, *label = w->data + w->starts[row];
-    for (size_t i = 0; i < blocks; i++) {
+    const size_t of_row = dc_mask_count(w->cols);
+    const uint8_t *masks = w->data + row * of_row * 8, *label = w->data + w->starts[row];
+    for (size_t i = 0; i < of_row; i++) {
         uint8_t label_of[DC_MASK_COLS] = {0};
         for (uint64_t mask = dc_load8(masks + 8 * i); mask; mask &= mask - 1)
             label_of[dc_column_of_bit(dc_lowest_bit(mask))] = *label++;

@@ -1,17 +1,15 @@
-"""The gateway to the C kernels that run programs; `native` says what all gateways expect."""
+"""The gateway to ``csrc/program``; `native.layout` says what it expects."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..structs import ColumnBlocks, Layout, Operation, Program
 from ..tensors import Float32Array, UInt8Array
 from .gateway import _bytes, _check, _choice, _ffi, _floats, _lib, threads
-from .spconv import PRODUCTS_PER_THREAD, _blocks
-from .spmv import _layout
-
-if TYPE_CHECKING:
-    from ..runtime.program import Operation, Program
+from .layout import blocks_struct, layout_struct
+from .spconv import PRODUCTS_PER_THREAD
 
 Seconds = npt.NDArray[np.float64]
 
@@ -19,15 +17,14 @@ Seconds = npt.NDArray[np.float64]
 class Session:
     """Memory for a program, and its operations as C takes them; for one thread at a time."""
 
-    def __init__(self, program: "Program") -> None:
+    def __init__(self, program: Program) -> None:
         self._program = program
         self._memory = np.empty(program.elements, np.float32)
         self._borrowed: list[Any] = []
         self._operations = _ffi().new("struct dc_operation[]", len(program.operations))
-        self._readers = []  # operations that take what the program takes
+        self._readers = []  # operations that take the program's own input
         start = self._keep(_floats(self._memory))
-        for index, operation in enumerate(program.operations):
-            struct = self._operations[index]
+        for struct, operation in zip(self._operations, program.operations, strict=True):
             for name, value in self._fields(operation).items():
                 setattr(struct, name, value)
             taken, given = program.places[operation.taken], program.places[operation.given]
@@ -61,31 +58,28 @@ class Session:
         first, shape = self._program.result
         return self._memory[first:][: int(np.prod(shape))].reshape(shape).copy()
 
-    def _fields(self, operation: "Operation") -> dict[str, Any]:
-        """Return what an operation is in C, but for x and y."""
-        kind = getattr(_lib(), f"DC_{operation.kind.upper()}")
-        fields = {"kind": kind, "images": dict(operation.images), "work": operation.work}
-        fields |= {"relu": operation.relu, "outputs": operation.outputs}
+    def _fields(self, operation: Operation) -> dict[str, Any]:
+        """Return the fields of a struct dc_operation, but for x and y."""
+        names = "kind", "relu", "outputs", "size", "alpha", "k", "work"
+        fields = {name: getattr(operation, name) for name in names}
+        fields["geometry"] = vars(operation.geometry)
         if operation.bias is not None:
             fields["bias"] = self._keep(_floats(operation.bias))
-        weight, norm = operation.weight, operation.norm
-        if norm is not None:
-            size = min(norm.size, 2 * operation.images["channels"] + 1)  # of all channels
-            fields |= {"size": size, "alpha": norm.alpha / norm.size, "k": norm.k}
-        if isinstance(weight, np.ndarray) and operation.kind == "convolve":
+        weight = operation.weight
+        if isinstance(weight, ColumnBlocks):
+            fields["blocks"] = self._keep(blocks_struct(weight))
+        elif isinstance(weight, Layout):
+            fields["layout"] = self._keep(layout_struct(weight))
+        elif weight is not None and operation.block_cols:
             dense = {
                 "rows": operation.outputs,
                 "cols": weight[0].size,
                 "dense": self._keep(_floats(weight)),
                 "block_cols": operation.block_cols,
             }
-            fields["blocks"] = self._keep(_ffi().new("struct dc_blocks *", dense))
-        elif isinstance(weight, np.ndarray):
-            fields["dense"] = self._keep(_floats(weight))
-        elif weight is not None and operation.kind == "convolve":
-            fields["blocks"] = self._keep(_blocks(weight.codebook, weight.blocks()))
+            fields["blocks"] = self._keep(_ffi().new("struct dc_column_blocks *", dense))
         elif weight is not None:
-            fields["layout"] = self._keep(_layout(weight.codebook, weight.layout()))
+            fields["dense"] = self._keep(_floats(weight))
         return fields
 
     def _keep(self, borrowed: Any) -> Any:

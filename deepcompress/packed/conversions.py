@@ -1,74 +1,56 @@
-"""A compressed tensor as something else: a dense array, SciPy's matrix, or some of its rows.
-
-They are methods of `CompressedTensor`.
-"""
+"""A compressed tensor as something else: a dense array, SciPy's matrix, or some of its rows."""
 
 import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import relindex, spmv
+from .. import relindex
 from ..errors import ArgumentError
-from ..tensors import Float32Array, SharedWeights
+from ..tensors import Float32Array, GapStream, SharedWeights
+from .forms import Forms
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-    from .tensor import CompressedTensor
+Shape = tuple[int, ...]
 
 
-def to_dense(w: "CompressedTensor") -> Float32Array:
-    """Return the tensor with all its zeros.
-
-    Raises
-    ------
-    ArgumentError
-        If that much memory can't be had: a shape of any size fits a small file.
-    """
+def to_dense(shape: Shape, forms: Forms) -> Float32Array:
+    """Return the tensor with all its zeros; raise as ``CompressedTensor.to_dense``."""
     try:
-        dense = np.zeros(w.shape, np.float32)
-        positions, labels = w.survivors()
-        dense.reshape(-1)[positions] = w.codebook[labels]
+        dense = np.zeros(shape, np.float32)
+        positions, labels = forms.survivors()
+        dense.reshape(-1)[positions] = forms.codebook[labels]
     except (MemoryError, ValueError) as error:  # ValueError beyond NumPy's largest size
-        raise ArgumentError(f"can't hold {w.shape} densely: {error}") from None
+        raise ArgumentError(f"can't hold {shape} densely: {error}") from None
     return dense
 
 
-def to_scipy_csr(w: "CompressedTensor") -> "csr_array":
-    """Return the (R, C) matrix of the surviving weights in SciPy's form.
-
-    Raises
-    ------
-    ArgumentError
-        If the rank is below 2, or the memory for an index of all rows can't be had.
-    """
+def to_scipy_csr(shape: Shape, forms: Forms) -> "csr_array":
+    """Return SciPy's matrix; raise as ``CompressedTensor.to_scipy_csr``."""
     from scipy.sparse import csr_array  # here, as few need it and it takes long to load
 
-    if len(w.shape) < 2:
-        raise ArgumentError(f"a tensor of shape {w.shape} isn't a matrix")
+    if len(shape) < 2:
+        raise ArgumentError(f"a tensor of shape {shape} isn't a matrix")
+    rows, cols = forms.rows, forms.cols
     try:
-        row, col, value = spmv.coordinates(w)
-        row_starts = np.searchsorted(row, np.arange(w.rows + 1))
+        positions, labels = forms.survivors()
+        row, col = np.divmod(positions, max(cols, 1))
+        row_starts = np.searchsorted(row, np.arange(rows + 1))
     except (MemoryError, ValueError) as error:
-        raise ArgumentError(f"can't index {w.rows} rows: {error}") from None
-    return csr_array((value, col, row_starts), shape=(w.rows, w.cols))
+        raise ArgumentError(f"can't index {rows} rows: {error}") from None
+    return csr_array((forms.codebook[labels], col, row_starts), shape=(rows, cols))
 
 
-def take_rows(w: "CompressedTensor", rows: slice) -> "CompressedTensor":
-    """Return consecutive rows (slices of the first axis) as a tensor of their own.
-
-    Raises
-    ------
-    ArgumentError
-        If `rows` isn't a slice of step 1, or the rank is 0.
-    """
-    if not isinstance(rows, slice) or rows.step not in (None, 1) or not w.shape:
+def take_rows(shape: Shape, forms: Forms, rows: slice) -> tuple[Shape, SharedWeights, GapStream]:
+    """Return what consecutive rows are made of; raise as ``CompressedTensor[rows]``."""
+    if not isinstance(rows, slice) or rows.step not in (None, 1) or not shape:
         raise ArgumentError(f"only slices of consecutive rows can be taken, not {rows!r}")
-    start, stop, _ = rows.indices(w.rows)
-    shape = (max(stop - start, 0), *w.shape[1:])
-    positions, labels = w.survivors()
-    inside = (positions >= start * w.cols) & (positions < stop * w.cols)
-    own, weights = positions[inside] - start * w.cols, labels[inside]
-    gaps = relindex.encode(own, math.prod(shape), w.gap_bits)
-    return w.from_parts(shape, SharedWeights(w.codebook, weights, w.label_bits), gaps)
+    start, stop, _ = rows.indices(forms.rows)
+    taken = (max(stop - start, 0), *shape[1:])
+    positions, labels = forms.survivors()
+    inside = (positions >= start * forms.cols) & (positions < stop * forms.cols)
+    weights = SharedWeights(forms.codebook, labels[inside], forms.label_bits)
+    own = positions[inside] - start * forms.cols
+    return taken, weights, relindex.encode(own, math.prod(taken), forms.gap_bits)

@@ -1,4 +1,4 @@
-"""What a compressed tensor is made of: rules for its arguments, and its streams rebuilt."""
+"""The rules for what a compressed tensor is made of."""
 
 import math
 import operator
@@ -7,10 +7,41 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import relindex
+from .. import native, relindex
 from ..bits import packing
+from ..checks import as_bits, as_uint8
 from ..errors import ArgumentError, FormatError
-from ..tensors import Float32Array, Int64Array, UInt8Array
+from ..native import layout as native_layout
+from ..structs import Stream
+from ..tensors import Float32Array, UInt8Array
+
+
+def checked(
+    matrix: tuple[int, int],
+    codebook: npt.ArrayLike,
+    widths: tuple[int, int],
+    count: int,
+    packed: tuple[UInt8Array, UInt8Array],
+) -> Stream:
+    """Return a stream of copies that is safe for each kernel, or raise as `CompressedTensor`."""
+    label_bits = as_bits(widths[0], "label_bits")
+    gap_bits = as_bits(widths[1], "gap_bits")
+    centroids = check_codebook(codebook, label_bits)
+    labels = frozen(as_uint8(packed[0], "labels_packed"))
+    gaps = frozen(as_uint8(packed[1], "gaps_packed"))
+    packing.check_packed(labels, label_bits, count)
+    packing.check_packed(gaps, gap_bits, count)
+    stream = Stream(*matrix, count, centroids, label_bits, gap_bits, labels, gaps)
+    if native.active():
+        native_layout.validate(stream)
+    else:
+        check_entries(stream)
+    return stream
+
+
+def matrix_of(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return rows and columns of the matrix that products see."""
+    return (shape[0] if shape else 1), math.prod(shape[1:])
 
 
 def check_shape(shape: Any) -> tuple[int, ...]:
@@ -47,12 +78,14 @@ def frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return copy
 
 
-def check_entries(labels: UInt8Array, gaps: UInt8Array, centroids: int, size: int) -> None:
+def check_entries(w: Stream) -> None:
     """Raise unless labels and positions are in range; the twin of dc_validate."""
+    labels = packing.unpack(w.labels, w.label_bits, w.count)
+    centroids = len(w.codebook)
     if labels.size and labels.max() >= centroids:
         entry = int((labels >= centroids).argmax())
         raise FormatError(f"a label has no centroid (entry {entry})")
-    relindex.decode(gaps, size)
+    relindex.decode(packing.unpack(w.gaps, w.gap_bits, w.count), w.rows * w.cols)
 
 
 def has_needed_fillers_only(labels: UInt8Array, gaps: UInt8Array, gap_bits: int) -> bool:
@@ -60,17 +93,3 @@ def has_needed_fillers_only(labels: UInt8Array, gaps: UInt8Array, gap_bits: int)
     if len(labels) and labels[-1] == 0:
         return False
     return bool((gaps[labels == 0] == 2**gap_bits - 1).all())
-
-
-def rebuild(
-    entries: tuple[Int64Array, UInt8Array], size: int, label_bits: int, gap_bits: int
-) -> dict[str, UInt8Array]:
-    """Return the packed streams of the survivors with these positions and labels."""
-    positions, survivors = entries
-    stream = relindex.encode(positions, size, gap_bits)
-    labels = np.zeros(len(stream.gaps), np.uint8)
-    labels[~stream.fillers] = survivors
-    return {
-        "labels_packed": frozen(packing.pack(labels, label_bits)),
-        "gaps_packed": frozen(packing.pack(stream.gaps, gap_bits)),
-    }

@@ -1,7 +1,7 @@
 """A tensor that stays compressed in memory and is used as it is."""
 
 import math
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,21 +9,19 @@ import numpy.typing as npt
 
 from .. import native, relindex, spmv
 from ..bits import packing
-from ..checks import as_bits, as_uint8
 from ..errors import ArgumentError
-from ..locks import ForkSafeLock
-from ..native import spmv as native_spmv
-from ..spmv import choose, column_blocks, convolution
-from ..spmv.column_blocks import Blocks
-from ..spmv.lanes import Layout, entries
+from ..structs import ColumnBlocks, Layout, Stream
 from ..tensors import Float32Array, GapStream, Int64Array, SharedWeights, UInt8Array
-from . import conversions as conversions
+from . import conversions
 from . import stream as parts
+from .forms import GAPS, LABELS, Forms, OfStream
+from .stream import matrix_of
 
-_STREAMS = ("labels_packed", "gaps_packed")
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class CompressedTensor:
     """Shared weights and relative indices of one tensor, packed, and products with them.
 
@@ -31,7 +29,7 @@ class CompressedTensor:
     kernel. The arrays are copied and read-only.
 
     The first product of a matrix rearranges gaps and labels (see `layout`), the first
-    convolution likewise (see `spmv.column_blocks`), and from then on they are held in that form;
+    convolution likewise (see `blocks`), and from then on they are held in that form;
     whoever asks for the packed ones gets them rebuilt.
 
     Parameters
@@ -67,35 +65,47 @@ class CompressedTensor:
     """
 
     shape: tuple[int, ...]
-    codebook: Float32Array = field(repr=False)
+    codebook: Float32Array
     label_bits: int
     gap_bits: int
     count: int
-    labels_packed: UInt8Array = field(repr=False)
-    gaps_packed: UInt8Array = field(repr=False)
-    _layout: Layout | None = field(init=False, repr=False, default=None)
-    _blocks: Blocks | None = field(init=False, repr=False, default=None)
-    _building: ForkSafeLock = field(init=False, repr=False, default_factory=ForkSafeLock)
-    _is_laid_out: bool = field(init=False, repr=False, default=False)
-    _joined: bool = field(init=False, repr=False, default=False)
+    labels_packed: OfStream = LABELS
+    gaps_packed: OfStream = GAPS
+    _forms: Forms = field(init=False)
 
     __array_ufunc__ = None  # so that `ndarray @ w` is a TypeError, not a puzzle
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        codebook: npt.ArrayLike,
+        label_bits: int,
+        gap_bits: int,
+        count: int,
+        labels_packed: UInt8Array,
+        gaps_packed: UInt8Array,
+    ) -> None:
         """Copy the arrays and validate everything."""
-        set_field = object.__setattr__  # the class is frozen
-        set_field(self, "shape", parts.check_shape(self.shape))
-        set_field(self, "label_bits", as_bits(self.label_bits, "label_bits"))
-        set_field(self, "gap_bits", as_bits(self.gap_bits, "gap_bits"))
-        set_field(self, "codebook", parts.check_codebook(self.codebook, self.label_bits))
-        for name in _STREAMS:
-            set_field(self, name, parts.frozen(as_uint8(getattr(self, name), name)))
-        packing.check_packed(self.labels_packed, self.label_bits, self.count)
-        packing.check_packed(self.gaps_packed, self.gap_bits, self.count)
-        if native.active():
-            native_spmv.validate(self)
-        else:
-            parts.check_entries(self.labels(), self.gaps(), len(self.codebook), self.size)
+        shape = parts.check_shape(shape)
+        widths, packed = (label_bits, gap_bits), (labels_packed, gaps_packed)
+        self._hold(shape, parts.checked(matrix_of(shape), codebook, widths, count, packed))
+
+    def _hold(self, shape: tuple[int, ...], stream: Stream, is_minimal: bool = False) -> None:
+        """Fill the fields, which are frozen from then on."""
+        vars(self).update(
+            shape=shape,
+            codebook=stream.codebook,
+            label_bits=stream.label_bits,
+            gap_bits=stream.gap_bits,
+            count=stream.count,
+            _forms=Forms(stream, is_minimal),
+        )
+
+    def __repr__(self) -> str:
+        """Return the scalars."""
+        names = "shape", "label_bits", "gap_bits", "count"
+        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+        return f"{type(self).__name__}({shown})"
 
     @classmethod
     def from_parts(
@@ -155,24 +165,18 @@ class CompressedTensor:
         gaps: tuple[UInt8Array, int],
         joined: bool = False,
     ) -> "CompressedTensor":
-        """Take packed labels and gaps, each given with its width, without a look at them.
+        """Take packed labels and gaps, each given with its width, without checking them.
 
-        They are known to pass the checks of the class, are not copied, and nobody writes to
-        them any more. If `joined`, there are fillers only where `relindex` puts them.
+        They are known to pass the checks of the class, are not copied, and must not be modified
+        afterwards. If `joined`, there are fillers only where `relindex` puts them.
         """
-        tensor = cls.__new__(cls)
         (labels_packed, label_bits), (gaps_packed, gap_bits) = labels, gaps
         codebook = parts.check_codebook(codebook, label_bits)
         for array in (labels_packed, gaps_packed):
             array.flags.writeable = False
-        values = shape, codebook, label_bits, gap_bits, count, labels_packed, gaps_packed
-        given = [one for one in fields(cls) if one.init]
-        for one, value in zip(given, values, strict=True):
-            object.__setattr__(tensor, one.name, value)
-        for one in fields(cls)[len(given) :]:  # as __init__ does
-            made = one.default if one.default_factory is MISSING else one.default_factory()
-            object.__setattr__(tensor, one.name, made)
-        object.__setattr__(tensor, "_joined", joined)
+        widths, packed = (label_bits, gap_bits), (labels_packed, gaps_packed)
+        tensor = cls.__new__(cls)
+        tensor._hold(shape, Stream(*matrix_of(shape), count, codebook, *widths, *packed), joined)
         return tensor
 
     @property
@@ -183,12 +187,12 @@ class CompressedTensor:
     @property
     def rows(self) -> int:
         """R, the first axis; 1 for a tensor of rank 0."""
-        return self.shape[0] if self.shape else 1
+        return matrix_of(self.shape)[0]
 
     @property
     def cols(self) -> int:
         """C, the product of all other axes."""
-        return math.prod(self.shape[1:])
+        return matrix_of(self.shape)[1]
 
     @property
     def density(self) -> float:
@@ -198,10 +202,7 @@ class CompressedTensor:
     @property
     def nbytes(self) -> int:
         """Bytes that labels, gaps and codebook take in memory, as they are held."""
-        held = dict(vars(self))  # a copy, as another thread may be at the first product
-        laid_out = sum(form.nbytes for form in (self._layout, self._blocks) if form)
-        streams = sum(held[name].nbytes for name in _STREAMS if name in held)
-        return int(self.codebook.nbytes + laid_out + streams)
+        return self.codebook.nbytes + self._forms.nbytes
 
     def labels(self) -> UInt8Array:
         """Return the label of each entry, shape (S,); 0 for a filler."""
@@ -217,13 +218,7 @@ class CompressedTensor:
 
     def survivors(self) -> tuple[Int64Array, UInt8Array]:
         """Return the position (ascending) and the label of each surviving weight."""
-        if self._layout is not None:
-            return entries(self._layout)
-        if self._blocks is not None:
-            return self._blocks.survivors()
-        labels = self.labels()
-        survives = labels != 0
-        return self.positions()[survives], labels[survives]
+        return self._forms.survivors()
 
     def __array__(
         self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
@@ -235,13 +230,93 @@ class CompressedTensor:
 
     def __matmul__(self, x: npt.ArrayLike) -> Float32Array:
         """Multiply as `dot`."""
-        return spmv.dot(self, x)
+        return self.dot(x)
 
-    dot = spmv.dot
-    convolve = convolution.convolve
-    to_dense = conversions.to_dense
-    to_scipy_csr = conversions.to_scipy_csr
-    __getitem__ = conversions.take_rows
+    def dot(self, x: npt.ArrayLike, out: Float32Array | None = None) -> Float32Array:
+        """Multiply the (R, C) matrix with a vector or a matrix of columns, as `spmv.dot`.
+
+        Raises
+        ------
+        ArgumentError
+            If the rank is below 2, or as `spmv.dot`.
+        """
+        if len(self.shape) < 2:
+            raise ArgumentError(f"a tensor of shape {self.shape} isn't a matrix")
+        if not native.active():
+            return spmv.dot(self._forms.any(), x, out)
+        try:
+            form = self._forms.of_products()
+        except MemoryError as error:
+            shape = self.rows, *np.shape(x)[1:]
+            raise ArgumentError(f"can't hold x and a product of {shape}: {error}") from None
+        return spmv.dot(form, x, out)
+
+    def convolve(
+        self,
+        x: npt.ArrayLike,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        groups: int = 1,
+        bias: npt.ArrayLike | None = None,
+        relu: bool = False,
+        out: Float32Array | None = None,
+    ) -> Float32Array:
+        """Cross-correlate images with a weight of shape (O, C/groups, k, k), as `spmv.convolve`.
+
+        Raises
+        ------
+        ArgumentError
+            If this isn't such a weight, or as `spmv.convolve`.
+        """
+        shape = self.shape
+        if len(shape) != 4 or shape[2] != shape[3] or shape[2] == 0:
+            raise ArgumentError(f"a tensor of shape {shape} isn't a weight of square kernels")
+        try:
+            blocks = self._forms.blocks() if native.active() else None
+        except MemoryError as error:
+            raise ArgumentError(f"can't hold column blocks of {shape}: {error}") from None
+        return spmv.convolve(
+            blocks or self._forms.any(),
+            shape[2],
+            x,
+            stride=stride,
+            padding=padding,
+            groups=groups,
+            bias=bias,
+            relu=relu,
+            out=out,
+        )
+
+    def to_dense(self) -> Float32Array:
+        """Return the tensor with all its zeros.
+
+        Raises
+        ------
+        ArgumentError
+            If that much memory can't be had: a shape of any size fits a small file.
+        """
+        return conversions.to_dense(self.shape, self._forms)
+
+    def to_scipy_csr(self) -> "csr_array":
+        """Return the (R, C) matrix of the surviving weights in SciPy's form.
+
+        Raises
+        ------
+        ArgumentError
+            If the rank is below 2, or the memory for an index of all rows can't be had.
+        """
+        return conversions.to_scipy_csr(self.shape, self._forms)
+
+    def __getitem__(self, rows: slice) -> "CompressedTensor":
+        """Return consecutive rows (slices of the first axis) as a tensor of their own.
+
+        Raises
+        ------
+        ArgumentError
+            If `rows` isn't a slice of step 1, or the rank is 0.
+        """
+        return self.from_parts(*conversions.take_rows(self.shape, self._forms, rows))
 
     def layout(self) -> Layout | None:
         """Return the form for products, built by the first caller; None if there is none.
@@ -249,43 +324,11 @@ class CompressedTensor:
         It then replaces the packed arrays, if they can be rebuilt from it: if they have
         fillers only where `relindex` puts them.
         """
-        with self._building:
-            return self._layout if self._is_laid_out else self._lay_out()
+        return self._forms.layout()
 
-    def blocks(self) -> Blocks | None:
+    def blocks(self) -> ColumnBlocks | None:
         """Return the form for convolutions, as `layout` the one for products."""
-        with self._building:
-            if self._blocks is None:
-                self._hold("_blocks", column_blocks.build(self))
-            return self._blocks
-
-    def _lay_out(self) -> Layout | None:
-        masks, tiles = native_spmv.prefers_masks(), native_spmv.prefers_tiles()
-        built = choose.build(self, masks=masks, tiles=tiles)
-        object.__setattr__(self, "_is_laid_out", True)
-        self._hold("_layout", built)
-        return built
-
-    def _hold(self, name: str, built: Layout | Blocks | None) -> None:
-        object.__setattr__(self, name, built)
-        if built and _STREAMS[0] in vars(self) and self._has_needed_fillers_only():
-            for stream in _STREAMS:
-                object.__delattr__(self, stream)  # from here on, __getattr__ makes them
-
-    def _has_needed_fillers_only(self) -> bool:
-        if self._joined:
-            return True
-        if native.active():
-            return native_spmv.has_needed_fillers_only(self)
-        return parts.has_needed_fillers_only(self.labels(), self.gaps(), self.gap_bits)
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> UInt8Array:
-            """Rebuild the packed arrays that a layout has replaced."""
-            if name not in _STREAMS:
-                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-            return parts.rebuild(self.survivors(), self.size, self.label_bits, self.gap_bits)[name]
+        return self._forms.blocks()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy what it was made from."""

@@ -1,9 +1,9 @@
 """Where the values of a program are in its one block of memory."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-Name = Any  # of a value: a string; a part of a concatenation that is copied has a pair
+from ..structs import Name
+
 ALIGNMENT = 16  # elements
 
 

@@ -13,7 +13,6 @@ a weight that they haven't got, or with numbers that aren't finite), is
 import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,79 +27,22 @@ from ..nn.layers import Array, Concat, Dropout, Flatten, Layer, Linear, ReLU
 from ..nn.norm import LocalResponseNorm
 from ..nn.pool import GlobalAvgPool2D, MaxPool2D
 from ..packed.tensor import CompressedTensor
-from ..tensors import Float32Array
+from ..structs import Geometry, Name, Operation, OperationKind, Program
 from . import arena
-from .arena import Name
 
 KEPT_SHAPES = 8  # of inputs, whose programs are kept: pieces and a batch, whole and the rest
 LARGEST = 2**31 - 1  # that C is told: a longer stride leads beyond the image as well
-DENSE_TILE = 768  # vectors of x that a tile of a dense weight's has, see csrc/spconv.c
+DENSE_TILE = 768  # vectors of x in the tile of a dense weight, see csrc/spconv/spconv.c
 
 # What an operation takes for an element, in products of a packed convolution.
 ENTRY_WORK, DENSE_WORK = 10.0, 0.6  # of a packed product with a vector, of a dense convolution
-POOL_WORK, NORM_WORK, MEAN_WORK, COPY_WORK = 6.0, 25.0, 10.0, 2.0
-
-
-@dataclass(frozen=True)
-class Operation:
-    """What C does for a layer; ``struct dc_operation`` says more.
-
-    Attributes
-    ----------
-    kind : str
-        Of ``enum dc_kind``, in lower case without its prefix.
-    taken, given : str
-        Names of the values.
-    images : mapping of str to int
-        ``struct dc_images`` by its fields.
-    outputs : int
-    weight : CompressedTensor or ndarray, optional
-    bias : ndarray, optional
-    relu : bool
-    norm : LocalResponseNorm, optional
-    block_cols : int
-        Of a dense weight in a convolution.
-    work : float
-        About how long it takes, in products of a packed convolution.
-    """
-
-    kind: str
-    taken: Name
-    given: Name
-    images: Mapping[str, int]
-    outputs: int = 0
-    weight: Any = None
-    bias: Float32Array | None = None
-    relu: bool = False
-    norm: LocalResponseNorm | None = None
-    block_cols: int = 0
-    work: float = 0.0
-
-
-@dataclass(frozen=True)
-class Program:
-    """Operations, and where in one block of memory their values are.
-
-    Attributes
-    ----------
-    operations : tuple of Operation
-    places : mapping
-        First element of each value; None for what the program takes.
-    elements : int
-        Of the block of memory.
-    result : tuple of (int, tuple of int)
-        First element and shape of the last value.
-    """
-
-    operations: tuple[Operation, ...]
-    places: Mapping[Name, int | None]
-    elements: int
-    result: tuple[int, tuple[int, ...]]
-
-    @property
-    def work(self) -> float:
-        """About how long it takes, in products of a packed convolution."""
-        return sum(operation.work for operation in self.operations)
+COPY_WORK = 2.0
+LAYER_WORK = {
+    OperationKind.RECTIFY: COPY_WORK,
+    OperationKind.MAX_POOL: 6.0,
+    OperationKind.AVERAGE: 10.0,
+    OperationKind.NORMALIZE: 25.0,
+}
 
 
 class Programs:
@@ -164,31 +106,41 @@ def compiled(
             inside[name] = sources[0], 0
         elif isinstance(layer, Concat):
             first = 0
-            for place, part in enumerate(sources):
-                size = math.prod(shapes[part]) * batch
-                given: Name = part
-                if part in inside or part == source:
-                    given = (name, place)
-                    images = _images((1, 1, size), (1, 1, 1), 1)
-                    operations.append(Operation("copy", part, given, images, work=COPY_WORK * size))
+            for index, piece in enumerate(sources):
+                size = math.prod(shapes[piece]) * batch
+                given: Name = piece
+                if piece in inside or piece == source:
+                    given = name, index
+                    operations.append(_copy(piece, given, size))
                 inside[given] = name, first
                 first += size
         else:
             made = _operation(stage, params, taken, shapes[name], batch)
             if made is None:
                 return None
-            operations.append(replace(made, taken=sources[0], given=name))
-        for one in sources:
-            last_use[one] = len(operations) - 1
+            operations.append(made)
+        for used in sources:
+            last_use[used] = len(operations) - 1
     if not operations:
         return None
     last_use[stages[-1].name] = len(operations)
-    given = [operation.given for operation in operations]
-    places, elements = arena.place(given, inside, sizes, last_use, source)
+    written = [operation.given for operation in operations]
+    places, elements = arena.place(written, inside, sizes, last_use, source)
     result = places[stages[-1].name]
     if result is None:
         return None
     return Program(tuple(operations), places, elements, (result, (*shapes[name], batch)))
+
+
+def _copy(taken: Name, given: Name, size: int) -> Operation:
+    """Return the copy of a value to where a concatenation wants it."""
+    return Operation(
+        kind=OperationKind.COPY,
+        taken=taken,
+        given=given,
+        geometry=_flat(size),
+        work=COPY_WORK * size,
+    )
 
 
 def _operation(
@@ -198,73 +150,92 @@ def _operation(
     given: tuple[int, ...],
     batch: int,
 ) -> Operation | None:
-    """Return what C does for a layer that computes something, without names; None if it can't."""
-    layer = stage.step.layer
-    size = math.prod(taken) * batch
+    """Return what C does for a layer that computes something; None if it can't."""
+    layer, size = stage.step.layer, math.prod(taken) * batch
     if isinstance(layer, (Conv2D, Linear)):
-        return _product(layer, params, taken, given, batch, stage.relu)
+        return _product(stage, layer, params, taken, given, batch)
+    constants: dict[str, Any] = {}
     if isinstance(layer, ReLU):
-        flat = _images((1, 1, size), (1, 1, 1), 1)
-        return Operation("rectify", "", "", flat, work=COPY_WORK * size)
-    if isinstance(layer, MaxPool2D):
-        images = _images(taken, given, batch, layer)
-        return Operation("max_pool", "", "", images, work=POOL_WORK * size)
-    if isinstance(layer, GlobalAvgPool2D):
-        return Operation("average", "", "", _images(taken, taken, batch), work=MEAN_WORK * size)
-    if isinstance(layer, LocalResponseNorm) and layer.beta == 0.75:
-        images = _images(taken, taken, batch)
-        return Operation("normalize", "", "", images, norm=layer, work=NORM_WORK * size)
-    return None
+        kind, geometry = OperationKind.RECTIFY, _flat(size)
+    elif isinstance(layer, MaxPool2D):
+        kind, geometry = OperationKind.MAX_POOL, _geometry(taken, given, batch, layer)
+    elif isinstance(layer, GlobalAvgPool2D):
+        kind, geometry = OperationKind.AVERAGE, _geometry(taken, taken, batch)
+    elif isinstance(layer, LocalResponseNorm) and layer.beta == 0.75:
+        kind, geometry = OperationKind.NORMALIZE, _geometry(taken, taken, batch)
+        all_channels = 2 * taken[0] + 1
+        constants = {
+            "size": min(layer.size, all_channels),
+            "alpha": layer.alpha / layer.size,
+            "k": layer.k,
+        }
+    else:
+        return None
+    return Operation(
+        kind=kind,
+        taken=stage.step.sources[0],
+        given=stage.name,
+        geometry=geometry,
+        work=LAYER_WORK[kind] * size,
+        **constants,
+    )
 
 
 def _product(
+    stage: Stage,
     layer: Conv2D | Linear,
     params: Mapping[str, Any],
     taken: tuple[int, ...],
     given: tuple[int, ...],
     batch: int,
-    relu: bool,
 ) -> Operation | None:
-    """Return a convolution or a product."""
-    weight, bias = params[f"{layer.name}.weight"], params[f"{layer.name}.bias"]
-    is_packed = isinstance(weight, CompressedTensor)
-    columns = math.prod(given[1:]) * batch
+    """Return a convolution or a product; None if a packed weight has no form for it."""
+    weight, columns = params[f"{layer.name}.weight"], math.prod(given[1:]) * batch
+    is_packed, block_cols = isinstance(weight, CompressedTensor), 0
     if isinstance(layer, Conv2D):
-        kind, images = "convolve", _images(taken, given, batch, layer)
-        if is_packed and weight.blocks() is None:
-            return None
+        kind, geometry = OperationKind.CONVOLVE, _geometry(taken, given, batch, layer)
     else:
         # Several columns of a dense product are a convolution of images of one pixel.
-        kind = "multiply" if is_packed or batch == 1 else "convolve"
-        images = _images((*taken, 1, 1), (*given, 1, 1), batch)
-        if is_packed and weight.layout() is None:
-            return None
+        is_vector = is_packed or batch == 1
+        kind = OperationKind.MULTIPLY if is_vector else OperationKind.CONVOLVE
+        geometry = _geometry((*taken, 1, 1), (*given, 1, 1), batch)
     if not is_packed:
         work = DENSE_WORK * weight.size * columns
-    elif kind == "convolve":
-        work = float(weight.blocks().entries * columns)
+        if kind == OperationKind.CONVOLVE:
+            block_cols = DENSE_TILE // min(12, -(-columns // 8))
+    elif kind == OperationKind.CONVOLVE:
+        weight = weight.blocks()
+        work = float(weight.entries * columns) if weight else 0.0
     else:
-        work = max(ENTRY_WORK, columns) * weight.layout().data.nbytes  # nearly one an entry
+        weight = weight.layout()
+        work = max(ENTRY_WORK, columns) * weight.data.nbytes if weight else 0.0  # a byte an entry
+    if weight is None:
+        return None
     return Operation(
-        kind,
-        "",
-        "",
-        images,
+        kind=kind,
+        taken=stage.step.sources[0],
+        given=stage.name,
+        geometry=geometry,
         outputs=layer.outputs,
         weight=weight,
-        bias=bias,
-        relu=relu,
-        block_cols=DENSE_TILE // min(12, -(-columns // 8)),
+        bias=params[f"{layer.name}.bias"],
+        relu=stage.relu,
+        block_cols=block_cols,
         work=work,
     )
 
 
-def _images(
+def _flat(size: int) -> Geometry:
+    """Return the geometry of so many elements, whatever their shape."""
+    return Geometry(1, 1, size, 1)
+
+
+def _geometry(
     taken: tuple[int, ...], given: tuple[int, ...], batch: int, layer: Layer | None = None
-) -> dict[str, int]:
-    """Return a ``struct dc_images`` by its fields."""
-    options = {"kernel": 1, "stride": 1, "padding": 0, "groups": 1}
-    options = {name: min(getattr(layer, name, v), LARGEST) for name, v in options.items()}
+) -> Geometry:
+    """Return the geometry of images (C, H, W), with the options that a layer has."""
+    names = "kernel", "stride", "padding", "groups"
+    options = {name: min(getattr(layer, name), LARGEST) for name in names if hasattr(layer, name)}
     channels, height, width = taken
-    sides = {"channels": channels, "height": height, "width": width, "batch": batch}
-    return {**sides, **options, "out_height": given[1], "out_width": given[2]}
+    sides = {"out_height": given[1], "out_width": given[2]}
+    return Geometry(channels, height, width, batch, **options, **sides)

@@ -14,101 +14,65 @@ Sixteen bits an entry are about as many as 8-bit labels and gaps with their fill
 densities of convolutions; narrower ones wouldn't pay for the instructions to unpack them.
 """
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import native
-from ..native import spconv as native_spconv
+from ..native import layout as native_layout
+from ..structs import ColumnBlocks, Stream
 from ..tensors import Int64Array, UInt8Array
-
-if TYPE_CHECKING:
-    from ..packed.tensor import CompressedTensor
+from . import plain
 
 PART_ROWS = 16
 WIDTHS = (64, 128, 256)  # that a block may have
 
 
-@dataclass(frozen=True, eq=False)
-class Blocks:
-    """Survivors in blocks, read-only.
-
-    Attributes
-    ----------
-    rows, cols : int
-        Shape of the matrix.
-    block_cols : int
-        Columns of a block, one of `WIDTHS`.
-    data : ndarray of uint16
-    starts : ndarray of uint64
-        Element ``block * parts + part`` is where that part begins; one more for the end.
-    cache : dict
-        For `native.spconv`, what it made of this.
-    """
-
-    rows: int
-    cols: int
-    block_cols: int
-    data: npt.NDArray[np.uint16]
-    starts: npt.NDArray[np.uint64]
-    cache: dict[str, Any] = field(default_factory=dict, repr=False)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes in memory."""
-        return self.data.nbytes + self.starts.nbytes
-
-    @property
-    def entries(self) -> int:
-        """Number of survivors."""
-        return len(self.data) - self.rows * -(-self.cols // self.block_cols)
-
-    def survivors(self) -> tuple[Int64Array, UInt8Array]:
-        """Return position (in row-major order, ascending) and label of each."""
-        blocks = -(-self.cols // self.block_cols)
-        at = self.starts[:-1].reshape(blocks, -(-self.rows // PART_ROWS)).astype(np.int64)
-        counts = np.zeros((blocks, self.rows), np.int64)
-        for row in range(PART_ROWS):  # of each part at once
-            own = at[:, : len(range(row, self.rows, PART_ROWS))]
-            counts[:, row::PART_ROWS] = self.data[own]
-            own += 1 + counts[:, row::PART_ROWS]
-        is_entry = np.ones(len(self.data), bool)
-        is_entry[_offsets(counts)] = False
-        found = self.data[is_entry]
-        place = np.repeat(np.arange(counts.size), counts.reshape(-1))
-        blocks_of, rows_of = np.divmod(place, max(self.rows, 1))
-        positions = rows_of * self.cols + blocks_of * self.block_cols + (found & 255)
-        in_order = np.argsort(positions, kind="stable")
-        return positions[in_order], (found >> 8).astype(np.uint8)[in_order]
-
-
-def build(w: "CompressedTensor") -> Blocks | None:
-    """Rearrange a tensor of rank 2 or more.
+def build(w: Stream) -> ColumnBlocks | None:
+    """Rearrange a matrix.
 
     Returns
     -------
-    Blocks or None
+    ColumnBlocks or None
         None if the numbers of survivors alone would take more than four times the bytes of the
         stream and 1 MiB, as they may in a large tensor with few weights.
     """
-    width = choose(w.count, w.size)
+    width = choose(w.count, w.rows * w.cols)
     blocks = -(-w.cols // width)
     stream_bytes = (w.label_bits + w.gap_bits) * w.count // 8
     if 2 * blocks * w.rows > 4 * stream_bytes + (1 << 20):
         return None
     is_native = native.active()
     counts = np.zeros((blocks, w.rows), np.uint16)
-    (native_spconv.count_blocks if is_native else _count)(w, width, counts)
+    (native_layout.count_columns if is_native else _count)(w, width, counts)
     offsets = _offsets(counts)
     data = np.zeros(counts.size + int(counts.sum(dtype=np.int64)), np.uint16)
-    (native_spconv.fill_blocks if is_native else _fill)(w, width, offsets, data)
+    (native_layout.fill_columns if is_native else _fill)(w, width, offsets, data)
     begins = offsets.reshape(counts.shape)[:, ::PART_ROWS].reshape(-1)
     starts = np.append(begins, len(data)).astype(np.uint64)
     for array in (data, starts):
         array.flags.writeable = False
-    return Blocks(w.rows, w.cols, width, data, starts)
+    return ColumnBlocks(w.rows, w.cols, w.codebook, width, data, starts)
+
+
+def entries(form: ColumnBlocks) -> tuple[Int64Array, UInt8Array]:
+    """Return position (in row-major order, ascending) and label of each survivor."""
+    blocks = -(-form.cols // form.block_cols)
+    at = form.starts[:-1].reshape(blocks, -(-form.rows // PART_ROWS)).astype(np.int64)
+    counts = np.zeros((blocks, form.rows), np.int64)
+    for row in range(PART_ROWS):  # of each part at once
+        own = at[:, : len(range(row, form.rows, PART_ROWS))]
+        counts[:, row::PART_ROWS] = form.data[own]
+        own += 1 + counts[:, row::PART_ROWS]
+    is_entry = np.ones(len(form.data), bool)
+    is_entry[_offsets(counts)] = False
+    found = form.data[is_entry]
+    place = np.repeat(np.arange(counts.size), counts.reshape(-1))
+    blocks_of, rows_of = np.divmod(place, max(form.rows, 1))
+    positions = rows_of * form.cols + blocks_of * form.block_cols + (found & 255)
+    in_order = np.argsort(positions, kind="stable")
+    return positions[in_order], (found >> 8).astype(np.uint8)[in_order]
 
 
 def choose(entries: int, size: int) -> int:
@@ -128,17 +92,15 @@ def _offsets(counts: npt.NDArray[Any]) -> Int64Array:
     return offsets
 
 
-def _count(w: "CompressedTensor", width: int, counts: npt.NDArray[np.uint16]) -> None:
+def _count(w: Stream, width: int, counts: npt.NDArray[np.uint16]) -> None:
     """Count the survivors of each row in each block."""
-    row, col = np.divmod(w.survivors()[0], max(w.cols, 1))
+    row, col = np.divmod(plain.survivors(w)[0], max(w.cols, 1))
     np.add.at(counts, (col // width, row), np.uint16(1))
 
 
-def _fill(
-    w: "CompressedTensor", width: int, offsets: Int64Array, data: npt.NDArray[np.uint16]
-) -> None:
+def _fill(w: Stream, width: int, offsets: Int64Array, data: npt.NDArray[np.uint16]) -> None:
     """Write counts and entries to `data`."""
-    positions, labels = w.survivors()
+    positions, labels = plain.survivors(w)
     row, col = np.divmod(positions, max(w.cols, 1))
     block, in_block = np.divmod(col, width)
     place = block * w.rows + row

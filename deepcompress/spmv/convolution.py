@@ -1,76 +1,39 @@
-"""Convolution with a compressed tensor, straight from its packed weights.
+"""Convolution with a matrix of shared weights, straight from the form in which it is held.
 
 A weight of shape (O, C/groups, k, k) is the matrix of O rows that products see, and its
 convolution is the product with the columns that im2col gathers: row (c, i, j) of them holds what
 place (i, j) of the kernels meets in channel c, one column for each place of the output. The NumPy
-twin here gathers bands of the output; the C kernels gather `blocks` of rows of some columns,
+twin here gathers bands of the output; the C kernels gather tiles of rows of some columns,
 which fit a processor's first cache, and nothing more.
 
-What `spmv` says of rounding, of threads and of x that isn't finite holds here as well. The zeros
-of the padding are zeros of x.
+The notes of `spmv.product` on rounding, on threads and on x that isn't finite hold here as well.
+The zeros of the padding are zeros of x.
 """
 
 import operator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from .. import native, spmv
+from .. import native
 from ..checks import as_real_array
 from ..errors import ArgumentError
 from ..native import spconv as native_spconv
 from ..native import spmv as native_spmv
+from ..structs import ColumnBlocks, Form, Geometry
 from ..tensors import Float32Array
-
-if TYPE_CHECKING:
-    from ..packed.tensor import CompressedTensor
+from . import plain
+from .forms import coordinates
+from .product import check_out
 
 BAND_ELEMENTS = 1 << 20  # of the gathered columns that the twin holds at a time
 
 
-@dataclass(frozen=True)
-class Geometry:
-    """What is convolved: an image (C, H, W, B) to (O, OH, OW, B).
-
-    Parameters
-    ----------
-    channels, height, width, batch : int
-        C, H, W and B.
-    outputs, kernel, stride, padding, groups : int
-        O and the attributes of the convolution.
-    """
-
-    channels: int
-    height: int
-    width: int
-    batch: int
-    outputs: int
-    kernel: int
-    stride: int
-    padding: int
-    groups: int
-
-    @property
-    def out_height(self) -> int:
-        """Number of places of the kernel along the height."""
-        return (self.height + 2 * self.padding - self.kernel) // self.stride + 1
-
-    @property
-    def out_width(self) -> int:
-        """Number of places of the kernel along the width."""
-        return (self.width + 2 * self.padding - self.kernel) // self.stride + 1
-
-    @property
-    def out_shape(self) -> tuple[int, int, int, int]:
-        """Shape of the result."""
-        return self.outputs, self.out_height, self.out_width, self.batch
-
-
 def convolve(
-    w: "CompressedTensor",
+    w: Form,
+    kernel: int,
     x: npt.ArrayLike,
     *,
     stride: int = 1,
@@ -78,13 +41,16 @@ def convolve(
     groups: int = 1,
     bias: npt.ArrayLike | None = None,
     relu: bool = False,
-    out: Any = None,
+    out: Float32Array | None = None,
 ) -> Float32Array:
-    """Cross-correlate images with the kernels of a weight, as ``CompressedTensor.convolve``.
+    """Cross-correlate images with the kernels of a weight, of size `kernel`.
 
     Parameters
     ----------
-    w : CompressedTensor of shape (O, C/groups, k, k)
+    w : Stream, Layout or ColumnBlocks
+        Of O rows and C/groups * kernel**2 columns. The C kernels take the last.
+    kernel : int
+        Height and width of a kernel, k.
     x : array_like of shape (C, H, W, B)
         B images, the batch last, as in `nn`; real numbers, converted to float32.
     stride, padding, groups : int
@@ -104,55 +70,52 @@ def convolve(
     Raises
     ------
     ArgumentError
-        If `w` isn't such a weight, an option or the shape of x doesn't fit, x or the bias isn't
-        real, `out` can't take the result, or the memory for it can't be had.
+        If an option or the shape of x doesn't fit, x or the bias isn't real, `out` can't take the
+        result, or the memory for it can't be had.
     """
     array = as_real_array(x, "x")
-    geometry = _geometry(w, array, stride, padding, groups)
+    g = _geometry(w, kernel, array, stride, padding, groups)
+    shape = w.rows, g.out_height, g.out_width, g.batch
     if not isinstance(relu, (bool, np.bool_)):
         raise ArgumentError(f"relu must be True or False, got {relu!r}")
     added = None if bias is None else _as_bias(bias, w.rows)
     if out is not None:
-        spmv.check_out(out, geometry.out_shape, array)
+        check_out(out, shape, array)
         if added is not None and np.may_share_memory(out, added):
             raise ArgumentError("out must not overlap bias")
     try:
-        out = np.empty(geometry.out_shape, np.float32) if out is None else out
+        out = np.empty(shape, np.float32) if out is None else out
         array = np.require(array, np.float32, ["C", "A"])
         if out.size == 0:
-            return out  # type: ignore[no-any-return]
-        blocks = w.blocks() if native.active() and native_spmv.all_finite(array) else None
-        if blocks is not None:
-            native_spconv.convolve(w, blocks, geometry, array, added, bool(relu), out)
+            return out
+        if isinstance(w, ColumnBlocks) and native.active() and native_spmv.all_finite(array):
+            native_spconv.convolve(w, g, array, added, bool(relu), out)
         else:
-            _with_numpy(w, geometry, array, added, relu, out)
+            _with_numpy(w, g, array, added, relu, out)
     except (MemoryError, ValueError) as error:  # ValueError beyond NumPy's largest size
-        raise ArgumentError(
-            f"can't hold x and a convolution of {geometry.out_shape}: {error}"
-        ) from None
-    return out  # type: ignore[no-any-return]
+        raise ArgumentError(f"can't hold x and a convolution of {shape}: {error}") from None
+    return out
 
 
 def _geometry(
-    w: "CompressedTensor", x: npt.NDArray[Any], stride: int, padding: int, groups: int
+    w: Form, kernel: int, x: npt.NDArray[Any], stride: int, padding: int, groups: int
 ) -> Geometry:
-    """Return what is to be convolved, or raise unless all of it fits."""
-    if len(w.shape) != 4 or w.shape[2] != w.shape[3] or w.shape[2] == 0:
-        raise ArgumentError(f"a tensor of shape {w.shape} isn't a weight of square kernels")
+    """Return how to convolve, or raise unless all of it fits."""
     stride = _at_least(1, stride, "stride")
     padding = _at_least(0, padding, "padding")
     groups = _at_least(1, groups, "groups")
-    outputs, inputs, kernel, _ = w.shape
-    if outputs % groups:
-        raise ArgumentError(f"{outputs} outputs can't be split into {groups} groups")
-    if x.ndim != 4 or x.shape[0] != groups * inputs:
-        raise ArgumentError(f"x must have shape ({groups * inputs}, H, W, B), got {x.shape}")
+    inputs = groups * w.cols // kernel**2
+    if w.rows % groups:
+        raise ArgumentError(f"{w.rows} outputs can't be split into {groups} groups")
+    if x.ndim != 4 or x.shape[0] != inputs:
+        raise ArgumentError(f"x must have shape ({inputs}, H, W, B), got {x.shape}")
     if min(x.shape[1:3]) + 2 * padding < kernel:
         raise ArgumentError(
             f"x of shape {x.shape} with padding {padding} is smaller than a kernel of {kernel}"
         )
-    channels, height, width, batch = x.shape
-    return Geometry(channels, height, width, batch, outputs, kernel, stride, padding, groups)
+    height, width = ((side + 2 * padding - kernel) // stride + 1 for side in x.shape[1:3])
+    channels, rows, cols, batch = x.shape
+    return Geometry(channels, rows, cols, batch, kernel, stride, padding, groups, height, width)
 
 
 def _at_least(lowest: int, value: Any, name: str) -> int:
@@ -175,19 +138,12 @@ def _as_bias(bias: npt.ArrayLike, outputs: int) -> Float32Array:
 
 
 def _with_numpy(
-    w: "CompressedTensor",
-    geometry: Geometry,
-    x: Float32Array,
-    bias: Float32Array | None,
-    relu: bool,
-    y: Float32Array,
+    w: Form, g: Geometry, x: Float32Array, bias: Float32Array | None, relu: bool, y: Float32Array
 ) -> None:
     """Compute bands of the output as products of each group; for any x."""
-    g = geometry
-    row, col, value = spmv.coordinates(w)
-    rows_each = g.outputs // g.groups
+    row, col, value = coordinates(w)
+    rows_each, pad = w.rows // g.groups, g.padding
     firsts = np.searchsorted(row, np.arange(g.groups + 1) * rows_each)
-    pad = g.padding
     padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
     height = max(1, BAND_ELEMENTS // max(w.cols * g.groups * g.out_width * g.batch, 1))
     for top in range(0, g.out_height, height):
@@ -197,7 +153,7 @@ def _with_numpy(
         for group in range(g.groups):
             own = slice(firsts[group], firsts[group + 1])
             entries = row[own] - group * rows_each, col[own], value[own]
-            product = spmv.exact_product((rows_each, w.cols), entries, columns[group])
+            product = plain.multiply((rows_each, w.cols), entries, columns[group])
             rows = slice(group * rows_each, (group + 1) * rows_each)
             y[rows, top:bottom] = product.reshape(rows_each, bottom - top, g.out_width, g.batch)
     with np.errstate(over="ignore", invalid="ignore"):

@@ -1,6 +1,6 @@
 """The layout in tiles, for matrices that are less sparse, on processors without masks.
 
-`layout` tells what layouts are for. A *tile* is a few consecutive columns, 128 for labels of up
+`spmv.lanes` tells what layouts are for. A *tile* is a few consecutive columns, 128 for labels of up
 to 5 bits and ``2**(12 - label_bits)`` for wider ones. An entry is a survivor's column in its tile
 above its label, 12 bits in all: it names one of at most 4096 products of a centroid and an
 element of x, which a kernel computes once for all rows. No gaps, no fillers.
@@ -19,33 +19,21 @@ there is a survivor in a group. A group is
 The data end with 64 zero bytes, so that kernels may load whole registers.
 """
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
 
 from .. import native
-from ..native import spmv as native_spmv
+from ..bits import packing
+from ..native import layout as native_layout
+from ..structs import Layout, LayoutKind, Stream
 from ..tensors import Int64Array, UInt8Array
+from . import plain
+from .lanes import SLACK
 
-if TYPE_CHECKING:
-    from ..packed.tensor import CompressedTensor
-
-TILES = 9  # in place of the width of gaps
 ROWS, LANES, ENTRY_BITS = 256, 8, 12
-SLACK = 64
 _GROUPS = ROWS // LANES
 _HEAD = 1 + LANES
 _STEP = LANES * ENTRY_BITS // 8
-
-
-@dataclass(frozen=True, eq=False)
-class Tiles:
-    """The bytes of a matrix in tiles, and where in them its parts begin and the last one ends."""
-
-    data: UInt8Array
-    starts: npt.NDArray[np.uint64]
 
 
 def tile_cols(label_bits: int) -> int:
@@ -53,34 +41,35 @@ def tile_cols(label_bits: int) -> int:
     return int(2 ** min(7, ENTRY_BITS - label_bits))
 
 
-def arrange(w: "CompressedTensor", label_bits: int, begins: UInt8Array | None = None) -> Tiles:
-    """Build the layout of `w` with labels of the given width.
-
-    `begins` are from `native.spmv.layout_counts`, if it has been called.
-    """
+def arrange(w: Stream, begins: UInt8Array | None = None) -> Layout:
+    """Build the layout; `begins` are from `native.layout.row_counts`, if it has been called."""
+    label_bits = packing.fixed_width(len(w.codebook) - 1)
     parts, tiles = -(-w.rows // ROWS), -(-w.cols // tile_cols(label_bits))
     counts = np.zeros((parts, tiles, ROWS), np.uint8)
     if native.active():
-        begins = native_spmv.layout_counts(w)[1] if begins is None else begins
-        native_spmv.count_tiles(w, label_bits, begins, counts)
+        begins = native_layout.row_counts(w)[1] if begins is None else begins
+        native_layout.count_tiles(w, label_bits, begins, counts)
     else:
         place, _, _ = _survivors(w, label_bits)
         np.add.at(counts.reshape(-1), place, 1)
-    laid, bits = _frame(counts)
+    data, starts, bits = _frame(counts)
     if begins is not None:
-        native_spmv.fill_tiles(w, label_bits, begins, bits, laid.data)
+        native_layout.fill_tiles(w, label_bits, begins, bits, data)
     else:
-        _fill(w, label_bits, bits, laid.data)
-    for array in (laid.data, laid.starts):
+        _fill(w, label_bits, bits, data)
+    order = np.zeros(0, np.uint32)
+    for array in (data, starts, order):
         array.flags.writeable = False
-    return laid
+    widths = 0, label_bits
+    return Layout(LayoutKind.TILES, w.rows, w.cols, w.codebook, *widths, data, starts, order)
 
 
-def entries(laid: Tiles, rows: int, cols: int, label_bits: int) -> tuple[Int64Array, UInt8Array]:
+def entries(layout: Layout) -> tuple[Int64Array, UInt8Array]:
     """Return position (in row-major order, ascending) and label of each survivor."""
-    data, width = laid.data, tile_cols(label_bits)
+    data, cols, label_bits = layout.data, layout.cols, layout.label_bits
+    width = tile_cols(label_bits)
     tiles = -(-cols // width)
-    begins = laid.starts[:-1].astype(np.int64)
+    begins = layout.starts[:-1].astype(np.int64)
     table = data[begins[:, np.newaxis] + np.arange(4 * (tiles + 1))].view("<u4").astype(np.int64)
     table = begins[:, np.newaxis] + table.reshape(len(begins), tiles + 1)
     at, ends = table[:, :-1].reshape(-1), table[:, 1:].reshape(-1)
@@ -108,17 +97,19 @@ def entries(laid: Tiles, rows: int, cols: int, label_bits: int) -> tuple[Int64Ar
     return positions[in_order], labels[in_order]
 
 
-def _survivors(w: "CompressedTensor", label_bits: int) -> tuple[Int64Array, Int64Array, UInt8Array]:
+def _survivors(w: Stream, label_bits: int) -> tuple[Int64Array, Int64Array, UInt8Array]:
     """Return the row of a tile each survivor is in, its column there, and its label."""
-    positions, labels = w.survivors()
+    positions, labels = plain.survivors(w)
     row, col = np.divmod(positions, max(w.cols, 1))
     width = tile_cols(label_bits)
     tile = row // ROWS * -(-w.cols // width) + col // width
     return tile * ROWS + row % ROWS, col % width, labels
 
 
-def _frame(counts: UInt8Array) -> tuple[Tiles, npt.NDArray[np.uint64]]:
-    """Return the bytes but for the entries, and the bit of the first entry of each row."""
+def _frame(
+    counts: UInt8Array,
+) -> tuple[UInt8Array, npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+    """Return bytes but for the entries, starts of parts, and the bit of each row's first entry."""
     parts, tiles, _ = counts.shape
     order = np.argsort(-counts.astype(np.int16), axis=2, kind="stable")
     steps = np.take_along_axis(counts, order, axis=2)[:, :, ::LANES].astype(np.int64)
@@ -139,12 +130,10 @@ def _frame(counts: UInt8Array) -> tuple[Tiles, npt.NDArray[np.uint64]]:
     bits = np.zeros(counts.shape, np.uint64)
     lanes = 8 * (group + _HEAD)[:, :, np.newaxis] + ENTRY_BITS * np.arange(LANES)
     np.put_along_axis(bits, order, lanes.reshape(counts.shape).astype(np.uint64), axis=2)
-    return Tiles(data, starts), bits
+    return data, starts, bits
 
 
-def _fill(
-    w: "CompressedTensor", label_bits: int, bits: npt.NDArray[np.uint64], data: UInt8Array
-) -> None:
+def _fill(w: Stream, label_bits: int, bits: npt.NDArray[np.uint64], data: UInt8Array) -> None:
     """Write the entries."""
     place, col, label = _survivors(w, label_bits)
     index = np.arange(len(place))

@@ -14,10 +14,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#define DC_AVX512_TARGET "avx2,fma,popcnt"
-
 /* Not inlined, which takes compilers minutes where sanitizers watch each element. */
-#define EMULATED(type) static __attribute__((noinline, unused, target(DC_AVX512_TARGET))) type
+#define EMULATED(type) static __attribute__((noinline, unused, target(DC_AVX512_SET))) type
 
 /* The elements of a register. */
 union dc_512 {

@@ -118,7 +118,8 @@ static struct laid_out lay_out(const struct dc_tensor *w, unsigned gap_bits)
         dc_layout_masks(w, it.starts, it.data);
     for (size_t i = it.data_bytes - 64; i < it.data_bytes; i++)
         require(it.data[i] == 0);
-    it.layout = (struct dc_layout){w->rows, w->cols, w->codebook, it.data, it.starts, it.order,
+    it.layout = (struct dc_layout){gap_bits ? DC_LAYOUT_LANES : DC_LAYOUT_MASKS,
+                                   w->rows, w->cols, w->codebook, it.data, it.starts, it.order,
                                    w->centroids, (uint8_t)gap_bits,
                                    (uint8_t)(gap_bits ? label_bits : 8)};
     release(counts, 9 * rows * sizeof *counts);
@@ -144,9 +145,9 @@ static void multiply(int isa, const struct dc_tensor *w, const struct laid_out *
 
     enum dc_status status = DC_OK;
     if (!it && is_vector)
-        dc_spmv_flat(w, x, y);
+        dc_spmv_plain(w, x, y);
     else if (!it)
-        dc_spmm_flat(w, x, ldx, y, ldy, n);
+        dc_spmm_plain(w, x, ldx, y, ldy, n);
     else {
         size_t scratch_bytes = dc_isa_available((enum dc_isa)isa)
                                    ? dc_spmm_scratch((enum dc_isa)isa, &it->layout)

@@ -1,4 +1,4 @@
-/* dc_blocks_count, dc_blocks_fill and dc_convolve, against their definitions.
+/* dc_column_counts, dc_layout_columns and dc_convolve, against their definitions.
  *
  * Centroids and x are small integers, so that all sums are exact in any order and results must be
  * equal to naive ones. */
@@ -6,7 +6,7 @@
 
 #define MAX_ENTRIES 255
 
-static size_t extent(int64_t size, const struct dc_images *g)
+static size_t extent(int64_t size, const struct dc_geometry *g)
 {
     return (size_t)((size + 2 * g->padding - g->kernel) / g->stride + 1);
 }
@@ -34,7 +34,7 @@ static void decode(const struct dc_tensor *w, struct weights *found)
 }
 
 /* One weight and one place of the output after the other. */
-static void naive(const struct weights *weights, const float *codebook, const struct dc_images *g,
+static void naive(const struct weights *weights, const float *codebook, const struct dc_geometry *g,
                   int64_t rows, const float *x, const float *bias, int relu, float *y)
 {
     const size_t places = (size_t)(g->out_height * g->out_width), batch = (size_t)g->batch;
@@ -61,7 +61,7 @@ static void naive(const struct weights *weights, const float *codebook, const st
         y[i] = y[i] < 0.0f ? 0.0f : y[i];
 }
 
-static void check_blocks(const struct weights *weights, const struct dc_blocks *w,
+static void check_blocks(const struct weights *weights, const struct dc_column_blocks *w,
                          const uint16_t *counts, const int64_t *offsets)
 {
     size_t seen = 0;
@@ -80,8 +80,8 @@ static void check_blocks(const struct weights *weights, const struct dc_blocks *
     require(seen == weights->count);
 }
 
-static void convolve(const struct weights *weights, const struct dc_blocks *w,
-                     const struct dc_images *g, const float *x, const float *bias, int relu,
+static void convolve(const struct weights *weights, const struct dc_column_blocks *w,
+                     const struct dc_geometry *g, const float *x, const float *bias, int relu,
                      size_t shares)
 {
     const size_t y_bytes = (size_t)(w->rows * g->out_height * g->out_width * g->batch) * 4;
@@ -105,7 +105,7 @@ static void convolve(const struct weights *weights, const struct dc_blocks *w,
 
 /* The tensor in blocks, all of it in memory of exact size. */
 static void arrange(const struct dc_tensor *t, const struct weights *weights, uint32_t block_cols,
-                    const struct dc_images *g, const float *x, const float *bias, int relu,
+                    const struct dc_geometry *g, const float *x, const float *bias, int relu,
                     size_t shares)
 {
     const size_t rows = (size_t)t->rows, parts = (rows + 15) / 16;
@@ -116,7 +116,7 @@ static void arrange(const struct dc_tensor *t, const struct weights *weights, ui
     int64_t *offsets = exact(offset_bytes);
     uint64_t *starts = exact(start_bytes);
     memset(counts, 0, count_bytes);
-    dc_blocks_count(t, block_cols, counts);
+    dc_column_counts(t, block_cols, counts);
     size_t end = 0;
     for (size_t i = 0; i < blocks * rows; i++) {
         if (i % rows % 16 == 0)
@@ -127,8 +127,8 @@ static void arrange(const struct dc_tensor *t, const struct weights *weights, ui
     starts[blocks * parts] = end;
     uint16_t *data = exact(2 * end);
     memset(data, 0, 2 * end);
-    dc_blocks_fill(t, block_cols, offsets, data);
-    struct dc_blocks w = {t->rows, t->cols, t->codebook, data, starts, block_cols};
+    dc_layout_columns(t, block_cols, offsets, data);
+    struct dc_column_blocks w = {t->rows, t->cols, t->codebook, data, starts, block_cols};
     require(end == weights->count + blocks * rows);
     check_blocks(weights, &w, counts, offsets);
     convolve(weights, &w, g, x, bias, relu, shares);
@@ -141,7 +141,7 @@ static void arrange(const struct dc_tensor *t, const struct weights *weights, ui
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
     struct input in = {input, size};
-    struct dc_images g = {0};
+    struct dc_geometry g = {0};
     g.kernel = take(&in) % 4 + 1;
     g.stride = take(&in) % 4 + 1;
     g.padding = take(&in) % 6;

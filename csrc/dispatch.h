@@ -1,0 +1,49 @@
+/* The kernels of each instruction set. dispatch.c has the table; kernels of one kind have one type,
+ * and those for x86 and ARM are named after their instruction set. */
+#ifndef DC_DISPATCH_H
+#define DC_DISPATCH_H
+
+#include "deepcompress.h"
+#include "platform.h"
+
+/* spmv/: as dc_spmv and dc_spmm, for layouts of one kind. */
+typedef void dc_spmv_kernel(const struct dc_layout *w, const float *x, float *y, size_t first,
+                            size_t last);
+typedef void dc_spmm_kernel(const struct dc_layout *w, const float *x, size_t ldx, float *y,
+                            size_t ldy, size_t n, size_t first, size_t last, void *scratch);
+
+/* spconv/: adds to `sums`, or for `first` puts there, the products of `rows` rows of one column
+ * block of W with a tile of X, both of `vectors` vectors to a row and without gaps between rows;
+ * `tile` and `sums` are aligned to 32 bytes. `data` are the rows' counts and entries; returns
+ * their end. */
+typedef const uint16_t *dc_block_kernel(const uint16_t *data, size_t rows, const float *codebook,
+                                        const float *tile, float *sums, unsigned vectors,
+                                        int first);
+
+/* The same with `depth` columns of a dense W, whose rows begin `stride` elements apart. */
+typedef void dc_dense_kernel(const float *w, size_t stride, size_t rows, size_t depth,
+                             const float *tile, float *sums, unsigned vectors, int first);
+
+/* Sums of the products of rows of a dense matrix with x, in eight parts each. */
+typedef void dc_rows_kernel(const float *w, size_t cols, size_t rows, const float *x, float *y);
+
+struct dc_tiling;      /* spmv/spmm_tiled.h */
+struct dc_huffman_way; /* huffman/huffman_rounds.h */
+
+struct dc_kernels {
+    const char *name;
+    enum dc_layout_kind dense_layout;
+    dc_spmv_kernel *spmv[DC_LAYOUT_KINDS];
+    dc_spmm_kernel *spmm[DC_LAYOUT_KINDS];
+    const struct dc_tiling *tiling[DC_LAYOUT_KINDS]; /* a faster way than `spmm`, if there is one */
+    size_t tiles_scratch;                            /* bytes that `spmm` takes for tiles */
+    dc_block_kernel *block;
+    dc_dense_kernel *dense;
+    dc_rows_kernel *rows;
+    const struct dc_huffman_way *huffman;
+};
+
+/* Those of a set that is available. */
+const struct dc_kernels *dc_kernels_of(enum dc_isa isa);
+
+#endif

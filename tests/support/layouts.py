@@ -1,0 +1,49 @@
+"""Each layout of a matrix, whether it would be chosen or not."""
+
+from typing import NamedTuple
+
+from deepcompress import native
+from deepcompress.packed.tensor import CompressedTensor
+from deepcompress.spmv import lanes, masks, tiles
+from deepcompress.structs import Layout, LayoutKind, Stream
+
+
+class Plan(NamedTuple):
+    """A kind of layout, for lanes with a width of gaps."""
+
+    kind: LayoutKind
+    gap_bits: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.kind.name.lower()}{self.gap_bits or ''}"
+
+
+MASKS, TILES = Plan(LayoutKind.MASKS), Plan(LayoutKind.TILES)
+LANES = [Plan(LayoutKind.LANES, bits) for bits in range(1, 9)]
+PLANS = [MASKS, *LANES, TILES]
+
+
+def stream_of(w: CompressedTensor) -> Stream:
+    """Return the stream of a tensor, held or rebuilt."""
+    return w._forms.stream()
+
+
+def arrange(w: CompressedTensor, plan: Plan, backend: str = "reference") -> Layout:
+    """Lay a tensor out as planned, without changing it."""
+    with native.use(backend):
+        stream = stream_of(w)
+        counts = lanes.row_counts(stream)[plan.gap_bits]
+        if plan.kind == LayoutKind.LANES:
+            layout = lanes.arrange(stream, plan.gap_bits, counts)
+        elif plan.kind == LayoutKind.MASKS:
+            layout = masks.arrange(stream, counts)
+        else:
+            layout = tiles.arrange(stream)
+    assert layout is not None
+    return layout
+
+
+def laid_out(w: CompressedTensor, plan: Plan) -> CompressedTensor:
+    """Give the tensor that layout, as if it were the best one."""
+    w._forms._layout, w._forms._is_laid_out = arrange(w, plan), True
+    return w
