@@ -106,7 +106,7 @@ def by_torch(
 
 def by_us(layer: Conv2D, params: dict[str, Any], x: np.ndarray) -> np.ndarray:
     """Convolve densely in NumPy."""
-    y = layer.infer(params, x)
+    y, _ = layer.forward(params, x)
     return np.maximum(y, 0, out=y)
 
 

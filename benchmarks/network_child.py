@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from deepcompress.native.gateway.program import Session
 from threadpoolctl import threadpool_limits
 
-from deepcompress import CompressedNetwork, native
-from deepcompress.nn.inference import Inference, Stage
+from deepcompress import CompressedNetwork
+from deepcompress.native.program import Session
+from deepcompress.nn.wiring import Stage
+from deepcompress.runtime.inference import Inference
 from deepcompress.runtime.program import compiled
 
 from .network_files import read_dense
@@ -173,7 +174,7 @@ class TimedPrograms:
 def layers_of(network: CompressedNetwork, x: np.ndarray) -> Callable[[], dict[str, float]]:
     """Return what runs the network and tells the seconds of each layer in its place."""
     programs = TimedPrograms(network._params)
-    inference = Inference(network.network, native.threads, programs)
+    inference = Inference(network.network, programs)
 
     def run() -> dict[str, float]:
         programs.seconds.clear()

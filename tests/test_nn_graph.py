@@ -125,7 +125,7 @@ def test_layers_that_make_no_network_are_refused():
 
 @st.composite
 def graphs(draw):
-    """Networks of layers that work in place or hand on what they took, joined at random."""
+    """Networks of layers that compute or hand on what they took, joined at random."""
     kinds = {"r": ReLU, "d": lambda name: Dropout(name, 0.0), "f": Flatten}
     kinds |= {"s": lambda name: Scale(name, 2), "c": Concat}
     layers, sources, unused = [], {}, []
@@ -144,7 +144,7 @@ def graphs(draw):
 
 
 @given(graphs(), st.sampled_from([1, 3]))
-def test_working_in_place_changes_no_result(network, batch):
+def test_inference_takes_each_output_while_it_is_there(network, batch):
     rng = np.random.default_rng(0)
     params = {name: rng.standard_normal(shape) for name, shape in network.param_shapes.items()}
     x = rng.standard_normal((batch, 2))
@@ -157,7 +157,7 @@ def test_working_in_place_changes_no_result(network, batch):
 
 
 def test_prediction_holds_two_activations_at_a_time():
-    """And not those of all layers: a rectifier takes no memory, a branch is held until it joins."""
+    """And not those of all layers."""
     size, layers = 1 << 18, []
     for index in range(8):
         layers += [Scale(f"scale{index}", 1), ReLU(f"relu{index}")]

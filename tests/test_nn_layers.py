@@ -104,9 +104,6 @@ def test_pooling(kind):
         x = distinct(np.random.default_rng(seed), shape)
         np.testing.assert_allclose(layer.forward({}, x)[0], naive_pooling(layer, x), atol=1e-12)
         check_backward(layer, {}, x)
-        kept = x.copy()
-        np.testing.assert_array_equal(layer.infer({}, x, overwrite=False), layer.forward({}, x)[0])
-        np.testing.assert_array_equal(x, kept)
 
     check()
 
@@ -129,14 +126,6 @@ def test_concatenation(channels, side, seed):
             np.testing.assert_array_equal(y[end - len(part) : end], part)
         assert len(y) == ends[-1]
         check_backward(Concat("join"), {}, parts)
-
-
-def test_relu_overwrites_only_if_it_may():
-    x = np.array([[-1.0, 2.0]])
-    y = ReLU("relu").infer({}, x)
-    assert (x.tolist(), y.tolist()) == ([[-1, 2]], [[0, 2]])
-    assert ReLU("relu").infer({}, x, overwrite=True) is x
-    assert x.tolist() == [[0, 2]]
 
 
 @pytest.mark.parametrize(
@@ -214,8 +203,9 @@ class PackedWeight:
         assert columns.flags.c_contiguous
         return self.dense.reshape(len(self.dense), -1) @ columns
 
-    def __getitem__(self, rows):
-        return PackedWeight(self.dense[rows])
+    def convolve(self, x, *, bias, **options):
+        layer = Conv2D("packed", len(x), len(bias), self.dense.shape[2], **options)
+        return naive_convolution(layer, self.dense, bias, x)
 
 
 @given(convolutions())

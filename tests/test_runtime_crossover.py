@@ -18,10 +18,11 @@ def test_there_is_at_most_one_crossover(isa, threads):
     """The more weights survive, the more reason to go dense."""
     for rows, cols, columns in PRODUCTS:
         counts = [rows * cols * percent // 100 for percent in range(101)]
-        for decide in (crossover.runs_dense, crossover.convolution_runs_dense):
-            dense = [decide(rows, cols, count, columns, isa, threads) for count in counts]
-            if threads == 1:  # else a further thread may make more work faster
-                assert dense == sorted(dense)
+        dense = [crossover.runs_dense(rows, cols, n, columns, isa, threads) for n in counts]
+        if threads == 1:  # else a further thread may make more work faster
+            assert dense == sorted(dense)
+        dense = [crossover.convolution_runs_dense(rows, cols, n, columns, isa) for n in counts]
+        assert dense == sorted(dense)
 
 
 @pytest.mark.parametrize("isa", [isa for isa in ISAS if isa])
@@ -31,15 +32,14 @@ def test_table_8_runs_packed_and_dense_weights_dense(isa, threads):
     assert not crossover.runs_dense(4096, 25088, 4096 * 25088 * 4 // 100, 1, isa, threads)
     assert crossover.runs_dense(1000, 1000, 1000 * 1000, 1, isa, threads)
     assert crossover.runs_dense(1000, 1000, 1000 * 1000, 64, isa, threads)
-    assert crossover.convolution_runs_dense(512, 4608, 512 * 4608, 196, isa, threads)
-    assert not crossover.convolution_runs_dense(512, 4608, 512 * 461, 196, isa, threads)
+    assert crossover.convolution_runs_dense(512, 4608, 512 * 4608, 196, isa)
+    assert not crossover.convolution_runs_dense(512, 4608, 512 * 461, 196, isa)
 
 
-def test_kernels_of_one_pixel_need_no_copy_of_the_input():
-    filters = 64, 512, 10000, 1000, None, 1
-    assert crossover.convolution_runs_dense(*filters, unfolds=False)
-    assert not crossover.convolution_runs_dense(*filters)
-    assert not crossover.convolution_runs_dense(64, 512, 3000, 1000, None, 1, unfolds=False)
+@pytest.mark.parametrize("entries", [0, 3, 1000])
+def test_without_kernels_weights_run_dense(entries):
+    assert crossover.runs_dense(1000, 4096, entries, 1, None, 1)
+    assert crossover.convolution_runs_dense(64, 512, entries, 1000, None)
 
 
 def test_dense_weights_that_other_layers_drive_from_the_cache_take_longer():

@@ -14,12 +14,11 @@ from threadpoolctl import threadpool_limits
 from deepcompress import CompressedNetwork, native
 from deepcompress.native import program as native_program
 from deepcompress.nn.conv import Conv2D
-from deepcompress.nn.inference import Stage, evaluate
 from deepcompress.nn.layers import Concat, Dropout, Flatten, Linear, ReLU
 from deepcompress.nn.network import Network
 from deepcompress.nn.norm import LocalResponseNorm, Scale
 from deepcompress.nn.pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
-from deepcompress.nn.wiring import INPUT
+from deepcompress.nn.wiring import INPUT, Stage, evaluate
 from deepcompress.runtime import program
 
 pytestmark = pytest.mark.usefixtures("kernels")

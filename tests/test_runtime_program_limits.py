@@ -12,11 +12,10 @@ from threadpoolctl import threadpool_limits
 from deepcompress import CompressedNetwork, compress, native
 from deepcompress.native import program as native_program
 from deepcompress.nn.conv import Conv2D
-from deepcompress.nn.inference import evaluate
 from deepcompress.nn.layers import Linear, ReLU
 from deepcompress.nn.network import Network
 from deepcompress.nn.norm import LocalResponseNorm
-from deepcompress.nn.wiring import INPUT
+from deepcompress.nn.wiring import INPUT, evaluate
 from deepcompress.runtime import program
 
 pytestmark = pytest.mark.usefixtures("kernels")

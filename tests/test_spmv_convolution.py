@@ -117,11 +117,11 @@ def test_layers_convolve_with_what_can(batch):
     w, bias = random_tensor((6, 2, 3, 3), 0.5, 3), draw_x(0, 6)
     layer = Conv2D("c", 4, 6, kernel=3, stride=2, padding=1, groups=2)
     x = draw_x(1, 4, 9, 8, batch)
-    y = layer.infer({"c.weight": w.packed, "c.bias": bias}, x)
+    y, _ = layer.forward({"c.weight": w.packed, "c.bias": bias}, x)
     expected, _ = layer.forward({"c.weight": w.dense, "c.bias": bias}, x)
     np.testing.assert_allclose(y, expected, atol=1e-5)
     with pytest.raises(ArgumentError, match="'c'"):
-        layer.infer({"c.weight": w.packed, "c.bias": bias}, x[:3])
+        layer.forward({"c.weight": w.packed, "c.bias": bias}, x[:3])
 
 
 X = np.zeros((4, 5, 5, 2), np.float32)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import ArgumentError, FormatError
 from ..files.reading import read_file
+from ..nn.losses import softmax
 from ..runtime.network import BATCH_SIZE, CompressedNetwork
 from ..tensors import Float32Array
 from . import Answer
@@ -90,13 +91,6 @@ def read_labels(path: str | os.PathLike[str], classes: int) -> tuple[str, ...]:
             f"{os.fspath(path)}: has {len(lines):,} lines, the network {classes:,} classes"
         )
     return tuple(line.strip() for line in lines)
-
-
-def softmax(logits: Float32Array) -> Float32Array:
-    """Return probabilities, each row summing to 1, for logits (n, classes)."""
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
-    probabilities: Float32Array = powers / powers.sum(axis=1, keepdims=True)
-    return probabilities
 
 
 def _best(

@@ -9,20 +9,14 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
 from ..errors import ArgumentError
-from .layers import Array, Layer, Params, Shape, times
-from .parallel import Run, serially, slices
-
-BAND_BYTES = 2 << 20  # that inference gathers at a time, on each thread
-PRODUCTS = 1 << 23  # of numbers, that are worth a thread where there is nothing to gather
-LONG_RUN = 128  # columns with which a product is as fast as it gets, or nearly
+from .layers import Array, Layer, Params, Shape
 
 
 @dataclass(frozen=True)
 class Conv2D(Layer):
     """Cross-correlation of images with square kernels, plus a bias.
 
-    Input ``(inputs, H, W, B)``, weight ``(outputs, inputs // groups, kernel, kernel)``, output
-    ``(outputs, OH, OW, B)`` with ``OH = (H + 2*padding - kernel) // stride + 1``.
+    The weight has shape (O, I/G, k, k), and ``OH = (H + 2*padding - kernel) // stride + 1``.
     Group g of the outputs sees only group g of the inputs, as in AlexNet.
     """
 
@@ -61,93 +55,24 @@ class Conv2D(Layer):
     def forward(
         self, params: Params, x: Array, rng: np.random.Generator | None = None
     ) -> tuple[Array, Any]:
-        weight = params[f"{self.name}.weight"]
-        shape = self.output_shape(x.shape[:3])
-        patches = self._patches(self._padded(x, 0, x.shape[1] + 2 * self.padding), shape)
-        y: Array = np.empty(
-            (self.groups, self.outputs // self.groups, shape[1], patches.shape[3]), x.dtype
-        )
-        if isinstance(weight, np.ndarray):
-            np.matmul(self._kernel_rows(weight)[:, None], patches, out=y.transpose(0, 2, 1, 3))
-        else:
-            for group, columns in enumerate(self._columns(patches)):
-                rows = slice(group * y.shape[1], (group + 1) * y.shape[1])
-                y[group] = times(weight[rows], columns).reshape(y.shape[1:])
-        y = y.reshape(self.outputs, -1)
-        y += params[f"{self.name}.bias"][:, None]
-        return y.reshape(*shape, -1), (patches, x.shape)
-
-    def infer(
-        self,
-        params: Params,
-        x: Array,
-        overwrite: bool = False,
-        run: Run = serially,
-        relu: bool = False,
-    ) -> Array:
+        """(I, H, W, B) -> (O, OH, OW, B); the cache is the patches, and x's shape."""
         weight, bias = params[f"{self.name}.weight"], params[f"{self.name}.bias"]
-        shape, batch = self.output_shape(x.shape[:3]), x.shape[3]
-        if hasattr(weight, "convolve"):
+        shape = self.output_shape(x.shape[:3])
+        if not isinstance(weight, np.ndarray):
             options = {"stride": self.stride, "padding": self.padding, "groups": self.groups}
-            convolved: Array = weight.convolve(x, bias=bias, relu=relu, **options)
-            return convolved
-        if not isinstance(weight, np.ndarray) or x.size == 0:
-            return self._rectified(super().infer(params, x), relu)
-        y = np.empty((self.outputs, shape[1], shape[2] * batch), x.dtype)
-        if self.kernel == self.stride == 1 and not self.padding:  # nothing to gather
-            kernels = weight.reshape(self.groups, self.outputs // self.groups, -1)
-            columns = x.reshape(self.groups, kernels.shape[2], -1)
-            products, summands = y.reshape(*kernels.shape[:2], -1), bias.reshape(self.groups, -1, 1)
-
-            def infer_columns(some: slice) -> None:
-                part = np.matmul(kernels, columns[..., some], out=products[..., some])
-                part += summands
-                self._rectified(part, relu)
-
-            # The fewer columns, the more of the time goes into bringing weights in order.
-            worth = max(PRODUCTS, LONG_RUN // 2 * weight.size)
-            run(infer_columns, slices(products.shape[2], weight.size, worth))
-            return y.reshape(*shape, batch)
-        kernels = self._kernel_rows(weight) if y.shape[2] >= LONG_RUN else weight
-
-        def infer_band(rows: slice) -> None:
-            band = y[:, rows]
-            self._infer_band(kernels, x, rows.start, band)
-            band += bias[:, None, None]
-            self._rectified(band, relu)
-
-        run(infer_band, slices(shape[1], self._row_bytes(x, shape), BAND_BYTES))
-        return y.reshape(*shape, batch)
-
-    def _rectified(self, y: Array, relu: bool) -> Array:
-        """Return the output, in its place what a ReLU makes of it if there is one."""
-        return np.maximum(y, 0, out=y) if relu else y
-
-    def _row_bytes(self, x: Array, shape: Shape) -> int:
-        """Return about how much has to be gathered for a row of the output."""
-        row: int = x.shape[0] * self.kernel * shape[2] * x.shape[3] * x.itemsize
-        row *= self.stride if shape[2] * x.shape[3] >= LONG_RUN else self.kernel
-        return row
-
-    def _infer_band(self, kernels: Array, x: Array, top: int, y: Array) -> None:
-        """Write rows of the output, from `top` on, to `y` of shape (O, rows, OW*B).
-
-        `kernels` are in the order of `_patches` if rows are long, else as they are.
-        """
-        first = top * self.stride
-        image = self._padded(x, first, first + (y.shape[1] - 1) * self.stride + self.kernel)
-        patches = self._patches(image, (self.outputs, y.shape[1], y.shape[2] // x.shape[3]))
-        grouped = y.reshape(self.groups, -1, *y.shape[1:])
-        if y.shape[2] >= LONG_RUN:
-            products = grouped.transpose(0, 2, 1, 3)
-            np.matmul(kernels[:, None], patches, out=products)
-        else:
-            rows = kernels.reshape(self.groups, grouped.shape[1], -1)
-            grouped[...] = np.matmul(rows, self._columns(patches)).reshape(grouped.shape)
+            return weight.convolve(x, bias=bias, **options), None
+        patches = self._patches(self._padded(x), shape)
+        grouped = self.groups, self.outputs // self.groups, shape[1], patches.shape[3]
+        y: Array = np.empty(grouped, x.dtype)
+        np.matmul(self._kernel_rows(weight)[:, None], patches, out=y.transpose(0, 2, 1, 3))
+        y = y.reshape(self.outputs, -1)
+        y += bias[:, None]
+        return y.reshape(*shape, -1), (patches, x.shape)
 
     def backward(
         self, params: Params, cache: Any, dy: Array, need_dx: bool = True
     ) -> tuple[Array | None, dict[str, Array]]:
+        """(O, OH, OW, B) -> (I, H, W, B); products of dy's rows with the patches, summed."""
         patches, x_shape = cache
         weight = params[f"{self.name}.weight"]
         kernels = (self.groups, self.outputs // self.groups)
@@ -162,22 +87,18 @@ class Conv2D(Layer):
             return None, grads
         return self._image_gradient(weight, np.ascontiguousarray(dy_rows), x_shape), grads
 
-    def _padded(self, x: Array, first: int, last: int) -> Array:
-        """Return rows of the padded image."""
+    def _padded(self, x: Array) -> Array:
+        """Return images surrounded by zeros."""
         channels, height, width, batch = x.shape
         pad = self.padding
         if not pad:
-            return x[:, first:last]
-        padded = np.zeros((channels, last - first, width + 2 * pad, batch), x.dtype)
-        top, bottom = max(first - pad, 0), min(last - pad, height)
-        if top < bottom:
-            padded[:, top + pad - first : bottom + pad - first, pad:-pad] = x[:, top:bottom]
+            return x
+        padded = np.zeros((channels, height + 2 * pad, width + 2 * pad, batch), x.dtype)
+        padded[:, pad:-pad, pad:-pad] = x
         return padded
 
     def _patches(self, x: Array, shape: Shape) -> Array:
-        """Return the receptive fields, (groups, OH, kernel * C/groups * kernel, OW*B).
-
-        `x` is padded.
+        """Return the receptive fields of padded images, (G, OH, k * I/G * k, OW*B).
 
         Only the columns of a field are copied: for each row of the image, all its pieces of width
         `kernel`. The fields of an output row are `kernel` such rows, which lie one behind the
@@ -196,18 +117,12 @@ class Conv2D(Layer):
         )
 
     def _kernel_rows(self, weight: Array) -> Array:
-        """Return the kernels in the order of `_patches`, (groups, O, k * C/groups * k)."""
+        """Return the kernels in the order of `_patches`, (G, O/G, k * I/G * k)."""
         rows = np.ascontiguousarray(weight.transpose(0, 2, 1, 3))
         return rows.reshape(self.groups, self.outputs // self.groups, -1)
 
-    def _columns(self, patches: Array) -> Array:
-        """Return the fields in a weight's own order, (groups, C/groups * k * k, OH*OW*B)."""
-        groups, height, _, run = patches.shape
-        fields = patches.reshape(groups, height, self.kernel, -1, self.kernel, run)
-        return fields.transpose(0, 3, 2, 4, 1, 5).reshape(groups, -1, height * run)
-
     def _image_gradient(self, weight: Array, dy_rows: Array, x_shape: Shape) -> Array:
-        """Return the gradient of the input from that of the output rows, (groups, OH, O, OW*B)."""
+        """Return the gradient of the input from that of the output rows, (G, OH, O/G, OW*B)."""
         channels, height, width, batch = x_shape
         groups, outputs, _, run = dy_rows.shape
         pad, size, step = self.padding, self.kernel, self.stride

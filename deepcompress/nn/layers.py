@@ -1,8 +1,8 @@
 """Layers as pure functions: forward, backward, and nothing remembered in between.
 
 A layer holds hyperparameters only. Weights live in a plain dict with full names
-(``"conv1.weight"``, ``"conv1.bias"``) and what backward needs is handed back by
-forward as an opaque ``cache``.
+(``"conv1.weight"``, ``"conv1.bias"``), and `forward` hands back an opaque ``cache`` for
+`backward`. Inference is `forward` without the cache.
 
 Layout: **the batch is the last axis**. B images are ``(channels, height, width, B)``
 and B vectors ``(features, B)``, so that
@@ -13,6 +13,11 @@ and B vectors ``(features, B)``, so that
   what makes im2col and pooling cheap in NumPy.
 
 `Network` turns the usual batch-first arrays into this layout and back.
+
+Legend of shapes, for all layers: ``B`` inputs in a batch; ``C`` channels, of images ``H`` high
+and ``W`` wide; ``F`` features of a vector; a layer with weights takes ``I`` channels or features
+and gives ``O``, from groups ``G`` of channels; windows and kernels of ``k`` × ``k`` pixels give
+images of ``OH`` × ``OW``; ``(C, ..., B)`` is a batch of images or of vectors.
 """
 
 # ruff: noqa: D102 -- overriding methods are documented where they are declared
@@ -27,9 +32,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ArgumentError
-from .parallel import Run, serially, slices
-
-WEIGHT_BYTES = 4 << 20  # of a product at a time, at inference
 
 Array = npt.NDArray[Any]  # float32 to train, float64 to check gradients
 Params = Mapping[str, Any]  # ndarrays; at inference also compressed weights
@@ -72,31 +74,12 @@ class Layer(ABC):
         Parameters
         ----------
         params : mapping of str to ndarray
-            All parameters of the network, by full name. A weight may be anything with
-            ``.shape``, ``weight @ columns`` and row slices, such as a compressed tensor.
+            All parameters of the network, by full name. A weight may be packed: anything with
+            ``weight @ columns``, or ``weight.convolve(x, ...)`` where it is a convolution's.
         x : ndarray of shape (..., B)
         rng : numpy.random.Generator, optional
             Given only in training: the source of dropout's noise.
         """
-
-    def infer(
-        self, params: Params, x: Array, overwrite: bool = False, run: Run = serially
-    ) -> Array:
-        """Return the output alone, as `forward` does without `rng`, for less time and memory.
-
-        It is the same up to the rounding of sums, and for every `run`.
-
-        Parameters
-        ----------
-        params, x
-            As for `forward`.
-        overwrite : bool
-            Whether the layer may use the memory of `x`, which nobody needs afterwards.
-        run : callable
-            Takes a function and items, and calls it for each, maybe on several threads. What
-            isn't worth that is done at once.
-        """
-        return self.forward(params, x)[0]
 
     @abstractmethod
     def backward(
@@ -109,7 +92,7 @@ class Layer(ABC):
         params : mapping of str to ndarray
             The same as in `forward`; weights must be ndarrays here.
         cache : object
-            What `forward` returned.
+            From `forward`.
         dy : ndarray
             Gradient with respect to the output. The layer may overwrite it.
         need_dx : bool
@@ -120,14 +103,6 @@ class Layer(ABC):
         """Raise unless an input of `shape` fits."""
         if not condition:
             raise ArgumentError(f"layer {self.name!r}: input of shape {shape}, expected {expected}")
-
-
-def times(weight: Any, columns: Array) -> Array:
-    """Return ``weight @ columns``, a weight of any rank seen as rows of its first axis."""
-    if isinstance(weight, np.ndarray):
-        return weight.reshape(len(weight), -1) @ columns
-    product: Array = weight @ np.ascontiguousarray(columns)
-    return product
 
 
 @dataclass(frozen=True)
@@ -157,29 +132,16 @@ class Linear(Layer):
     def forward(
         self, params: Params, x: Array, rng: np.random.Generator | None = None
     ) -> tuple[Array, Any]:
-        y = times(params[f"{self.name}.weight"], x)
+        """(I, B) -> (O, B): ``y = W x + b``."""
+        weight = params[f"{self.name}.weight"]
+        y: Array = weight @ (x if isinstance(weight, np.ndarray) else np.ascontiguousarray(x))
         y += params[f"{self.name}.bias"][:, None]
         return y, x
-
-    def infer(
-        self, params: Params, x: Array, overwrite: bool = False, run: Run = serially
-    ) -> Array:
-        weight = params[f"{self.name}.weight"]
-        if not isinstance(weight, np.ndarray):
-            return self.forward(params, x)[0]
-        y = np.empty((self.outputs, x.shape[1]), np.result_type(weight, x))
-        bias = params[f"{self.name}.bias"][:, None]
-
-        def product(rows: slice) -> None:
-            np.matmul(weight[rows], x, out=y[rows])
-            y[rows] += bias[rows]
-
-        run(product, slices(self.outputs, weight[:1].nbytes, WEIGHT_BYTES))
-        return y
 
     def backward(
         self, params: Params, cache: Any, dy: Array, need_dx: bool = True
     ) -> tuple[Array | None, dict[str, Array]]:
+        """(O, B) -> (I, B): ``dx = W' dy``, ``dW = dy x'``, and ``db`` is the sum of dy."""
         x = cache
         grads = {f"{self.name}.weight": dy @ x.T, f"{self.name}.bias": dy.sum(axis=1)}
         return (params[f"{self.name}.weight"].T @ dy if need_dx else None), grads
@@ -195,18 +157,14 @@ class ReLU(Layer):
     def forward(
         self, params: Params, x: Array, rng: np.random.Generator | None = None
     ) -> tuple[Array, Any]:
+        """(C, ..., B) -> the same; the cache is y, which is positive where x is."""
         y = np.maximum(x, 0)
         return y, y
-
-    def infer(
-        self, params: Params, x: Array, overwrite: bool = False, run: Run = serially
-    ) -> Array:
-        y: Array = np.maximum(x, 0, out=x if overwrite else None)
-        return y
 
     def backward(
         self, params: Params, cache: Any, dy: Array, need_dx: bool = True
     ) -> tuple[Array | None, dict[str, Array]]:
+        """(C, ..., B) -> the same."""
         return np.multiply(dy, cache > 0, out=dy), {}
 
 
@@ -230,6 +188,7 @@ class Dropout(Layer):
     def forward(
         self, params: Params, x: Array, rng: np.random.Generator | None = None
     ) -> tuple[Array, Any]:
+        """(C, ..., B) -> the same; the cache is the factor of each number."""
         if rng is None or self.rate == 0:
             return x, None
         keep = rng.random(x.shape, dtype=np.float32) >= self.rate
@@ -239,6 +198,7 @@ class Dropout(Layer):
     def backward(
         self, params: Params, cache: Any, dy: Array, need_dx: bool = True
     ) -> tuple[Array | None, dict[str, Array]]:
+        """(C, ..., B) -> the same."""
         return (dy if cache is None else np.multiply(dy, cache, out=dy)), {}
 
 
@@ -252,11 +212,13 @@ class Flatten(Layer):
     def forward(
         self, params: Params, x: Array, rng: np.random.Generator | None = None
     ) -> tuple[Array, Any]:
+        """(C, H, W, B) -> (F, B)."""
         return x.reshape(-1, x.shape[-1]), x.shape
 
     def backward(
         self, params: Params, cache: Any, dy: Array, need_dx: bool = True
     ) -> tuple[Array | None, dict[str, Array]]:
+        """(F, B) -> (C, H, W, B)."""
         return dy.reshape(cache), {}
 
 
@@ -279,9 +241,11 @@ class Concat(Layer):
     def forward(
         self, params: Params, x: Any, rng: np.random.Generator | None = None
     ) -> tuple[Array, Any]:
+        """[(C_1, ..., B), (C_2, ..., B), ...] -> (C_1 + C_2 + ..., ..., B)."""
         return np.concatenate(x), [len(one) for one in x]
 
     def backward(
         self, params: Params, cache: Any, dy: Array, need_dx: bool = True
     ) -> tuple[Any, dict[str, Array]]:
+        """(C_1 + C_2 + ..., ..., B) -> [(C_1, ..., B), (C_2, ..., B), ...]."""
         return np.split(dy, np.cumsum(cache)[:-1]), {}

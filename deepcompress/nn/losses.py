@@ -1,9 +1,23 @@
-"""The training loss and the measure of success, on batch-last logits (classes, B)."""
+"""Probabilities, the training loss and the measure of success."""
 
 import numpy as np
 import numpy.typing as npt
 
 from .layers import Array
+
+
+def softmax(logits: Array, axis: int = -1) -> Array:
+    """Return probabilities, which sum to 1 along the axis of the classes."""
+    _, powers, sums = _powers(logits, axis)
+    powers /= sums
+    return powers
+
+
+def _powers(logits: Array, axis: int) -> tuple[Array, Array, Array]:
+    """Return logits shifted below 0, so that exp() can't overflow; their exp(); and its sums."""
+    shifted = logits - logits.max(axis=axis, keepdims=True, initial=-np.inf)
+    powers = np.exp(shifted)
+    return shifted, powers, powers.sum(axis=axis, keepdims=True)
 
 
 def softmax_cross_entropy(
@@ -26,15 +40,13 @@ def softmax_cross_entropy(
     """
     batch = len(labels)
     count = batch if count is None else count
-    shifted = logits - logits.max(axis=0)  # exp() of a number <= 0 can't overflow
-    exponentials = np.exp(shifted)
-    sums = exponentials.sum(axis=0)
     images = np.arange(batch)
-    loss = float((np.log(sums) - shifted[labels, images]).sum()) / count
-    exponentials /= sums
-    exponentials[labels, images] -= 1
-    exponentials /= logits.dtype.type(count)
-    return loss, exponentials
+    shifted, powers, sums = _powers(logits, 0)
+    loss = float((np.log(sums[0]) - shifted[labels, images]).sum()) / count
+    powers /= sums
+    powers[labels, images] -= 1
+    powers /= logits.dtype.type(count)
+    return loss, powers
 
 
 def error_count(logits: Array, labels: npt.NDArray[np.integer]) -> int:

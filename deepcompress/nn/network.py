@@ -17,11 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ArgumentError
-from .inference import Stage, evaluate, fused
 from .layers import Array, Dropout, Layer, Params, Shape
 from .losses import softmax_cross_entropy
 from .parallel import workers
-from .wiring import INPUT, Step, departures, plan
+from .wiring import INPUT, Stage, Step, departures, evaluate, fused, plan
 
 INITIALIZERS = {"he": 2.0, "xavier": 1.0}  # variance of a weight times its fan-in
 MAX_ELEMENTS = 2**31  # of an activation, for one input: far more than a real network has
@@ -72,7 +71,7 @@ class Network:
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
-        """The steps as inference takes them."""
+        """The steps of inference."""
         return fused(self.steps)
 
     @cached_property
@@ -264,7 +263,7 @@ class Network:
     def infer(self, params: Params, x: Array) -> Array:
         """Return the logits of one batch, (B, classes), in a single pass; arguments as `predict`'s.
 
-        On the calling thread alone; see `inference.evaluate`.
+        On the calling thread alone; see `wiring.evaluate`.
         """
         return np.moveaxis(evaluate(self.stages, params, self.columns(x)), -1, 0)
 

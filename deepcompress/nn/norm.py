@@ -10,7 +10,6 @@ import numpy as np
 
 from ..errors import ArgumentError
 from .layers import Array, Layer, Params, Shape
-from .parallel import Run, serially, slices
 
 
 @dataclass(frozen=True)
@@ -41,27 +40,20 @@ class LocalResponseNorm(Layer):
     def forward(
         self, params: Params, x: Array, rng: np.random.Generator | None = None
     ) -> tuple[Array, Any]:
+        """(C, H, W, B) -> the same."""
         scale = self._over_channels(x * x)
         scale *= x.dtype.type(self.alpha / self.size)
         scale += x.dtype.type(self.k)
         divided = self._inverse_power(scale)
         return x * divided, (x, scale, divided)
 
-    def infer(
-        self, params: Params, x: Array, overwrite: bool = False, run: Run = serially
-    ) -> Array:
-        y = x if overwrite else np.empty_like(x)
-
-        def normalize(rows: slice) -> None:
-            y[:, rows] = self.forward(params, x[:, rows])[0]
-
-        run(normalize, slices(x.shape[1], x[:, :1].nbytes))
-        return y
-
     def backward(
         self, params: Params, cache: Any, dy: Array, need_dx: bool = True
     ) -> tuple[Array | None, dict[str, Array]]:
-        # Channel j's output depends on x_i by its scale: d scale_j / d x_i = 2 alpha/size x_i.
+        """(C, H, W, B) -> the same.
+
+        The output of channel j depends on x_i by its scale: d scale_j / d x_i = 2 alpha/size x_i.
+        """
         x, scale, divided = cache
         through_scale = self._over_channels(dy * x * divided / scale)
         factor = x.dtype.type(2 * self.alpha * self.beta / self.size)
@@ -89,7 +81,7 @@ class LocalResponseNorm(Layer):
 class Scale(Layer):
     """A factor and a summand for each channel, ``y = weight * x + bias``; Caffe's ``Scale``.
 
-    Images ``(C, H, W, B)`` or vectors ``(C, B)``.
+    For images or vectors.
     """
 
     channels: int
@@ -113,19 +105,16 @@ class Scale(Layer):
     def forward(
         self, params: Params, x: Array, rng: np.random.Generator | None = None
     ) -> tuple[Array, Any]:
-        return self.infer(params, x), x
-
-    def infer(
-        self, params: Params, x: Array, overwrite: bool = False, run: Run = serially
-    ) -> Array:
+        """(C, ..., B) -> the same."""
         factor, summand = (_along_channels(part, x) for part in self.affine(params))
-        y: Array = np.multiply(x, factor, out=x if overwrite else None)
+        y: Array = x * factor
         y += summand
-        return y
+        return y, x
 
     def backward(
         self, params: Params, cache: Any, dy: Array, need_dx: bool = True
     ) -> tuple[Array | None, dict[str, Array]]:
+        """(C, ..., B) -> the same; ``dweight`` and ``dbias`` are sums over pixels and batch."""
         x, weight = cache, params[f"{self.name}.weight"]
         grads = {
             f"{self.name}.weight": _sum_channels(dy * x),
@@ -162,6 +151,7 @@ class BatchNorm(Scale):
     def backward(
         self, params: Params, cache: Any, dy: Array, need_dx: bool = True
     ) -> tuple[Array | None, dict[str, Array]]:
+        """(C, ..., B) -> the same; mean and variance have gradients, too."""
         x = cache
         weight, _, mean, variance = (params[name] for name in self.param_shapes())
         variance = variance + variance.dtype.type(self.epsilon)
@@ -184,11 +174,12 @@ def _along_channels(values: Array, x: Array) -> Array:
 
 
 def _sum_channels(x: Array) -> Array:
+    """Return the sum of each channel of `x`, (C, ..., B) -> (C,)."""
     sums: Array = x.reshape(len(x), -1).sum(axis=1)
     return sums
 
 
 def _require_at_least_0(layer: Layer, **values: float) -> None:
-    for what, value in values.items():
+    for name, value in values.items():
         if not (math.isfinite(value) and value >= 0):
-            raise ArgumentError(f"layer {layer.name!r}: {what} {value} must be finite, 0 or more")
+            raise ArgumentError(f"layer {layer.name!r}: {name} {value} must be finite, 0 or more")

@@ -10,9 +10,6 @@ import numpy as np
 
 from ..errors import ArgumentError
 from .layers import Array, Layer, Params, Shape
-from .parallel import Run, serially, slices
-
-FEW_IMAGES = 8  # at most: a pixel holds so few numbers that to pick some is slow
 
 
 @dataclass(frozen=True)
@@ -91,80 +88,32 @@ class MaxPool2D(_Pool2D):
     def forward(
         self, params: Params, x: Array, rng: np.random.Generator | None = None
     ) -> tuple[Array, Any]:
+        """(C, H, W, B) -> (C, OH, OW, B); the cache is the padded images, y, and x's shape."""
         padded = self._padded(x, -np.inf)
         taps = self._taps(padded, *self.output_shape(x.shape[:3])[1:])
         y = next(taps).copy()
-        winner = np.zeros(y.shape, np.min_scalar_type(self.kernel**2))
-        for place, tap in enumerate(taps, start=1):
-            # A later place only wins by being larger, and then its number is the largest yet.
-            better = (tap > y) * winner.dtype.type(place)
-            np.maximum(winner, better, out=winner)
+        for tap in taps:
             np.maximum(y, tap, out=y)
-        return y, (winner, x.shape, padded.shape)
-
-    def infer(
-        self, params: Params, x: Array, overwrite: bool = False, run: Run = serially
-    ) -> Array:
-        y = np.empty((*self.output_shape(x.shape[:3]), x.shape[3]), x.dtype)
-
-        def pool(channels: slice) -> None:
-            rows = self._running_max(x[channels], 1)
-            fits = not self.padding and (y.shape[2] - 1) * self.stride + self.kernel <= x.shape[2]
-            if fits and x.shape[3] <= FEW_IMAGES:
-                y[channels] = self._max_of_neighbours(rows)[:, :, :: self.stride][
-                    :, :, : y.shape[2]
-                ]
-            else:
-                y[channels] = self._running_max(rows, 2)
-
-        run(pool, slices(len(x), x[:1].nbytes))
-        return y
-
-    def _max_of_neighbours(self, x: Array) -> Array:
-        """Return the maxima of windows that begin at each pixel of a row, where there are any.
-
-        All rows are one long run, with which NumPy is fast; what mixes two rows isn't for use.
-        """
-        pixels, batch = np.ascontiguousarray(x).reshape(-1), x.shape[3]
-        y = pixels.copy()
-        for place in range(1, self.kernel):
-            some = y[: max(0, len(y) - place * batch)]
-            np.maximum(some, pixels[place * batch :], out=some)
-        return y.reshape(x.shape)
-
-    def _running_max(self, x: Array, axis: int) -> Array:
-        """Return the maxima of the windows along one axis of images, without a padded copy."""
-        extent, pad, step = x.shape[axis], self.padding, self.stride
-        windows = self._windows(extent)
-        pixels = np.moveaxis(x, axis, 0)
-        whole: list[tuple[slice, Array]] = []  # of places where all windows have a pixel
-        parts: list[tuple[slice, Array]] = []  # and of others
-        for place in range(min(self.kernel, extent + pad)):
-            first = max(0, -(-(pad - place) // step))  # before it, windows have padding here
-            end = min(windows, (extent - 1 + pad - place) // step + 1)  # and from here on
-            if first < end:
-                taps = pixels[first * step + place - pad :: step][: end - first]
-                (whole if len(taps) == windows else parts).append((slice(first, end), taps))
-        if len(whole) > 1:
-            y: Array = np.maximum(whole[0][1], whole[1][1])
-        elif whole:
-            y = whole[0][1].copy("K")
-        else:
-            y = np.full((windows, *pixels.shape[1:]), -np.inf, x.dtype)
-        for some, taps in [*whole[2:], *parts]:
-            np.maximum(y[some], taps, out=y[some])
-        return np.moveaxis(y, 0, axis)
+        return y, (padded, y, x.shape)
 
     def backward(
         self, params: Params, cache: Any, dy: Array, need_dx: bool = True
     ) -> tuple[Array | None, dict[str, Array]]:
-        winner, (_, height, width, _), padded_shape = cache
-        dpadded = np.zeros(padded_shape, dy.dtype)
-        for place, tap in enumerate(self._taps(dpadded, *dy.shape[1:3])):
+        """(C, OH, OW, B) -> (C, H, W, B): to the first place that holds the maximum."""
+        padded, y, (_, height, width, _) = cache
+        dpadded = np.zeros(padded.shape, dy.dtype)
+        left = np.ones(y.shape, np.bool_)  # windows whose maximum hasn't been found yet
+        rows, cols = dy.shape[1:3]
+        for tap, dtap in zip(
+            self._taps(padded, rows, cols), self._taps(dpadded, rows, cols), strict=True
+        ):
+            found = tap == y
+            found &= left
+            left ^= found
             if self.stride >= self.kernel:  # no overlap, so nothing to add to
-                np.multiply(dy, winner == place, out=tap)
+                np.multiply(dy, found, out=dtap)
             else:
-                tap += dy * (winner == place)
+                dtap += dy * found
         pad = self.padding
         return dpadded[:, pad : pad + height, pad : pad + width], {}
 
@@ -180,6 +129,7 @@ class AvgPool2D(_Pool2D):
     def forward(
         self, params: Params, x: Array, rng: np.random.Generator | None = None
     ) -> tuple[Array, Any]:
+        """(C, H, W, B) -> (C, OH, OW, B)."""
         padded = self._padded(x, 0)
         taps = self._taps(padded, *self.output_shape(x.shape[:3])[1:])
         y = next(taps).copy()
@@ -188,17 +138,10 @@ class AvgPool2D(_Pool2D):
         y *= self._weights(x.shape).astype(x.dtype)
         return y, (x.shape, padded.shape)
 
-    def infer(
-        self, params: Params, x: Array, overwrite: bool = False, run: Run = serially
-    ) -> Array:
-        parts = run(
-            lambda channels: self.forward(params, x[channels])[0], slices(len(x), x[:1].nbytes)
-        )
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
     def backward(
         self, params: Params, cache: Any, dy: Array, need_dx: bool = True
     ) -> tuple[Array | None, dict[str, Array]]:
+        """(C, OH, OW, B) -> (C, H, W, B)."""
         x_shape, padded_shape = cache
         _, height, width, _ = x_shape
         share = dy * self._weights(x_shape).astype(dy.dtype)
@@ -229,11 +172,13 @@ class GlobalAvgPool2D(Layer):
     def forward(
         self, params: Params, x: Array, rng: np.random.Generator | None = None
     ) -> tuple[Array, Any]:
+        """(C, H, W, B) -> (C, B)."""
         y: Array = x.mean(axis=(1, 2))
         return y, x.shape
 
     def backward(
         self, params: Params, cache: Any, dy: Array, need_dx: bool = True
     ) -> tuple[Array | None, dict[str, Array]]:
+        """(C, B) -> (C, H, W, B)."""
         share = dy / dy.dtype.type(cache[1] * cache[2])
         return np.broadcast_to(share[:, None, None], cache).copy(), {}

@@ -1,11 +1,14 @@
-"""Which layer takes whose output, and when an output is needed no more."""
+"""Which layer takes whose output, when an output is needed no more, and inference in NumPy."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ..errors import ArgumentError
-from .layers import Layer
+from .conv import Conv2D
+from .layers import Array, Layer, Linear, Params, ReLU
 
 INPUT = "input"  # the name of what the network itself takes
 
@@ -31,6 +34,23 @@ class Step:
         """Return what the layer takes, given by name: a list if it takes several."""
         taken = [values[name] for name in self.sources]
         return taken if self.layer.several else taken[0]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A step of inference, with the ReLU behind it or without.
+
+    Attributes
+    ----------
+    step : Step
+    relu : bool
+    name : str
+        Name of the output: the layer's, or that of the ReLU.
+    """
+
+    step: Step
+    relu: bool
+    name: str
 
 
 def plan(layers: Sequence[Layer], sources: Mapping[str, Sequence[str]]) -> tuple[Step, ...]:
@@ -65,6 +85,38 @@ def plan(layers: Sequence[Layer], sources: Mapping[str, Sequence[str]]) -> tuple
         Step(layer, names, tuple(name for name in dict.fromkeys(names) if last_use[name] == place))
         for place, (layer, names) in enumerate(zip(layers, taken, strict=True))
     )
+
+
+def fused(steps: Sequence[Step]) -> tuple[Stage, ...]:
+    """Join each ReLU to the layer with weights before it, if no other layer takes its output."""
+    stages: list[Stage] = []
+    for step in steps:
+        before = stages[-1] if stages else None
+        if (
+            before is not None
+            and isinstance(step.layer, ReLU)
+            and step.sources == step.done == (before.name,)
+            and isinstance(before.step.layer, (Conv2D, Linear))
+        ):
+            stages[-1] = Stage(before.step, True, step.layer.name)
+        else:
+            stages.append(Stage(step, False, step.layer.name))
+    return tuple(stages)
+
+
+def evaluate(stages: Sequence[Stage], params: Params, x: Array, source: str = INPUT) -> Array:
+    """Return the output (..., B) of stages that all depend on `x`, the output of `source`.
+
+    Caches are dropped at once, and outputs when no later stage takes them: beside the weights,
+    memory holds little more than one step takes, gathers and gives.
+    """
+    values = {source: x}
+    for stage in stages:
+        y = stage.step.layer.forward(params, stage.step.of(values))[0]
+        for name in stage.step.done:
+            del values[name]
+        values[stage.name] = np.maximum(y, 0, out=y) if stage.relu else y
+    return values[stages[-1].name] if stages else x
 
 
 def departures(steps: Sequence[Step]) -> Iterator[tuple[str, tuple[str, ...]]]:

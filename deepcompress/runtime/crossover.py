@@ -4,9 +4,9 @@
 a few coefficients per instruction set, `COSTS`. They were fitted to measurements; nothing is timed
 when the model is asked, so that the answer is the same each time and on all machines that have
 the same instruction set. The two products differ by rounding only. ``deepcompress bench`` shows
-how near the estimates are to the machine that it runs on.
+how near the estimates are to the machine that it runs on. Without the kernels, dense is faster.
 
-What the model knows:
+Assumptions of the model:
 
 - A product with one column takes a time for each stored entry. The dense one reads all weights,
   from the cache or, beyond its size, from memory, which is slower and which threads share.
@@ -28,30 +28,27 @@ class Costs:
     Attributes
     ----------
     call : float
-        What a packed product takes beside its work, more than a dense one.
+        Overhead of a packed product over a dense one, beside the work.
     entry : float
-        A survivor, with one column.
+        One survivor, with one column.
     row : float
-        A row, with one column.
+        One row, with one column.
     many_entry : float
-        A survivor with several columns, to unpack it.
+        Unpacking one survivor, with several columns.
     many_column : float
-        A survivor and column.
+        One survivor and column, with several of them.
     many_x : float
-        An element of x, with several columns: those of a tile are brought together.
+        One element of x, with several columns: those of a tile are brought together.
     dense_cached, dense_memory : float
-        A weight of the dense product with one column, from the cache and from memory.
+        One weight of the dense product with one column, from the cache and from memory.
     dense_weight : float
-        A weight of the dense product with several columns, to copy it.
+        Copying one weight of the dense product, with several columns.
     dense_column : float
-        A weight and column.
+        One weight and column, with several of them.
     convolution_column, convolution_dense : float
-        A survivor and output pixel of a packed convolution; a weight and pixel of a dense one.
-    gather, unfold : float
-        An element of what a kernel meets at a pixel, as a packed convolution brings it together
-        and as NumPy copies it for a dense one.
+        One survivor and output pixel of a packed convolution; one weight and pixel of a dense one.
     cache_bytes : int
-        Of dense weights, that are likely to be there still at the next product.
+        Bytes of dense weights likely to be still in the cache at the next product.
     """
 
     call: float = 4000.0
@@ -66,14 +63,12 @@ class Costs:
     dense_column: float = 0.0245
     convolution_column: float = 0.034
     convolution_dense: float = 0.027
-    gather: float = 0.7
-    unfold: float = 2.0
     cache_bytes: int = 1 << 24
 
 
 COSTS = {
     "avx2": Costs(),
-    # The dense product has the vectors of the processor, whatever ours may use.
+    # The dense product uses the processor's vectors in any case.
     "scalar": Costs(
         entry=0.62,
         many_entry=3.0,
@@ -93,10 +88,9 @@ COSTS = {
     None: Costs(call=50000.0, entry=40.0, row=3000.0, many_entry=40.0, many_column=1.0),
 }
 REGISTER = 8  # columns
-OWN_BYTES = 1 << 19  # of dense weights, that stay in a cache while other layers run
-PARALLEL_ENTRIES = 1 << 18  # times vectors, that are worth a thread; see `native.spmv`
-PARALLEL_PIXELS = 1 << 20  # entries times output pixels, likewise
-PARALLEL_DENSE = 1 << 19  # multiplications that OpenBLAS gives a second thread
+OWN_BYTES = 1 << 19  # dense weights that stay in a cache while other layers run
+PARALLEL_ENTRIES = 1 << 18  # entries times vectors for each thread; see `native.spmv`
+PARALLEL_DENSE = 1 << 19  # multiplications for which OpenBLAS takes a second thread
 
 
 def runs_dense(
@@ -114,67 +108,56 @@ def runs_dense(
     Parameters
     ----------
     rows, cols : int
-        Of W.
+        Sides of W.
     entries : int
         Surviving weights.
     columns : int
-        Of x, at least 1; the batch.
+        Columns of x, at least 1; the batch.
     isa : str or None
         The instruction set in use, as from `native.info`; None for the reference backend.
     threads : int
-        That both may take, at least 1, as from `native.threads`.
+        Threads that both may take, at least 1, as from `native.threads`.
     among_others : bool
-        Whether other products, as of a network's other layers, have the cache in between.
+        Whether other products, such as those of a network's other layers, use the cache in between.
 
     Returns
     -------
     bool
-        False where the model sees no difference: packed weights take less memory.
+        False where the model sees no difference: packed weights take less memory. True with the
+        reference backend, whose packed products expand all coordinates.
     """
+    if isa is None:
+        return True
     dense = dense_ns(rows, cols, columns, isa, threads, among_others=among_others)
     return dense < packed_ns(rows, cols, entries, columns, isa, threads)
 
 
 def convolution_runs_dense(
-    rows: int,
-    cols: int,
-    entries: int,
-    columns: int,
-    isa: str | None,
-    threads: int,
-    *,
-    unfolds: bool = True,
+    rows: int, cols: int, entries: int, columns: int, isa: str | None
 ) -> bool:
     """Tell whether a convolution is faster with dense filters than with packed ones.
 
-    In C the two differ by their products alone; in NumPy, a dense one unfolds its input.
+    The two differ by their products alone, as the kernels gather the input for both.
 
     Parameters
     ----------
     rows, cols : int
-        Of the filters as a matrix: those of one group, and the weights of each.
+        Sides of the filters as a matrix: the filters of one group, and the weights of each.
     entries : int
         Surviving weights of the group.
     columns : int
         Pixels of the output times images of the batch.
-    isa, threads
+    isa
         As for `runs_dense`.
-    unfolds : bool
-        False where NumPy takes the input as it is: for kernels of 1 × 1 and stride 1.
 
     Returns
     -------
     bool
+        As `runs_dense`.
     """
-    costs = _costs(isa)
-    pixels = _in_registers(columns)
-    work = (costs.many_entry + costs.convolution_column * pixels) * entries
-    if isa is not None:  # all else is the same for both
-        return costs.convolution_dense * rows * cols * pixels < work
-    work += costs.gather * cols * pixels
-    packed = costs.call + work / _threads(entries * columns / PARALLEL_PIXELS, threads)
-    unfolding = costs.unfold * cols * columns if unfolds else 0.0  # by one thread
-    return unfolding + dense_ns(rows, cols, columns, isa, threads) < packed
+    costs, pixels = _costs(isa), _in_registers(columns)
+    packed = (costs.many_entry + costs.convolution_column * pixels) * entries
+    return isa is None or costs.convolution_dense * rows * cols * pixels < packed
 
 
 def packed_ns(
@@ -223,7 +206,7 @@ def density(rows: int, cols: int, columns: int, isa: str | None, threads: int) -
         return None
     if runs_dense(rows, cols, 0, columns, isa, threads):
         return 0.0
-    packed, dense = 0, size  # entries with which each is faster
+    packed, dense = 0, size  # numbers of entries with which each is faster
     while dense - packed > 1:
         middle = (packed + dense) // 2
         if runs_dense(rows, cols, middle, columns, isa, threads):
@@ -243,9 +226,10 @@ def _costs(isa: str | None) -> Costs:
 
 
 def _in_registers(columns: int) -> int:
+    """Round a number of columns up to whole registers."""
     return -(-columns // REGISTER) * REGISTER
 
 
 def _threads(worth: float, threads: int) -> int:
-    """Return how many threads are taken by work that is worth so many."""
+    """Return the number of threads for an amount of work, in units worth one thread."""
     return min(threads, int(worth)) if worth > 1 else 1

@@ -1,4 +1,4 @@
-"""What a network takes from its file: definition, preprocessing, and each weight in its form."""
+"""A network's parts from its file: definition, preprocessing, and each weight in its form."""
 
 import math
 from collections.abc import Mapping
@@ -56,7 +56,7 @@ def check_preprocessing(network: Network, preprocessing: Preprocessing | None) -
 
 
 def checked(name: str, tensor: Tensor) -> Tensor:
-    """Return what a network runs: weights as they are, vectors dense, in float32."""
+    """Return a tensor as a network runs it: weights as they are, vectors dense, in float32."""
     if isinstance(tensor, CompressedTensor):
         return tensor if len(tensor.shape) > 1 else tensor.to_dense()
     if tensor.dtype.kind != "f":
@@ -65,7 +65,7 @@ def checked(name: str, tensor: Tensor) -> Tensor:
 
 
 def held(network: Network, name: str, tensor: Tensor, dense: str, max_bytes: int | None) -> Tensor:
-    """Return a weight in the form in which it is to run."""
+    """Return a weight in its form for running, packed or dense."""
     if not isinstance(tensor, CompressedTensor) or dense == "never":
         return tensor
     if dense == "auto" and not _runs_dense(network, name, tensor):
@@ -84,12 +84,10 @@ def _runs_dense(network: Network, name: str, tensor: CompressedTensor) -> bool:
     """Tell whether one input at a time is run faster by the weight as a dense array."""
     layer_name = name.removesuffix(".weight")
     layer = next(layer for layer in network.layers if layer.name == layer_name)
-    survivors = int(np.count_nonzero(tensor.labels()))
-    here = native.info()["isa"], native.threads()
+    survivors, isa = int(np.count_nonzero(tensor.labels())), native.info()["isa"]
     if isinstance(layer, Conv2D):
         pixels = math.prod(network.shapes[layer_name][1:])
         group = tensor.rows // layer.groups, tensor.cols, survivors // layer.groups
-        unfolds = not (layer.kernel == layer.stride == 1 and layer.padding == 0)
-        return crossover.convolution_runs_dense(*group, pixels, *here, unfolds=unfolds)
+        return crossover.convolution_runs_dense(*group, pixels, isa)
     sizes = tensor.rows, tensor.cols, survivors
-    return crossover.runs_dense(*sizes, 1, *here, among_others=True)
+    return crossover.runs_dense(*sizes, 1, isa, native.threads(), among_others=True)

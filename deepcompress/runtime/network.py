@@ -14,15 +14,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import native
 from ..checks import as_real_array, as_whole_number
 from ..errors import ArgumentError, FormatError
 from ..model import CompressedModel
 from ..model_file import Tensor, open_file
-from ..nn.inference import Inference
 from ..nn.network import Network
 from ..packed.tensor import CompressedTensor
 from ..tensors import Float32Array
+from .inference import Inference
 from .loading import check_names, check_preprocessing, checked, held, read_definition
 from .pictures import load_picture
 from .preprocessing import Preprocessing
@@ -97,7 +96,7 @@ class CompressedNetwork:
         self.network = network
         self.preprocessing = preprocessing
         self._params = {name: checked(name, params[name]) for name in network.param_shapes}
-        self._inference = Inference(network, native.threads, Programs(self._params).run)
+        self._inference = Inference(network, Programs(self._params).run)
 
     @classmethod
     def load(

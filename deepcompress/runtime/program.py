@@ -7,7 +7,7 @@ concatenated is written where it belongs, one part behind the other.
 
 The definition, and what runs where there is no program (without the C kernels, with a layer or
 a weight that they haven't got, or with numbers that aren't finite), is
-`nn.inference.evaluate`. Results differ from its by rounding, and not with the number of threads.
+`nn.wiring.evaluate`. Results differ from its by rounding, and not with the number of threads.
 """
 
 import math
@@ -22,10 +22,10 @@ from ..locks import ForkSafeLock
 from ..native import program as native_program
 from ..native import spmv as native_spmv
 from ..nn.conv import Conv2D
-from ..nn.inference import Stage
 from ..nn.layers import Array, Concat, Dropout, Flatten, Layer, Linear, ReLU
 from ..nn.norm import LocalResponseNorm
 from ..nn.pool import GlobalAvgPool2D, MaxPool2D
+from ..nn.wiring import Stage
 from ..packed.tensor import CompressedTensor
 from ..structs import Geometry, Name, Operation, OperationKind, Program
 from . import arena

@@ -82,17 +82,17 @@ def exact(network: Network, params: Mapping[str, np.ndarray], x: np.ndarray):
     values, bounds = {INPUT: columns}, {INPUT: np.zeros_like(columns)}
     for step in network.steps:
         layer, taken, wrong = step.layer, step.of(values), step.of(bounds)
-        y = layer.infer(params, taken)
+        y = layer.forward(params, taken)[0]
         if isinstance(layer, (Conv2D, Linear)):
             terms = int(np.prod(layer.param_shapes()[f"{layer.name}.weight"][1:])) + 1
-            summed = layer.infer(sizes, np.abs(taken) + wrong)
-            bound = layer.infer(unbiased, wrong) + (terms + 1) * EPS * summed
+            summed = layer.forward(sizes, np.abs(taken) + wrong)[0]
+            bound = layer.forward(unbiased, wrong)[0] + (terms + 1) * EPS * summed
         elif isinstance(layer, GlobalAvgPool2D):
             terms = taken.shape[1] * taken.shape[2]
-            bound = layer.infer(params, wrong + (terms + 1) * EPS * (np.abs(taken) + wrong))
+            bound = layer.forward(params, wrong + (terms + 1) * EPS * (np.abs(taken) + wrong))[0]
         elif isinstance(layer, ReLU):
             bound = wrong
         else:  # takes apart and joins, or chooses the largest
-            bound = layer.infer(params, wrong)
+            bound = layer.forward(params, wrong)[0]
         values[layer.name], bounds[layer.name] = y, bound
     return np.moveaxis(y, -1, 0), np.moveaxis(bound, -1, 0)
