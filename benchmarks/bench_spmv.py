@@ -10,6 +10,9 @@ Ratios are of medians, peer over ours, so more than 1 means that we are faster. 
 limit is the time to gather an element of x for each surviving weight and do nothing else, by the
 processor's own gathers; where those are slow, as on AMD's, products can be faster than that.
 
+The rows of a layer are a ladder from the paper's y = W x up: `plain` is the loop over the stream
+of gaps and labels as the file has it, ``scalar`` the portable kernel over a layout, and so on.
+
 Each row has the bytes of weights that each contestant reads, and what the paper measured for the
 layer on a Core i7-5930K with MKL (Table 8; per sample there, per product here).
 
@@ -39,7 +42,7 @@ import torch
 from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
-from deepcompress import native, relindex
+from deepcompress import native, relindex, spmv
 from deepcompress.packed.tensor import CompressedTensor
 from deepcompress.structs import LayoutKind
 from deepcompress.tensors import SharedWeights
@@ -84,7 +87,7 @@ PAPER_I7 = {
     ),
     64: ((318.4, 188.9, 45.8, 1056.0, 188.3, 45.7), (1417.6, 682.1, 407.7, 1780.3, 274.9, 363.1)),
 }
-PEERS = ("mkl_csr", "mkl_dense", "scipy_csr", "openblas_dense", "gather_limit")
+PEERS = ("plain", "mkl_csr", "mkl_dense", "scipy_csr", "openblas_dense", "gather_limit")
 
 
 def build(case: Case) -> tuple[CompressedTensor, np.ndarray]:
@@ -123,7 +126,9 @@ def contestants(
             *map(torch.from_numpy, (csr.indptr, csr.indices, csr.data)), size=dense.shape
         )
     x_torch, dense_torch = torch.from_numpy(x), torch.from_numpy(dense)
+    stream, out = packed.stream(), np.empty((case.rows, *x.shape[1:]), np.float32)
     peers: dict[str, Callable[[], Any]] = {
+        "plain": lambda: spmv.dot(stream, x, out),
         "mkl_csr": lambda: mkl @ x_torch,
         "mkl_dense": lambda: dense_torch @ x_torch,
         "scipy_csr": lambda: csr @ x,
@@ -250,7 +255,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of every contestant that can")
     parser.add_argument("--batch", type=int, default=1, help="columns of x")
     parser.add_argument("--rounds", type=int, default=21)
-    parser.add_argument("--isa", nargs="+", choices=isas, default=isas[::-1])
+    parser.add_argument("--isa", nargs="+", choices=isas, default=isas)
     parser.add_argument("--layer", nargs="+", choices=list(layers), default=list(layers))
     parser.add_argument("--json", type=Path, help="file for the rows")
     options = parser.parse_args()

@@ -1,6 +1,7 @@
 """The written rule of who may import whom, and of what holds for every module."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -178,3 +179,54 @@ def test_classes_have_names_of_their_own():
             if isinstance(node, ast.ClassDef):
                 seen.setdefault(node.name, []).append(name)
     assert {name: places for name, places in seen.items() if len(places) > 1} == {}
+
+
+CSRC = Path(__file__).parents[1] / "csrc"
+SOURCES = sorted(CSRC.rglob("*.[ch]"))
+each_source = pytest.mark.parametrize(
+    "path", SOURCES, ids=lambda path: path.relative_to(CSRC).as_posix()
+)
+
+# What each folder of the C kernels may include besides headers at the top.
+MAY_INCLUDE = {
+    "": set(),
+    "bits": set(),
+    "quantize": set(),
+    "relindex": set(),
+    "huffman": {"bits"},
+    "rans": {"bits"},
+    "join": {"bits"},
+    "layout": {"bits"},
+    "spmv": {"bits", "layout"},
+    "spconv": {"bits", "layout"},
+    "program": {"bits", "layout", "spmv", "spconv"},
+}
+PLATFORM = re.compile(r"__(x86_64|aarch64|arm|GNUC|clang|BYTE_ORDER)_*\b")
+
+
+def folder_of(source):
+    """Return the folder of a C file, or nothing for one at the top."""
+    return source.split("/")[0] if "/" in source else ""
+
+
+@each_source
+def test_folders_of_c_include_only_what_they_may(path):
+    name = path.relative_to(CSRC).as_posix()
+    included = re.findall(r'^#include "(.+)"', path.read_text(encoding="utf-8"), re.MULTILINE)
+    folders = {folder_of(other) for other in included} - {"", folder_of(name)}
+    if name != "dispatch.c":  # which has the kernels of all
+        assert folders <= MAY_INCLUDE[folder_of(name)]
+
+
+@each_source
+def test_one_header_asks_for_the_platform(path):
+    text = path.read_text(encoding="utf-8")
+    if path.name not in ("platform.h", "status.c"):  # the latter names the compiler
+        assert not [line for line in text.splitlines() if line[:1] == "#" and PLATFORM.search(line)]
+
+
+@each_source
+def test_c_has_no_mutable_state(path):
+    text = path.read_text(encoding="utf-8")
+    declared = re.findall(r"^\s*(?:static|_Thread_local)\s[^(){]*[=;]", text, re.MULTILINE)
+    assert not [line for line in declared if "const" not in line]

@@ -4,7 +4,6 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given
-from support.layouts import stream_of
 from support.strategies import compressed
 from test_spmv import isas, random_tensor
 from test_spmv_convolution import compress
@@ -20,7 +19,7 @@ each_backend = pytest.mark.parametrize("backend", ["reference", *(["native"] if 
 def test_survivors_are_those_of_the_tensor(backend, w, width):
     with pytest.MonkeyPatch.context() as patch, native.use(backend):
         patch.setattr(column_blocks, "choose", lambda *_: width)
-        blocks = column_blocks.build(stream_of(w.packed))
+        blocks = column_blocks.build(w.packed.stream())
         for built, given_ in zip(survivors(blocks), w.packed.survivors(), strict=True):
             np.testing.assert_array_equal(built, given_)
         assert blocks.entries == len(w.packed.survivors()[0])
@@ -31,9 +30,9 @@ def test_survivors_are_those_of_the_tensor(backend, w, width):
 def test_both_backends_build_the_same(shape, density):
     w = random_tensor(shape, density, 8).packed
     with native.use("reference"):
-        ours = column_blocks.build(stream_of(w))
+        ours = column_blocks.build(w.stream())
     with native.use("native"):
-        theirs = column_blocks.build(stream_of(w))
+        theirs = column_blocks.build(w.stream())
     np.testing.assert_array_equal(ours.data, theirs.data)
     np.testing.assert_array_equal(ours.starts, theirs.starts)
 
@@ -42,7 +41,7 @@ def test_a_worked_example():
     """Row 0 has a weight in the second block alone, row 1 one in each."""
     dense = np.zeros((2, 70), np.float32)
     dense[0, 69], dense[1, 3], dense[1, 64] = 2, 2, 1
-    blocks = column_blocks.build(stream_of(compress(dense)))
+    blocks = column_blocks.build(compress(dense).stream())
     assert blocks.block_cols == 256
     assert blocks.data.tolist() == [1, 69 + 2 * 256, 2, 3 + 2 * 256, 64 + 256]
     assert blocks.starts.tolist() == [0, 5]

@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given
-from support.layouts import LANES, MASKS, PLANS, TILES, arrange, stream_of
+from support.layouts import LANES, MASKS, PLANS, TILES, arrange
 from support.strategies import compressed
 
 from deepcompress import native, relindex
@@ -32,7 +32,7 @@ def tensor(dense, bits=2, gap_bits=2):
 
 def test_a_worked_example_in_lanes():
     w = tensor([[0, 3, 0, 0, 0, 0], [0] * 6, [1, 0, 0, 0, 0, 2]])
-    counts = lanes.row_counts(stream_of(w))
+    counts = lanes.row_counts(w.stream())
     assert counts[:4].tolist() == [[1, 0, 2], [1, 0, 6], [1, 0, 3], [1, 0, 2]]
     laid = arrange(w, LANES[1])
     assert laid.order.tolist() == [2, 0, 1]
@@ -80,8 +80,8 @@ def test_c_makes_the_same_bytes_of_long_rows(shape, density, gap_bits):
     rng = np.random.default_rng(0)
     w = tensor(rng.integers(1, 32, shape) * (rng.random(shape) < density), 5, gap_bits)
     with native.use("native"):
-        c, _ = native_layout.row_counts(stream_of(w))
-    np.testing.assert_array_equal(c, lanes.row_counts(stream_of(w)), strict=True)
+        c, _ = native_layout.row_counts(w.stream())
+    np.testing.assert_array_equal(c, lanes.row_counts(w.stream()), strict=True)
     for plan in PLANS:
         reference, native_one = arrange(w, plan), arrange(w, plan, "native")
         np.testing.assert_array_equal(native_one.data, reference.data)
@@ -113,8 +113,8 @@ def test_shares_of_the_stream_count_as_one(monkeypatch, shape, density, shares):
     weights[len(weights) // 3 : len(weights) // 2] = 0  # rows and, in the stream, fillers
     w = tensor(weights, 3, 2)
     with native.use("native"):
-        counts, _ = native_layout.row_counts(stream_of(w))
-    np.testing.assert_array_equal(counts, lanes.row_counts(stream_of(w)), strict=True)
+        counts, _ = native_layout.row_counts(w.stream())
+    np.testing.assert_array_equal(counts, lanes.row_counts(w.stream()), strict=True)
     for plan in (MASKS, LANES[1], LANES[4], TILES):
         np.testing.assert_array_equal(arrange(w, plan, "native").data, arrange(w, plan).data)
 
@@ -127,12 +127,12 @@ def test_rows_that_begin_where_the_next_one_does_are_not_looked_for(monkeypatch,
     monkeypatch.setattr(native_layout, "BYTES_PER_THREAD", 1)
     w = tensor(np.ones((600, 40)))
     with native.use("native"):
-        counts, begins = native_layout.row_counts(stream_of(w))
+        counts, begins = native_layout.row_counts(w.stream())
         begins.view(np.uint64)[::2] = 0  # all rows but the last: they only seem to be empty
         if plan == TILES:
-            laid = tiles.arrange(stream_of(w), begins)
+            laid = tiles.arrange(w.stream(), begins)
         else:
-            laid = lanes.arrange(stream_of(w), 4, counts[4], begins=begins)
+            laid = lanes.arrange(w.stream(), 4, counts[4], begins=begins)
     positions, _ = survivors(laid)
     assert positions.min() >= 512 * 40  # of the last row, or its part
 
@@ -140,7 +140,7 @@ def test_rows_that_begin_where_the_next_one_does_are_not_looked_for(monkeypatch,
 def counts_of(shape, density):
     rng = np.random.default_rng(0)
     w = tensor(rng.integers(1, 32, shape) * (rng.random(shape) < density), 5, 8)
-    return lanes.row_counts(stream_of(w))
+    return lanes.row_counts(w.stream())
 
 
 @pytest.mark.parametrize(("density", "gap_bits"), [(0.04, 7), (0.09, 6), (0.25, 4)])
@@ -155,7 +155,7 @@ def test_masks_are_chosen_where_they_can_be_and_pay():
     assert not choose.suits_masks(dense[0], 640, 33)
     assert not choose.suits_masks(sparse[0], 640, 32)
     rng = np.random.default_rng(0)
-    w = stream_of(tensor(rng.integers(1, 32, (16, 640)) * (rng.random((16, 640)) < 0.25), 5, 8))
+    w = tensor(rng.integers(1, 32, (16, 640)) * (rng.random((16, 640)) < 0.25), 5, 8).stream()
     for dense_layout in (LayoutKind.MASKS, LayoutKind.LANES):
         assert choose.build(w, dense_layout).kind == dense_layout
 
@@ -167,17 +167,17 @@ def test_layouts_take_at_most_a_fifth_of_csr(density, dense_layout):
     shape = (256, 4096)
     w = tensor(rng.integers(1, 32, shape) * (rng.random(shape) < density), 5, 5)
     survivors = len(w.survivors()[0])
-    assert 5 * choose.build(stream_of(w), dense_layout).nbytes <= 8 * survivors + 4 * shape[0]
+    assert 5 * choose.build(w.stream(), dense_layout).nbytes <= 8 * survivors + 4 * shape[0]
 
 
 def test_some_tensors_are_left_as_they_are():
     empty = SharedWeights(np.zeros(1, np.float32), np.zeros(0, np.uint8), 1)
     for shape in [(2**31, 1), (1, 2**31), (100_000, 3)]:
         gaps = relindex.encode([], 2**31, 8)
-        w = stream_of(CompressedTensor.from_parts(shape, empty, gaps))
+        w = CompressedTensor.from_parts(shape, empty, gaps).stream()
         assert choose.build(w, LayoutKind.MASKS) is None
     one_row = tensor((np.arange(50_000) % 10 == 0)[np.newaxis])  # in lanes, 15 would be idle
-    assert choose.build(stream_of(one_row), LayoutKind.MASKS) is None
+    assert choose.build(one_row.stream(), LayoutKind.MASKS) is None
 
 
 # Columns and densities of the paper's Table 8.
@@ -190,7 +190,7 @@ def test_layouts_take_a_fifth_of_csr(cols, density, dense_layout):
     rng = np.random.default_rng(0)
     dense = (rng.random((320, cols)) < density) * rng.integers(1, 32, (320, cols), np.uint8)
     w = tensor(dense, bits=5, gap_bits=5)
-    built = choose.build(stream_of(w), dense_layout)
+    built = choose.build(w.stream(), dense_layout)
     csr = w.to_scipy_csr()
     csr_bytes = 4 * (csr.nnz + csr.nnz + len(csr.indptr))  # values, columns and rows of 4 bytes
     assert 5 * (built.nbytes + w.codebook.nbytes) <= csr_bytes

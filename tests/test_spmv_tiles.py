@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support.layouts import TILES, arrange, laid_out, stream_of
+from support.layouts import TILES, arrange, laid_out
 from test_spmv import assert_product, draw_x, isas, random_tensor
 from test_spmv_lanes import needs_extension, tensor
 
@@ -52,7 +52,7 @@ def test_products_of_several_parts(isa, bits, shape):
 
 def chosen(shape, density, bits=5, dense_layout=LayoutKind.TILES):
     w = random_tensor(shape, density, bits).packed
-    return choose.build(stream_of(w), dense_layout).kind == LayoutKind.TILES
+    return choose.build(w.stream(), dense_layout).kind == LayoutKind.TILES
 
 
 def test_tiles_are_chosen_where_rows_have_enough_entries_in_each():
@@ -75,7 +75,7 @@ def test_tiles_are_for_avx2():
 @pytest.mark.parametrize("density", [0.23, 0.25])
 def test_tiles_take_at_most_a_fifth_of_csr(density):
     w = random_tensor((1000, 4096), density, 5).packed
-    laid = choose.build(stream_of(w), LayoutKind.TILES)
+    laid = choose.build(w.stream(), LayoutKind.TILES)
     assert laid.kind == LayoutKind.TILES
     assert 5 * laid.nbytes <= 8 * len(w.survivors()[0]) + 4 * 1001
 

@@ -318,6 +318,10 @@ class CompressedTensor:
         """
         return self.from_parts(*conversions.take_rows(self.shape, self._forms, rows))
 
+    def stream(self) -> Stream:
+        """Return the packed form; rebuilt for the caller if another has replaced it."""
+        return self._forms.stream()
+
     def layout(self) -> Layout | None:
         """Return the form for products, built by the first caller; None if there is none.
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from deepcompress import native
 from deepcompress.packed.tensor import CompressedTensor
 from deepcompress.spmv import lanes, masks, tiles
-from deepcompress.structs import Layout, LayoutKind, Stream
+from deepcompress.structs import Layout, LayoutKind
 
 
 class Plan(NamedTuple):
@@ -23,15 +23,10 @@ LANES = [Plan(LayoutKind.LANES, bits) for bits in range(1, 9)]
 PLANS = [MASKS, *LANES, TILES]
 
 
-def stream_of(w: CompressedTensor) -> Stream:
-    """Return the stream of a tensor, held or rebuilt."""
-    return w._forms.stream()
-
-
 def arrange(w: CompressedTensor, plan: Plan, backend: str = "reference") -> Layout:
     """Lay a tensor out as planned, without changing it."""
     with native.use(backend):
-        stream = stream_of(w)
+        stream = w.stream()
         counts = lanes.row_counts(stream)[plan.gap_bits]
         if plan.kind == LayoutKind.LANES:
             layout = lanes.arrange(stream, plan.gap_bits, counts)
