@@ -107,8 +107,8 @@ def encoded_bytes(values: UInt8Array, kind: TableKind) -> int:
     runs = np.diff(present, prepend=-1, append=len(values)) - 1
     runs = runs[runs > 0]
     widths = np.frexp(runs)[1]  # numbers of binary digits
-    steps = np.diff(values[present].astype(np.int64), prepend=kind.first_previous)
-    return int(step_bits(steps).sum() + 2 * (widths + 1).sum() + 7) // 8
+    chain = np.array([kind.first_previous, *values[present].tolist()], np.int64)
+    return int(step_bits(chain[1:] - chain[:-1]).sum() + 2 * (widths + 1).sum() + 7) // 8
 
 
 def step_bits(steps: Int64Array) -> Int64Array:

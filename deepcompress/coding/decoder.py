@@ -1,7 +1,7 @@
 """A record in a file -> the compressed tensor that it stands for. `coding` goes the way there."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 import numpy as np
@@ -74,8 +74,12 @@ def _symbols(outcome: UInt8Array | FormatError) -> UInt8Array:
     return outcome
 
 
-def decode_blocks(record: SharedRecord, first: int = 0) -> Iterator[Decoded]:
+def decode_blocks(
+    record: SharedRecord, first: int = 0, symbols: Iterable[BlockSymbols] | None = None
+) -> Iterator[Decoded]:
     """Decode the blocks of a record as `decode_symbols`, with a look at all positions.
+
+    `symbols` are those of the blocks, if they were decoded before.
 
     Raises
     ------
@@ -83,7 +87,8 @@ def decode_blocks(record: SharedRecord, first: int = 0) -> Iterator[Decoded]:
         If a table, a stream, or what is in it isn't valid.
     """
     coding, size = record.coding, math.prod(record.shape)
-    for index, block in enumerate(decode_symbols(record, first), start=first):
+    known = decode_symbols(record, first) if symbols is None else symbols
+    for index, block in enumerate(known, start=first):
         elements = block_size(size, coding.block_bits, index)
         if coding.encoding == RELATIVE:
             yield join.from_gaps(block.labels, block.positions, elements)
@@ -93,7 +98,9 @@ def decode_blocks(record: SharedRecord, first: int = 0) -> Iterator[Decoded]:
             yield Masked(block.positions, block.labels, elements)
 
 
-def decode_survivors(record: SharedRecord, first: int = 0) -> tuple[Int64Array, UInt8Array]:
+def decode_survivors(
+    record: SharedRecord, first: int = 0, symbols: Iterable[BlockSymbols] | None = None
+) -> tuple[Int64Array, UInt8Array]:
     """Return positions in the tensor, and labels, of the weights that aren't 0.
 
     Parameters
@@ -101,6 +108,8 @@ def decode_survivors(record: SharedRecord, first: int = 0) -> tuple[Int64Array, 
     record : SharedRecord
     first : int
         Which of the tensor's blocks the record's first one is.
+    symbols : iterable of BlockSymbols, optional
+        Those of the blocks, if they were decoded before.
 
     Raises
     ------
@@ -108,7 +117,7 @@ def decode_survivors(record: SharedRecord, first: int = 0) -> tuple[Int64Array, 
         As `decode_blocks`.
     """
     all_positions, all_labels = [np.zeros(0, np.int64)], [np.zeros(0, np.uint8)]
-    for index, block in enumerate(decode_blocks(record, first), start=first):
+    for index, block in enumerate(decode_blocks(record, first, symbols), start=first):
         positions, labels = join.survivors(block)
         all_positions.append(positions + (index << record.coding.block_bits))
         all_labels.append(labels)
@@ -127,18 +136,31 @@ def decode(record: SharedRecord) -> CompressedTensor:
     FormatError
         If a table, a stream, or what is in it isn't valid.
     """
+    if record.coding.gap_bits and len(record.blocks) == 1:
+        return _as_stored(record, *decode_blocks(record))
+    label_bits = fixed_width(len(record.codebook) - 1)
+    joined = _join(record, label_bits)
+    labels, gaps = joined.finish()
+    streams = (labels, label_bits), (gaps, joined.gap_bits)
+    return CompressedTensor.from_checked(
+        record.shape, record.codebook, joined.count, *streams, joined=True
+    )
+
+
+def from_symbols(record: SharedRecord, symbols: Iterable[BlockSymbols]) -> CompressedTensor:
+    """Return the tensor of a record whose streams were decoded before, as `decode`."""
+    if record.coding.gap_bits and len(record.blocks) == 1:
+        return _as_stored(record, *decode_blocks(record, symbols=symbols))
+    return from_part(record, record.shape, *decode_survivors(record, symbols=symbols))
+
+
+def _as_stored(record: SharedRecord, block: Decoded) -> CompressedTensor:
+    """Pack the one block of a relative record, with its fillers as they are."""
+    assert isinstance(block, Entries)
     label_bits, gap_bits = fixed_width(len(record.codebook) - 1), record.coding.gap_bits
-    is_joined = not gap_bits or len(record.blocks) != 1
-    if is_joined:
-        joined = _join(record, label_bits)
-        packed, count, gap_bits = joined.finish(), joined.count, joined.gap_bits
-    else:
-        (block,) = decode_blocks(record)
-        assert isinstance(block, Entries)
-        packed = packing.pack(block.labels, label_bits), packing.pack(block.gaps, gap_bits)
-        count = len(block.labels)
-    arrays = (packed[0], label_bits), (packed[1], gap_bits)
-    return CompressedTensor.from_checked(record.shape, record.codebook, count, *arrays, is_joined)
+    labels, gaps = packing.pack(block.labels, label_bits), packing.pack(block.gaps, gap_bits)
+    streams = (labels, label_bits), (gaps, gap_bits)
+    return CompressedTensor.from_checked(record.shape, record.codebook, len(block.labels), *streams)
 
 
 def _join(record: SharedRecord, label_bits: int) -> Joined:

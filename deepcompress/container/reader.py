@@ -7,6 +7,7 @@ with what is left of the file before anything is allocated for it.
 
 import math
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,18 +116,25 @@ class Reader:
         """Let go of the file's bytes; nothing can be read any more."""
         self.view.release()
 
-    def contents(self) -> Contents:
-        """Return everything, and what each byte is for."""
+    def contents(
+        self, check: Callable[[TensorEntry, SharedHead | None], None] | None = None
+    ) -> Contents:
+        """Return everything, and what each byte is for.
+
+        `check` is called for each tensor before its data are read; the head of a raw one is None.
+        """
         contents = Contents({}, self.metadata, list(self._sections))
         for name, entry in self.entries.items():
-            if entry.encoding == RAW:
+            head = None if entry.encoding == RAW else self.shared_head(entry)
+            if check is not None:
+                check(entry, head)
+            if head is None:
                 contents.records[name] = self.raw(entry).reshape(entry.shape)
                 chunks = block_count(math.prod(entry.shape) * entry.dtype.itemsize, 20)
                 part = "biases" if len(entry.shape) <= 1 else "raw"
                 parts = [(part, entry.data_bytes - CRC.size * chunks)]
                 parts += [("checksums", CRC.size * chunks)]
             else:
-                head = self.shared_head(entry)
                 contents.records[name] = self.shared(entry, head)
                 parts = head.parts(entry.encoding)
             contents.sections.extend(Section(name, *part) for part in parts)

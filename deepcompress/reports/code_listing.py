@@ -7,18 +7,18 @@ import numpy as np
 
 from ..coding import rans
 from ..coding.coders import Code
-from ..coding.decoder import decode_symbols, read_codes
 from ..coding.encoder import alphabets
-from ..container.records import BITMASK, CODERS, DENSE, Record, SharedRecord
+from ..container.records import BITMASK, CODERS, SharedRecord
 from ..tensors import FIXED_WIDTH, RANS
+from .ledger import Inspected
 
 
-def codes(record: Record) -> list[dict[str, Any]]:
-    """List what each symbol costs.
+def codes(inspected: Inspected) -> list[dict[str, Any]]:
+    """List the cost of each symbol.
 
     Parameters
     ----------
-    record : Record
+    inspected : Inspected
 
     Returns
     -------
@@ -28,25 +28,18 @@ def codes(record: Record) -> list[dict[str, Any]]:
         ``count`` and ``bits``. Bits are the length of a Huffman code, the width at fixed
         width, and under rANS the probability p of the code as ``-log2(p)``, to three
         digits. Symbols that neither occur nor have a code are left out.
-
-    Raises
-    ------
-    FormatError
-        If a table or a stream isn't valid.
     """
+    record = inspected.record
     if not isinstance(record, SharedRecord):
         return []
-    both = zip(
-        ("labels", "mask" if record.coding.encoding == BITMASK else "gaps"),
-        read_codes(record),
-        alphabets(record.coding, len(record.codebook) - 1),
-        strict=True,
-    )
-    blocks = list(decode_symbols(record))
+    streams = "labels", "mask" if record.coding.encoding == BITMASK else "gaps"
+    sizes = alphabets(record.coding, len(record.codebook) - 1)
     listed = []
-    for stream, code, alphabet in list(both)[: 1 if record.coding.encoding == DENSE else 2]:
+    for stream, code, alphabet in zip(streams, inspected.codes, sizes, strict=True):
+        if not alphabet:  # a dense tensor has no positions
+            continue
         counts = np.zeros(alphabet, np.int64)
-        for block in blocks:
+        for block in inspected.symbols:
             symbols = block.labels if stream == "labels" else block.positions
             counts += np.bincount(symbols, minlength=alphabet)
         listed.append(
@@ -65,7 +58,7 @@ def codes(record: Record) -> list[dict[str, Any]]:
 
 
 def _bits(code: Code, alphabet: int) -> list[float]:
-    """Return what each symbol costs, 0 for one that has no code."""
+    """Return the bits of each symbol, 0 for one that has no code."""
     if code.coder == FIXED_WIDTH:
         return [code.width] * alphabet
     if code.coder == RANS:
