@@ -40,7 +40,8 @@ from benchmarks.harness import machine
 from benchmarks.tables_check import check, layer_costs
 from deepcompress.commands.verify import verify
 from deepcompress.container.records import CODERS
-from deepcompress.formats.registry import NpyFolder, open_source
+from deepcompress.formats.npy import NpyFolder
+from deepcompress.formats.registry import open_source
 from deepcompress.nn.parallel import available_threads
 from deepcompress.reports.ledger import account
 from deepcompress.reports.paper import PAPER

@@ -18,8 +18,9 @@ from .checks import as_count
 from .coding import decoder
 from .coding.memory import decoding_bytes, raw_bytes
 from .container.header import TensorEntry
-from .container.reader import Reader
+from .container.reader import Contents, Reader
 from .container.records import RAW, Coding
+from .container.shared_weights import SharedHead
 from .errors import ArgumentError, DataError, FormatError
 from .packed.tensor import CompressedTensor
 from .tensors import Survivors
@@ -102,12 +103,31 @@ class ModelFile(Mapping[str, Tensor]):
     def _read(self, name: str) -> tuple[Tensor, Coding | None]:
         entry = self._reader.entries[name]
         with self._named(entry):
-            if entry.encoding == RAW:
-                self._check_memory(entry, raw_bytes(entry, math.prod(entry.shape)))
+            head = None if entry.encoding == RAW else self._reader.shared_head(entry)
+            self._check_whole(entry, head)
+            if head is None:
                 return self._reader.raw(entry).reshape(entry.shape), None
-            head = self._reader.shared_head(entry)
-            self._check_memory(entry, decoding_bytes(head, entry.shape))
             return decoder.decode(self._reader.shared(entry, head)), head.coding
+
+    def contents(self) -> Contents:
+        """Return records and sections of the whole file, with nothing decoded.
+
+        Raises
+        ------
+        FormatError, ArgumentError
+            As reading the tensors, but for what decoding alone would find.
+        """
+        return self._reader.contents(self._check_whole)
+
+    @property
+    def entries(self) -> Mapping[str, TensorEntry]:
+        """The tensors' entries in the header, in the order of the file."""
+        return self._reader.entries
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The tensors' shapes, from the header alone."""
+        return {name: entry.shape for name, entry in self._reader.entries.items()}
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Return a tensor's shape, from the header alone."""
@@ -170,6 +190,14 @@ class ModelFile(Mapping[str, Tensor]):
         if self._open_reader is None:
             raise ArgumentError(f"{self._what}: the file is closed")
         return self._open_reader
+
+    def _check_whole(self, entry: TensorEntry, head: SharedHead | None) -> None:
+        """Raise unless all of a tensor may be decoded; a raw one has no head."""
+        with self._named(entry):
+            if head is None:
+                self._check_memory(entry, raw_bytes(entry, math.prod(entry.shape)))
+            else:
+                self._check_memory(entry, decoding_bytes(head, entry.shape))
 
     def _check_memory(self, entry: TensorEntry, needed: int) -> None:
         limit = self._max_bytes

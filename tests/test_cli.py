@@ -12,7 +12,8 @@ import pytest
 from support.command import call, fails
 
 import deepcompress
-from deepcompress import cli, commands, native
+from deepcompress import cli, native
+from deepcompress.commands import run
 from deepcompress.errors import ArgumentError, BackendError, ChecksumError, OutputError
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(deepcompress.__file__).parents[1])}
@@ -134,7 +135,7 @@ def test_interrupted(command: str, hint: str, monkeypatch) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(native, "info", interrupt)
-    monkeypatch.setattr(commands, "_run", interrupt)
+    monkeypatch.setattr(run, "run_recipe", interrupt)
     assert call(command) == (130, "", f"deepcompress: interrupted{hint}\n")
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from support.command import call, fails
+from support.npz import npz_bytes
 from test_formats_registry import save_safetensors
 
 import deepcompress as dc
 from deepcompress import quantize
-from deepcompress.formats.npz import npz_bytes
 
 RNG = np.random.default_rng(0)
 TENSORS = {

@@ -13,7 +13,7 @@ from campaigns.run_kills import FILES, TINY
 from support.command import call, fails
 
 import deepcompress
-from deepcompress import commands
+from deepcompress.commands import run as commands_run
 from deepcompress.experiments import recipes
 from deepcompress.experiments import run as experiment_run
 
@@ -43,7 +43,9 @@ def test_demo_and_the_commands_on_its_file() -> None:
     ):
         assert key in report
     assert text.startswith(Path("deepcompress-demo/table.txt").read_text())
-    assert text.splitlines()[-4:] == [f"deepcompress-demo/{name}" for name in commands.RUN_FILES]
+    assert text.splitlines()[-4:] == [
+        f"deepcompress-demo/{name}" for name in commands_run.RUN_FILES
+    ]
     assert "ended before" not in text
     before = contents("deepcompress-demo")
     status, text, error = call("demo")
@@ -126,14 +128,14 @@ def test_full_disk(monkeypatch) -> None:
 def test_interrupted_run_goes_on(monkeypatch) -> None:
     phases = []
 
-    class Interrupting(commands._Progress):
+    class Interrupting(commands_run._Progress):
         def __call__(self, phase: str, epoch: int, loss: float) -> None:
             phases.append(phase)
             if len(phases) == 3:
                 raise KeyboardInterrupt
 
     assert call("demo", "--out", "undisturbed")[0] == 0
-    monkeypatch.setattr(commands, "_Progress", Interrupting)
+    monkeypatch.setattr(commands_run, "_Progress", Interrupting)
     status, text, error = call("demo", "--out", "x")
     assert (status, text) == (130, "")
     assert "the same command goes on" in error
@@ -147,9 +149,9 @@ def test_progress_only_on_a_terminal(monkeypatch) -> None:
         def isatty(self) -> bool:
             return True
 
-    monkeypatch.setattr(commands.tqdm, "monitor_interval", 0)  # it would start a thread
+    monkeypatch.setattr(commands_run.tqdm, "monitor_interval", 0)  # it would start a thread
     monkeypatch.setattr(sys, "stderr", Terminal())
-    with commands._Progress(TINY) as progress:
+    with commands_run._Progress(TINY) as progress:
         progress("retrain-1", 1, 0.5)  # resumed after the training
         progress("fine-tune", 1, 0.25)
     shown = sys.stderr.getvalue()

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from deepcompress.errors import DataError, FormatError
-from deepcompress.formats.registry import NpyFolder, open_source
+from deepcompress.formats.npy import NpyFolder
+from deepcompress.formats.registry import open_source
 from deepcompress.formats.safetensors import SafetensorsFile
 
 RNG = np.random.default_rng(0)

@@ -70,21 +70,17 @@ def encode_deltas(values: UInt8Array, kind: TableKind) -> bytes:
     return np.packbits(np.array(bits, np.uint8), bitorder="little").tobytes()
 
 
-def encoded_bytes(values: UInt8Array, kind: TableKind) -> int:
-    """Return how many bytes `encode_deltas` writes.
+def run_bits(present: Int64Array, alphabet: int) -> int:
+    """Return how many bits `encode_deltas` writes for the runs between symbols that occur.
 
     Examples
     --------
-    >>> encoded_bytes(np.array([24, 0, 22, 20], np.uint8), TableKind("level", 31, 24))
-    2
+    >>> run_bits(np.array([0, 2]), 5)
+    10
     """
-    present = np.flatnonzero(values)
-    runs = np.diff(present, prepend=-1, append=len(values)) - 1
-    runs = runs[runs > 0]
-    widths = np.frexp(runs)[1]  # numbers of binary digits
-    walked = np.array([kind.first_previous, *values[present]], np.int64)
-    steps: Int64Array = walked[1:] - walked[:-1]
-    return int(step_bits(steps).sum() + 2 * (widths + 1).sum() + 7) // 8
+    runs = np.diff(present, prepend=-1, append=alphabet) - 1
+    digits = np.frexp(runs[runs > 0])[1]  # in base 2
+    return int(2 * (digits + 1).sum())
 
 
 def step_bits(steps: Int64Array) -> Int64Array:

@@ -5,7 +5,7 @@ A coder is a subclass in a module of its own, with an entry in `coding.coders`.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from ..errors import FormatError
 from ..tensors import Int64Array, UInt8Array
@@ -27,12 +27,12 @@ class Code(ABC):
 
     @classmethod
     @abstractmethod
-    def make(cls, counts: Int64Array, width: int) -> Self:
+    def make(cls, counts: Int64Array, width: int) -> "Code":
         """Return the best code for symbols with these counts, shape (A,), of `width` bits each."""
 
     @classmethod
     @abstractmethod
-    def read(cls, table: bytes, alphabet: int, width: int) -> tuple[Self, int]:
+    def read(cls, table: bytes, alphabet: int, width: int) -> tuple["Code", int]:
         """Return the code that a table describes, and the bytes that the table has.
 
         Raises

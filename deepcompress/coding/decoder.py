@@ -75,8 +75,12 @@ def _symbols(outcome: UInt8Array | FormatError) -> UInt8Array:
     return outcome
 
 
-def decode_blocks(record: SharedRecord, first: int = 0) -> Iterator[DecodedBlock]:
+def decode_blocks(
+    record: SharedRecord, first: int = 0, symbols: Iterable[BlockSymbols] | None = None
+) -> Iterator[DecodedBlock]:
     """Decode the blocks of a record as `decode_symbols`, with a look at all positions.
+
+    `symbols` are those of the blocks, if they were decoded before.
 
     Raises
     ------
@@ -84,7 +88,8 @@ def decode_blocks(record: SharedRecord, first: int = 0) -> Iterator[DecodedBlock
         If a table, a stream, or what is in it isn't valid.
     """
     coding, size = record.coding, math.prod(record.shape)
-    for index, block in enumerate(decode_symbols(record, first), start=first):
+    known = decode_symbols(record, first) if symbols is None else symbols
+    for index, block in enumerate(known, start=first):
         elements = block_size(size, coding.block_bits, index)
         if coding.encoding == RELATIVE:
             yield join.from_gaps(block.labels, block.positions, elements)
@@ -94,7 +99,9 @@ def decode_blocks(record: SharedRecord, first: int = 0) -> Iterator[DecodedBlock
             yield MaskBlock(block.positions, block.labels, elements)
 
 
-def decode_survivors(record: SharedRecord, first: int = 0) -> Survivors:
+def decode_survivors(
+    record: SharedRecord, first: int = 0, symbols: Iterable[BlockSymbols] | None = None
+) -> Survivors:
     """Return the weights of a record's blocks that aren't 0, at their positions in the tensor.
 
     Parameters
@@ -102,13 +109,15 @@ def decode_survivors(record: SharedRecord, first: int = 0) -> Survivors:
     record : SharedRecord
     first : int
         Which of the tensor's blocks the record's first one is.
+    symbols : iterable of BlockSymbols, optional
+        Those of the blocks, if they were decoded before.
 
     Raises
     ------
     FormatError
         As `decode_blocks`.
     """
-    blocks = decode_blocks(record, first)
+    blocks = decode_blocks(record, first, symbols)
     positions, labels = join.survivors_of(blocks, first << record.coding.block_bits)
     return Survivors(record.shape, record.codebook, positions, labels)
 
@@ -125,17 +134,29 @@ def decode(record: SharedRecord) -> CompressedTensor:
     FormatError
         If a table, a stream, or what is in it isn't valid.
     """
-    label_bits, gap_bits = fixed_width(len(record.codebook) - 1), record.coding.gap_bits
-    is_joined = not gap_bits or len(record.blocks) != 1
-    if is_joined:
-        labels, gaps, count, gap_bits = _join(record, label_bits)
-    else:
-        (block,) = decode_blocks(record)
-        assert isinstance(block, GapBlock)
-        labels, gaps = packing.pack(block.labels, label_bits), packing.pack(block.gaps, gap_bits)
-        count = len(block.labels)
+    if record.coding.gap_bits and len(record.blocks) == 1:
+        return _as_stored(record, *decode_blocks(record))
+    label_bits = fixed_width(len(record.codebook) - 1)
+    labels, gaps, count, gap_bits = _join(record, label_bits)
     streams = (labels, label_bits), (gaps, gap_bits)
-    return CompressedTensor.from_checked(record.shape, record.codebook, count, *streams, is_joined)
+    return CompressedTensor.from_checked(record.shape, record.codebook, count, *streams, True)
+
+
+def from_symbols(record: SharedRecord, symbols: Iterable[BlockSymbols]) -> CompressedTensor:
+    """Return the tensor of a record whose streams were decoded before, as `decode`."""
+    if record.coding.gap_bits and len(record.blocks) == 1:
+        return _as_stored(record, *decode_blocks(record, symbols=symbols))
+    return from_part(record, decode_survivors(record, symbols=symbols))
+
+
+def _as_stored(record: SharedRecord, block: DecodedBlock) -> CompressedTensor:
+    """Pack the one block of a relative record, with its fillers as they are."""
+    assert isinstance(block, GapBlock)
+    label_bits, gap_bits = fixed_width(len(record.codebook) - 1), record.coding.gap_bits
+    labels, gaps = packing.pack(block.labels, label_bits), packing.pack(block.gaps, gap_bits)
+    streams = (labels, label_bits), (gaps, gap_bits)
+    count = len(block.labels)
+    return CompressedTensor.from_checked(record.shape, record.codebook, count, *streams)
 
 
 def _join(record: SharedRecord, label_bits: int) -> tuple[UInt8Array, UInt8Array, int, int]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,12 +20,12 @@ class FixedCode(Code):
     has_table: ClassVar[bool] = False
 
     @classmethod
-    def make(cls, counts: Int64Array, width: int) -> Self:
+    def make(cls, counts: Int64Array, width: int) -> "FixedCode":
         """See `Code`."""
         return cls(width)
 
     @classmethod
-    def read(cls, table: bytes, alphabet: int, width: int) -> tuple[Self, int]:
+    def read(cls, table: bytes, alphabet: int, width: int) -> tuple["FixedCode", int]:
         """See `Code`."""
         return cls(width), 0
 
@@ -54,7 +54,7 @@ class FixedCode(Code):
 
     @classmethod
     def decode_streams(
-        cls, codes: Sequence[Self], streams: Sequence[Stream]
+        cls, codes: Sequence["FixedCode"], streams: Sequence[Stream]
     ) -> list[UInt8Array | FormatError]:
         """See `Code`."""
         return [_unpack(data, codes[code].width, count) for data, code, count in streams]

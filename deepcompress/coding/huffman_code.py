@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 
@@ -19,12 +18,12 @@ class HuffmanCode(Code):
     lengths: UInt8Array
 
     @classmethod
-    def make(cls, counts: Int64Array, width: int) -> Self:
+    def make(cls, counts: Int64Array, width: int) -> "HuffmanCode":
         """See `Code`."""
         return cls(huffman.code_lengths(counts))
 
     @classmethod
-    def read(cls, table: bytes, alphabet: int, width: int) -> tuple[Self, int]:
+    def read(cls, table: bytes, alphabet: int, width: int) -> tuple["HuffmanCode", int]:
         """See `Code`."""
         lengths, size = huffman.decode_lengths(table, alphabet)
         return cls(lengths), size
@@ -56,7 +55,7 @@ class HuffmanCode(Code):
 
     @classmethod
     def decode_streams(
-        cls, codes: Sequence[Self], streams: Sequence[Stream]
+        cls, codes: Sequence["HuffmanCode"], streams: Sequence[Stream]
     ) -> list[UInt8Array | FormatError]:
         """See `Code`."""
         return huffman.decode_streams([code.lengths for code in codes], streams)

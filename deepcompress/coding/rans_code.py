@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self
 
 from ..errors import FormatError
 from ..tensors import Int64Array, UInt8Array
@@ -18,12 +17,12 @@ class RansCode(Code):
     levels: UInt8Array
 
     @classmethod
-    def make(cls, counts: Int64Array, width: int) -> Self:
+    def make(cls, counts: Int64Array, width: int) -> "RansCode":
         """See `Code`."""
         return cls(rans.levels(counts))
 
     @classmethod
-    def read(cls, table: bytes, alphabet: int, width: int) -> tuple[Self, int]:
+    def read(cls, table: bytes, alphabet: int, width: int) -> tuple["RansCode", int]:
         """See `Code`."""
         levels, size = rans.decode_levels(table, alphabet)
         return cls(levels), size
@@ -55,7 +54,7 @@ class RansCode(Code):
 
     @classmethod
     def decode_streams(
-        cls, codes: Sequence[Self], streams: Sequence[Stream]
+        cls, codes: Sequence["RansCode"], streams: Sequence[Stream]
     ) -> list[UInt8Array | FormatError]:
         """See `Code`."""
         return rans.decode_streams([code.levels for code in codes], streams)

@@ -11,12 +11,13 @@ Everything is computed in integers, so that a histogram gets the same levels eve
 """
 
 from functools import cache, lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..bits.alphabet import MAX_ALPHABET, check_counts
-from ..bits.tokens import TableKind, decode_deltas, encode_deltas, encoded_bytes, step_bits
+from ..bits.tokens import TableKind, decode_deltas, encode_deltas, run_bits, step_bits
 from ..checks import as_uint8
 from ..errors import ArgumentError, FormatError
 from ..tensors import Int64Array, UInt8Array, UInt16Array
@@ -28,6 +29,7 @@ _KIND = TableKind("level", MAX_LEVEL, first_previous=24)
 
 _ONE_BIT = 1 << 12  # costs are multiples of 1/4096 bit
 _ONE_NAT = 5909  # 1 / ln 2 bits
+_LARGEST_COST_BITS = (PROBABILITY_BITS * _ONE_BIT).bit_length()
 
 _COUNT_BITS = 30  # of the largest count, with which costs stay within 63 bits
 # Ideal weights of the largest count: steps within an octave, up to level 31, so that
@@ -74,15 +76,11 @@ def frequencies(levels: npt.ArrayLike) -> UInt16Array:
     [9362, 0, 4681, 2341]
     """
     levels = check_levels(levels)
-    weight = weights(levels)
     used = levels > 0
-    shares = np.zeros(len(levels), np.int64)
+    shares = np.zeros(len(levels), np.uint16)
     if used.any():
-        total = 1 << PROBABILITY_BITS
-        spare = total - np.count_nonzero(used)  # every symbol in use has 1 already
-        shares[used] = 1 + weight[used] * spare // weight.sum()
-        shares[weight.argmax()] += total - shares.sum()  # argmax is the first of the largest
-    return shares.astype(np.uint16)
+        shares[used] = _shares(levels[np.newaxis, used])[0]
+    return shares
 
 
 def levels(counts: npt.ArrayLike) -> UInt8Array:
@@ -110,16 +108,17 @@ def levels(counts: npt.ArrayLike) -> UInt8Array:
     [24, 0, 22, 20, 4]
     """
     counts = check_counts(counts)
+    chosen = np.zeros(len(counts), np.uint8)
     used = np.flatnonzero(counts)
-    candidates = np.zeros((len(_SCALES), len(counts)), np.uint8)
     if used.size:
-        candidates[:, used] = [_centred(row) for row in _compromises(counts[used].tobytes())]
-
-    def cost(chosen: UInt8Array) -> int:
-        return estimated_bytes(counts, chosen) + encoded_bytes(chosen, _KIND)
-
-    distinct = {one.tobytes(): one for one in candidates}
-    return min(distinct.values(), key=cost)  # the first one of equals
+        candidates = np.array([_centred(row) for row in _compromises(counts[used].tobytes())])
+        payload = _payload_bytes(counts[used], _shares(candidates))
+        steps = candidates.astype(np.int64)
+        steps[:, 1:] -= candidates[:, :-1]
+        steps[:, 0] -= _KIND.first_previous
+        table = (step_bits(steps).sum(axis=1) + run_bits(used, len(counts)) + 7) // 8
+        chosen[used] = candidates[np.argmin(payload + table)]  # the first one of equals
+    return chosen
 
 
 def estimated_bytes(counts: npt.ArrayLike, levels: npt.ArrayLike) -> int:
@@ -146,11 +145,7 @@ def estimated_bytes(counts: npt.ArrayLike, levels: npt.ArrayLike) -> int:
         raise ArgumentError(f"{counts.shape} counts for {shares.shape} levels")
     check_coverage(counts, shares)
     used = counts > 0
-    if not used.any():
-        return 0
-    each = PROBABILITY_BITS * _ONE_BIT - _log2_of_shares()[shares[used]]
-    cost = sum(map(int.__mul__, counts[used].tolist(), each.tolist()))  # may exceed 63 bits
-    return 4 + cost // (8 * _ONE_BIT)
+    return int(_payload_bytes(counts[used], shares[np.newaxis, used])[0]) if used.any() else 0
 
 
 def encode_levels(levels: npt.ArrayLike) -> bytes:
@@ -225,6 +220,26 @@ def check_coverage(counts: Int64Array, frequencies: UInt16Array) -> None:
     """Raise `ArgumentError` unless each symbol that occurs has a level; shapes are equal."""
     if (missing := np.flatnonzero((counts > 0) & (frequencies == 0))).size:
         raise ArgumentError(f"symbol {missing[0]} occurs, but has no level")
+
+
+def _shares(levels: UInt8Array) -> Int64Array:
+    """Return the frequencies of symbols that all have a level, for each row of (rows, n)."""
+    weight = weights(levels)
+    total = 1 << PROBABILITY_BITS
+    spare = total - levels.shape[1]  # every symbol has 1 already
+    shares: Int64Array = 1 + weight * spare // weight.sum(axis=1, keepdims=True)
+    rows = np.arange(len(levels))
+    shares[rows, weight.argmax(axis=1)] += total - shares.sum(axis=1)  # the first of the largest
+    return shares
+
+
+def _payload_bytes(counts: Int64Array, shares: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return `estimated_bytes` for each row of shares (rows, n), for positive counts (n,)."""
+    bits = PROBABILITY_BITS * _ONE_BIT - _log2_of_shares()[shares]
+    if counts.max() >> (63 - 8 - _LARGEST_COST_BITS):
+        counts = counts.astype(object)  # a sum may exceed 63 bits
+    sizes: npt.NDArray[Any] = 4 + (bits @ counts) // (8 * _ONE_BIT)
+    return sizes
 
 
 @lru_cache(maxsize=32)  # as streams of several gap widths often have the same counts

@@ -1,4 +1,4 @@
-"""The command ``bench``: what packed products are worth on the user's machine."""
+"""The verb ``bench``: packed products beside dense ones and CSR, on this machine."""
 
 import os
 import sys
@@ -14,7 +14,15 @@ from ..files.atomic import write_bytes
 from ..nn.parallel import available_threads
 from ..reports import bench_plot, product_timing
 from ..reports.product_timing import CrossOver, Timing
-from . import Answer
+from .verb import Answer, Subparsers, add_verb, whole
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add ``bench`` to the command line."""
+    help = "time packed products against dense ones and CSR, on this machine"
+    parser = add_verb(subparsers, bench, help)
+    parser.add_argument("--threads", type=whole(1), metavar="N", help="default: those in use")
+    parser.add_argument("--plot", metavar="FILE.png", help="draw the table; needs matplotlib")
 
 
 def bench(threads: int | None = None, plot: str | None = None) -> Answer:

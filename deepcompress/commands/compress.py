@@ -1,17 +1,35 @@
-"""The command ``compress``: arrays of other programs into a ``.dcnn`` file."""
+"""The verb ``compress``: arrays of other programs into a ``.dcnn`` file."""
 
 import math
-import os
-from pathlib import Path
 
 from ..config import Config, paper_config
-from ..errors import ArgumentError, ConfigError, DataError
+from ..errors import ConfigError
 from ..files import strict_json
-from ..formats.registry import NpyFolder, open_source
+from ..files.reading import read_file
+from ..formats import registry
 from ..nn.parallel import available_threads
 from ..reports.ledger import FP32_BYTES
 from ..streaming import compress_to
-from . import Answer
+from .verb import Answer, Subparsers, add_verb, refuse_to_replace, whole
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add ``compress`` to the command line."""
+    help = "compress arrays into a .dcnn file, tensor by tensor"
+    parser = add_verb(subparsers, compress, help)
+    parser.add_argument("file", metavar="IN", help=registry.described())
+    parser.add_argument("-o", "--out", metavar="OUT.dcnn", required=True)
+    how = parser.add_mutually_exclusive_group()
+    configuration = (
+        'what to do with each tensor, such as {"by_kind": {"fc": {"sparsity": 0.9, "bits": 5}}}; '
+        "deepcompress.Config lists the rest"
+    )
+    how.add_argument("--config", metavar="FILE.json", help=configuration)
+    widths = "the paper's widths: 8-bit labels and gaps for conv, 5-bit for fc"
+    how.add_argument("--paper", action="store_true", help=widths)
+    jobs = "tensors at once; default: as many as processors; the result is the same"
+    parser.add_argument("--jobs", type=whole(1), metavar="N", help=jobs)
+    parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="default: 0")
 
 
 def compress(
@@ -48,12 +66,8 @@ def compress(
         If a file can't be read, or isn't valid.
     """
     chosen = paper_config() if paper else Config() if config is None else _read_config(config)
-    with open_source(file) as source:
-        reads: list[str | Path] = [file, *filter(None, [config])]
-        if isinstance(source, NpyFolder):
-            reads += map(source.path, source)
-        if os.path.exists(out) and any(os.path.samefile(read, out) for read in reads):
-            raise ArgumentError(f"{out}: is the very file to read; choose another for -o")
+    with registry.open_source(file) as source:
+        refuse_to_replace(out, file, *filter(None, [config]), *source.files)
         try:
             chosen.check_names(source.shapes)
         except ConfigError as error:
@@ -77,10 +91,7 @@ def compress(
 
 
 def _read_config(path: str) -> Config:
-    try:
-        text = Path(path).read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from error
+    text = read_file(path)
     try:
         return Config.from_dict(strict_json.parse(text))
     except (ConfigError, ValueError) as error:

@@ -1,11 +1,11 @@
-"""The command ``convert``: the paper's authors' ``.net`` files to ours and back, and ours anew."""
+"""The verb ``convert``: the paper's authors' ``.net`` files to ours and back, and ours anew."""
 
 import os
 from dataclasses import replace
 from typing import Any
 
 from ..coding.prices import Choice
-from ..container.records import MAGIC
+from ..container.records import CODERS, MAGIC
 from ..errors import ArgumentError
 from ..files.atomic import write_bytes
 from ..files.reading import read_file
@@ -15,7 +15,7 @@ from ..formats.layers import parse_layers
 from ..model import CompressedModel
 from ..nn.definition import to_metadata
 from ..pipeline import from_bytes
-from . import Answer
+from .verb import Answer, Subparsers, add_verb, refuse_to_replace
 
 # What the networks of the zoo were trained on: Caffe's models see blue first, less the mean colour
 # of ImageNet, which two of them round.
@@ -28,6 +28,18 @@ _PREPROCESSING: dict[str, dict[str, Any]] = {
     )
 }
 _NO_LAYERS = "--layers is for reading a .net file, a .dcnn file has its shapes"
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add ``convert`` to the command line."""
+    help = "a .net file of the paper's authors to .dcnn and back, or .dcnn anew"
+    parser = add_verb(subparsers, convert, help)
+    parser.add_argument("file", metavar="FILE", help="a .net or a .dcnn file")
+    layers = "the layers of a .net file, in its order; see formats/layers.py"
+    parser.add_argument("--layers", metavar="LAYERS.json", help=layers)
+    coder = "the strongest coder of OUT.dcnn, chosen anew for each tensor"
+    parser.add_argument("--coder", choices=CODERS, help=coder)
+    parser.add_argument("-o", "--out", metavar="OUT", required=True, help="OUT.dcnn or OUT.net")
 
 
 def convert(file: str, out: str, layers: str | None = None, coder: str | None = None) -> Answer:
@@ -57,9 +69,7 @@ def convert(file: str, out: str, layers: str | None = None, coder: str | None = 
     suffix = os.path.splitext(out)[1].lower()
     if suffix not in (".dcnn", ".net"):
         raise ArgumentError(f"{out}: the suffix must be .dcnn or .net, the format to write")
-    for source in filter(None, (file, layers)):
-        if os.path.exists(out) and os.path.exists(source) and os.path.samefile(source, out):
-            raise ArgumentError(f"{out}: is the very file to read; choose another for -o")
+    refuse_to_replace(out, *filter(None, (file, layers)))
     data = read_file(file)
     if suffix == ".dcnn":
         if data.startswith(MAGIC):

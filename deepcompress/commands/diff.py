@@ -1,4 +1,4 @@
-"""The command ``diff``: two ``.dcnn`` files, tensor by tensor."""
+"""The verb ``diff``: two ``.dcnn`` files, tensor by tensor."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from ..model_file import ModelFile
 from ..packed.tensor import CompressedTensor
 from ..reports.distance import differing_labels, distance
 from ..reports.tables import align, printable, shape_text
-from . import Answer
+from .verb import Answer, Subparsers, add_verb
 
 SAME_BYTES, SAME_TENSORS, DIFFER = "same bytes", "same tensors, stored otherwise", "differ"
 STORED = ("shape", "dtype", "encoding", "gap_bits", "coders", "K", "bytes")
@@ -20,6 +20,13 @@ MEASURED = (
     ("largest", "largest", "{:.3g}"),
     ("rms", "rms", "{:.3g}"),
 )
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add ``diff`` to the command line."""
+    parser = add_verb(subparsers, diff, "compare two files, tensor by tensor")
+    parser.add_argument("a", metavar="A", help="a .dcnn file")
+    parser.add_argument("b", metavar="B", help="another one")
 
 
 def diff(a: str, b: str) -> Answer:

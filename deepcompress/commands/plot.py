@@ -1,4 +1,4 @@
-"""The command ``plot``: pictures of a ``.dcnn`` file."""
+"""The verb ``plot``: pictures of a ``.dcnn`` file."""
 
 import os
 from collections.abc import Mapping
@@ -8,15 +8,28 @@ from typing import Any
 from ..errors import ArgumentError, ConfigError, OutputError
 from ..files.atomic import write_bytes
 from ..files.reading import read_file
+from ..formats.registry import open_tensors
 from ..model_file import ModelFile
 from ..packed.tensor import CompressedTensor
 from ..reports import plots
 from ..reports.series import codebook_series, count_series, largest, layer_series
-from . import Answer
-from .verify import open_original
+from .verb import ORIGINAL, Answer, Subparsers, add_verb
 
 DEFAULT_LAYERS = 4  # of the pictures that show single layers
 MOST_LAYERS = 16
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add ``plot`` to the command line."""
+    help = "draw a file's layers, labels, gaps and codebooks (with matplotlib)"
+    parser = add_verb(subparsers, plot, help)
+    parser.add_argument("file", metavar="FILE", help="a .dcnn file")
+    parser.add_argument("-o", "--out", metavar="DIR", required=True, help="folder for the pictures")
+    one = "whose labels, gaps and codebook to draw, may be repeated; default: the four largest"
+    parser.add_argument("--layer", action="append", metavar="NAME", help=one)
+    under = f"{ORIGINAL}: draw its weights under the codebooks"
+    parser.add_argument("--against", metavar="ORIGINAL", help=under)
+    parser.add_argument("--format", choices=plots.FORMATS, default="png", help="default: png")
 
 
 def plot(
@@ -62,7 +75,7 @@ def plot(
         model = ModelFile(data, file)
         original: Mapping[str, Any] | None = None
         if against is not None:
-            original = stack.enter_context(open_original(against))[1]
+            original = stack.enter_context(open_tensors(against))
         for name in names:
             tensor = model.get(name)
             if not isinstance(tensor, CompressedTensor):

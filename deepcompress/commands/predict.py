@@ -1,4 +1,4 @@
-"""The command ``predict``: what a compressed network sees in pictures."""
+"""The verb ``predict``: the classes that a compressed network sees in pictures."""
 
 import os
 from collections.abc import Sequence
@@ -6,14 +6,28 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import as_whole_number
 from ..errors import ArgumentError, FormatError
 from ..files.reading import read_file
 from ..nn.losses import softmax
 from ..runtime.network import BATCH_SIZE, CompressedNetwork
 from ..tensors import Float32Array
-from . import Answer
+from .verb import Answer, Subparsers, add_file, add_verb, whole
 
 TOP = 5
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add ``predict`` to the command line."""
+    parser = add_verb(subparsers, predict, "say what a file's network sees in pictures")
+    add_file(parser)
+    parser.add_argument("images", metavar="IMAGE", nargs="+", help="a picture: JPEG, PNG, …")
+    top = f"classes to name for each picture; default: {TOP}"
+    parser.add_argument("--top", type=whole(1), default=TOP, metavar="N", help=top)
+    names = "a text file with the names of the classes, one a line"
+    parser.add_argument("--labels", metavar="FILE", help=names)
+    size = f"pictures that are held and run at a time; default: {BATCH_SIZE}"
+    parser.add_argument("--batch-size", type=whole(1), default=BATCH_SIZE, metavar="N", help=size)
 
 
 def predict(
@@ -50,8 +64,7 @@ def predict(
     -----
     Probabilities are the softmax of the network's outputs.
     """
-    if top < 1:
-        raise ArgumentError(f"top must be a whole number from 1 on, not {top}")
+    top = as_whole_number(top, "top", 1)
     network = CompressedNetwork.load(file)
     if network.preprocessing is None:
         raise ArgumentError(f"{file}: its metadata has no preprocessing of pictures")

@@ -1,21 +1,16 @@
-"""The command ``verify``: whether a file is as it should be, and how far it is from an original."""
+"""The verb ``verify``: whether a file is as it should be, and how far it is from an original."""
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-from ..container.records import MAGIC
-from ..errors import ArgumentError, DataError, FormatError
+from ..errors import ArgumentError, FormatError
 from ..files.reading import read_file
-from ..formats.npz import open_npz
-from ..formats.registry import open_source
-from ..model_file import ModelFile, Tensor, open_file
+from ..formats.registry import open_tensors
+from ..model_file import ModelFile
 from ..pipeline import from_bytes
 from ..reports.distance import distance
 from ..reports.tables import align, printable, shape_text
-from . import Answer
+from .verb import ORIGINAL, Answer, Subparsers, add_file, add_verb
 
 CHECKS = (
     "structure, sizes and checksums",
@@ -34,6 +29,14 @@ COLUMNS = (
 )
 
 
+def add_parser(subparsers: Subparsers) -> None:
+    """Add ``verify`` to the command line."""
+    parser = add_verb(subparsers, verify, "check a file: checksums, decoding, encoding again")
+    add_file(parser)
+    against = f"{ORIGINAL}: also say how far the tensors are from those in it"
+    parser.add_argument("--against", metavar="ORIGINAL", help=against)
+
+
 def verify(file: str, against: str | None = None) -> Answer:
     """Check a file in every way there is.
 
@@ -41,9 +44,8 @@ def verify(file: str, against: str | None = None) -> Answer:
     ----------
     file : str
     against : str, optional
-        Another ``.dcnn`` file, or what `formats.registry.open_source` opens, with what the tensors
-        should be. That they differ is only told; that one is missing, is too many or has
-        another shape fails.
+        The tensors as they should be, in a file for `formats.registry.open_tensors`. Values
+        that differ are only told; a tensor that is missing, too many or of another shape fails.
 
     Raises
     ------
@@ -85,7 +87,8 @@ def _check(data: bytes, what: str) -> int:
 
 def _compare(model: ModelFile, file: str, against: str) -> dict[str, Any]:
     """Compare a file's tensors with an original's, no more than one pair in memory at a time."""
-    with open_original(against) as (shapes, original):
+    with open_tensors(against) as original:
+        shapes = original.shapes
         rows, other_shapes = [], []
         for name in model:
             if name not in shapes:
@@ -105,37 +108,6 @@ def _compare(model: ModelFile, file: str, against: str) -> dict[str, Any]:
             "other_shapes": other_shapes,
             "differences": rows,
         }
-
-
-@contextmanager
-def open_original(path: str) -> Iterator[tuple[dict[str, tuple[int, ...]], Mapping[str, Tensor]]]:
-    """Open what has tensors: their shapes, and the tensors one by one.
-
-    A ``.dcnn`` file and an npz file are told by how they begin, all else as
-    `formats.registry.open_source` does.
-    """
-    if os.path.isdir(path):
-        with open_source(path) as arrays:
-            yield arrays.shapes, arrays
-        return
-    try:
-        with open(path, "rb") as stream:
-            start = stream.read(len(MAGIC))
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from error
-    if start.startswith(b"PK"):
-        with open_npz(path) as arrays:
-            yield arrays.shapes, arrays
-    elif start == MAGIC:
-        with open_file(path) as model:
-            yield {name: model.shape(name) for name in model}, model
-    elif os.path.splitext(path)[1].lower() == ".safetensors":
-        with open_source(path) as arrays:
-            yield arrays.shapes, arrays
-    else:
-        raise FormatError(
-            f"{path}: neither a .dcnn, an npz nor a .safetensors file, nor a folder of .npy files"
-        )
 
 
 def _format_comparison(compared: dict[str, Any], against: str) -> list[str]:

@@ -7,6 +7,7 @@ before it allocates anything.
 
 import math
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,15 +122,22 @@ class Reader:
         """Release the file's bytes, after which nothing can be read."""
         self.view.release()
 
-    def contents(self) -> Contents:
-        """Return everything, with the use of each byte."""
+    def contents(
+        self, check: Callable[[TensorEntry, SharedHead | None], None] | None = None
+    ) -> Contents:
+        """Return everything, and what each byte is for.
+
+        `check` is called for each tensor before its data are read; the head of a raw one is None.
+        """
         contents = Contents({}, self.metadata, list(self._sections))
         for name, entry in self.entries.items():
-            if entry.encoding == RAW:
+            head = None if entry.encoding == RAW else self.shared_head(entry)
+            if check is not None:
+                check(entry, head)
+            if head is None:
                 contents.records[name] = self.raw(entry).reshape(entry.shape)
                 parts = entry.raw_parts()
             else:
-                head = self.shared_head(entry)
                 contents.records[name] = self.shared(entry, head)
                 parts = head.parts(entry.encoding)
             contents.sections.extend(Section(name, *part) for part in parts)

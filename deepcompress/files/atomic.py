@@ -43,15 +43,15 @@ def write_bytes(path: StrPath, data: bytes | bytearray | memoryview) -> None:
     write_parts(path, [data])
 
 
-def write_parts(path: StrPath, parts: Iterable[bytes | bytearray | memoryview]) -> None:
-    """Write a file whole or not at all, and wait until it is on the disk.
+def write_parts(path: StrPath, parts: Iterable[bytes | bytearray | memoryview]) -> int:
+    """Write a file whole or not at all, and wait until it is on the disk; return its size.
 
     Parameters
     ----------
     path : path
         The file to write or replace; its folder must exist.
     parts : iterable of bytes-like
-        Its content, one after the other. What it raises leaves everything as it was.
+        Its content, one after the other. Where it raises, everything stays as it was.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def write_parts(path: StrPath, parts: Iterable[bytes | bytearray | memoryview]) 
     except ValueError as reason:
         raise OutputError(f"{os.fspath(path)!r}: can't write: {reason}") from reason
     try:
-        _replace(target, _permissions(path), parts)
+        return _replace(target, _permissions(path), parts)
     except OSError as reason:
         raise OutputError(
             f"{os.fspath(path)}: can't write: {reason.strerror or reason}"
@@ -135,7 +135,7 @@ def _permissions(path: StrPath) -> int | None:
 
 def _replace(
     target: str, permissions: int | None, parts: Iterable[bytes | bytearray | memoryview]
-) -> None:
+) -> int:
     """Write `parts` beside `target`, then rename it; `target` is no symbolic link."""
     folder, name = os.path.split(target)
     prefix = f".{zlib.crc32(os.fsencode(name)):08x}-"  # as a name may be of any length
@@ -144,8 +144,7 @@ def _replace(
     descriptor, temporary = _create(os.path.join(folder, prefix), creation)
     try:
         with open(descriptor, "wb", closefd=fcntl is None) as file:
-            for part in parts:
-                file.write(part)
+            size = sum(map(file.write, parts))
             file.flush()
             if permissions is not None:
                 os.chmod(temporary, permissions)
@@ -159,6 +158,7 @@ def _replace(
         if fcntl is not None:
             os.close(descriptor)  # and thus unlocks, now that the temporary name is gone
     _sync_folder(folder)
+    return size
 
 
 def _create(start: str, permissions: int) -> tuple[int, str]:

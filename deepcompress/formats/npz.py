@@ -1,57 +1,64 @@
 """NumPy's npz files: written as the same bytes at any time and on any system, read with care.
 
-`numpy.load` trusts what it reads: it allocates what a header declares, and what it
-raises for a damaged archive is anyone's. `NpzFile` compares every declared size with what
-is there, takes arrays of numbers only, and raises nothing but errors of ours.
+`numpy.load` trusts the file: it allocates the sizes that a header declares, and raises anything
+for a damaged archive. `NpzFile` compares every declared size with the bytes that are there, takes
+arrays of numbers only, and raises nothing but errors of ours.
 """
 
-import ast
-import contextlib
 import io
 import math
 import os
-import re
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ..container.records import MAX_RANK
 from ..errors import ArgumentError, DataError, FormatError
+from ..files.atomic import write_parts
+from .source import Array, Format, Source
 
 _DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip file can hold
 _UNIX = 3  # the system that a zip file says it is from
 _MAX_NAME_BYTES = 65535
-_NPY_MAGIC = b"\x93NUMPY"
 _LONGEST_HEADER = 10_000  # NumPy's own limit: Python's parser isn't safe with a longer one
 _EXPANSION = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}  # bytes from one, at most
 _READ_BYTES = 1 << 20
 
 
-def npz_bytes(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
-    """Return an npz file, not compressed, as bytes; ``numpy.load`` reads it.
+def write(path: str | os.PathLike[str], arrays: Iterable[tuple[str, Array]]) -> int:
+    """Write an npz file, not compressed; ``numpy.load`` reads it.
 
     Parameters
     ----------
-    arrays : mapping of str to ndarray
-        Of any dtype but object, by the names that the file's keys shall have.
+    path : path-like
+    arrays : iterable of (str, ndarray)
+        Names, which become the file's keys, and arrays of any dtype but object. Each is written
+        before the next is asked for.
 
     Returns
     -------
-    bytes
+    int
+        Size of the file in bytes.
 
     Raises
     ------
     ArgumentError
         If a name can't be one in a zip file.
+    OutputError
+        As `write_parts`.
     """
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        for name, array in arrays.items():
+    return write_parts(path, npz_parts(arrays))
+
+
+def npz_parts(arrays: Iterable[tuple[str, Array]]) -> Iterator[bytes]:
+    """Yield the bytes of an npz file member by member, and its directory; errors as `write`."""
+    end = _End()
+    with zipfile.ZipFile(end, "w") as archive:
+        for name, array in arrays:
             entry = zipfile.ZipInfo(f"{name}.npy", _DATE)
             if entry.filename != f"{name}.npy" or len(entry.filename.encode()) > _MAX_NAME_BYTES:
                 raise ArgumentError(f"no name for an array in an npz file: {name[:40]!r}")
@@ -59,46 +66,43 @@ def npz_bytes(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
             content = io.BytesIO()
             np.lib.format.write_array(content, array, allow_pickle=False)
             archive.writestr(entry, content.getbuffer())
-    return stream.getvalue()
+            yield end.take()
+    yield end.take()
 
 
-def read_npz(
-    path: str | os.PathLike[str], max_bytes: int | None = None
-) -> dict[str, npt.NDArray[Any]]:
-    """Read all arrays of an npz file, as `open_npz` does.
+class _End(io.BytesIO):
+    """A file whose start, up to the last `take`, is no longer in memory."""
 
-    Parameters
-    ----------
-    path : path-like
-    max_bytes : int, optional
-        The most that the arrays may take together.
+    _begin = 0
 
-    Returns
-    -------
-    dict of str to ndarray
+    def tell(self) -> int:
+        return self._begin + super().tell()
 
-    Raises
-    ------
-    DataError, FormatError
-        As `NpzFile`.
-    """
-    with open_npz(path, max_bytes) as file:
-        return dict(file)
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._begin + super().seek(offset - self._begin, whence)
+
+    def take(self) -> bytes:
+        """Return all bytes from the last such call on, and forget them."""
+        taken = self.getvalue()
+        self._begin += len(taken)
+        super().seek(0)
+        super().truncate()
+        return taken
 
 
 @contextmanager
 def open_npz(path: str | os.PathLike[str], max_bytes: int | None = None) -> Iterator["NpzFile"]:
     """Open an npz file of which single arrays are read; parameters and errors as `NpzFile`."""
     what = os.fspath(path)
-    with contextlib.ExitStack() as stack:
+    with ExitStack() as stack:
         with _as_ours(str(what)):
             stream = stack.enter_context(open(path, "rb"))
             archive = stack.enter_context(zipfile.ZipFile(stream))
         yield NpzFile(archive, os.fstat(stream.fileno()).st_size, str(what), max_bytes)
 
 
-class NpzFile(Mapping[str, npt.NDArray[Any]]):
-    """The arrays of an npz file, each read when it is asked for; nothing in it is trusted.
+class NpzFile(Source):
+    """The arrays of an npz file, none of whose bytes is trusted.
 
     Parameters
     ----------
@@ -108,11 +112,7 @@ class NpzFile(Mapping[str, npt.NDArray[Any]]):
     what : str
         Its name, for messages.
     max_bytes : int, optional
-        The most that the arrays may take together, by what the file declares.
-
-    Attributes
-    ----------
-    shapes : dict of str to tuple of int
+        The most that the arrays may take together, as the file declares.
 
     Raises
     ------
@@ -148,7 +148,7 @@ class NpzFile(Mapping[str, npt.NDArray[Any]]):
                     self._members[name] = member, _read_header(stream, member.file_size)
         self.shapes = {name: header.shape for name, (_, header) in self._members.items()}
 
-    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+    def __getitem__(self, name: str) -> Array:
         member, header = self._members[name]
         with _as_ours(f"{self._what}: member {member.filename!r}"):
             array = np.empty(math.prod(header.shape), header.dtype)
@@ -174,7 +174,7 @@ class NpzFile(Mapping[str, npt.NDArray[Any]]):
 
 @dataclass(frozen=True)
 class _Header:
-    """What precedes an array's elements: what they are, and how many bytes it takes itself."""
+    """The kind of an array's elements, and the bytes before them."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -184,11 +184,11 @@ class _Header:
 
 @contextmanager
 def _as_ours(what: str) -> Iterator[None]:
-    """Raise whatever goes wrong in reading as an error of ours, and with a name before it.
+    """Turn any error in reading into one of ours, and with a name before it.
 
-    `zipfile` has no closed list of what it raises for a damaged archive: besides
-    BadZipFile there are at least NotImplementedError, RuntimeError, EOFError, ValueError,
-    struct.error and zlib.error.
+    `zipfile` has no closed list of errors for a damaged archive: besides BadZipFile there
+    are at least NotImplementedError, RuntimeError, EOFError, ValueError, struct.error and
+    zlib.error.
     """
     try:
         yield
@@ -211,37 +211,32 @@ def _check_sizes(member: zipfile.ZipInfo) -> None:
 
 
 def _read_header(stream: IO[bytes], member_bytes: int) -> _Header:
-    """Read and check what precedes the elements; `numpy.lib.format` describes it."""
-    prefix = stream.read(len(_NPY_MAGIC) + 2)
-    if len(prefix) < len(_NPY_MAGIC) + 2 or not prefix.startswith(_NPY_MAGIC):
-        raise FormatError("isn't an array: it doesn't begin as one")
-    version = prefix[len(_NPY_MAGIC)]
-    if version not in (1, 2, 3):
-        raise FormatError(f"version {version} of NumPy's format isn't known")
-    count = stream.read(2 if version == 1 else 4)
-    length = int.from_bytes(count, "little")
-    if length > _LONGEST_HEADER:
-        raise FormatError(f"a header of {length} bytes")
-    text = stream.read(length)
-    values = ast.literal_eval(text.decode("utf-8" if version == 3 else "latin1").strip())
-    if not isinstance(values, dict) or values.keys() != {"descr", "fortran_order", "shape"}:
-        raise FormatError("its header doesn't say dtype, order and shape")
-    descr, shape, fortran_order = values["descr"], values["shape"], values["fortran_order"]
-    if not isinstance(descr, str) or not re.fullmatch(r"[<>|=]?[biufc][0-9]{1,2}", descr):
-        raise FormatError(f"its elements aren't numbers, their dtype is {str(descr)[:40]!r}")
-    dtype = np.dtype(descr)
+    """Read and check the bytes before the elements, which `numpy.lib.format` describes."""
+    try:
+        version = np.lib.format.read_magic(stream)
+    except ValueError:
+        raise FormatError("isn't an array: it doesn't begin as one") from None
+    if version not in ((1, 0), (2, 0), (3, 0)):
+        raise FormatError(f"version {version[0]} of NumPy's format isn't known")
+    # A header of version 3 is one of 2 in UTF-8, which for numbers is the same text.
+    is_first = version == (1, 0)
+    read = np.lib.format.read_array_header_1_0 if is_first else np.lib.format.read_array_header_2_0
+    shape, fortran_order, dtype = read(stream, max_header_size=_LONGEST_HEADER)
+    if dtype.kind not in "biufc":
+        raise FormatError(f"its elements aren't numbers, their dtype is {str(dtype)[:40]!r}")
     if (
-        not isinstance(shape, tuple)
-        or len(shape) > MAX_RANK
+        len(shape) > MAX_RANK
         or any(type(axis) is not int or axis < 0 for axis in shape)
         or math.prod(filter(None, shape)) >= 1 << 63
-        or not isinstance(fortran_order, bool)
     ):
         raise FormatError(f"no array has the shape {str(shape)[:80]}")
-    size = len(prefix) + len(count) + length
+    size = stream.tell()
     if math.prod(shape) * dtype.itemsize != member_bytes - size:
         raise FormatError(
             f"{member_bytes - size} bytes of elements for {dtype} of shape {shape}: it needs "
             f"{math.prod(shape) * dtype.itemsize}"
         )
     return _Header(dtype, shape, fortran_order, size)
+
+
+FORMAT = Format("an npz", ".npz", open_npz, (b"PK\3\4", b"PK\5\6"), write=write)

@@ -1,81 +1,31 @@
-"""Where tensors to be compressed come from: files of other programs, read lazily."""
+"""The formats of other programs, and which of them a file has.
 
-import contextlib
+A file's first bytes tell its format, or else its suffix. A new format is a module with a
+`Format`, and an entry in `FORMATS`.
+"""
+
+import importlib.util
 import os
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-import numpy as np
-import numpy.typing as npt
+from ..container.records import MAGIC
+from ..errors import ArgumentError, DataError, FormatError
+from ..model_file import ModelFile, open_file
+from . import npy, npz, safetensors
+from .source import Format, Source, Writer
 
-from ..errors import DataError, FormatError
-from .npz import NpzFile, open_npz
-from .safetensors import SafetensorsFile
-
-
-class NpyFolder(Mapping[str, npt.NDArray[Any]]):
-    """The arrays of a folder's ``.npy`` files, mapped, by their names without the suffix.
-
-    Parameters
-    ----------
-    folder : path-like
-
-    Attributes
-    ----------
-    shapes : dict of str to tuple of int
-
-    Raises
-    ------
-    DataError
-        If there is no such folder or file, the folder has none, or it can't be read.
-    FormatError
-        If a file isn't a whole array of numbers.
-    """
-
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self._folder = Path(folder)
-        try:
-            self._names = sorted(
-                path.stem for path in self._folder.iterdir() if path.suffix == ".npy"
-            )
-        except OSError as error:
-            raise DataError(f"{os.fspath(folder)}: {error.strerror or error}") from error
-        if not self._names:
-            raise DataError(f"{os.fspath(folder)}: has no .npy files")
-        self.shapes = {name: self[name].shape for name in self._names}
-
-    def path(self, name: str) -> Path:
-        """Return the file of an array."""
-        return self._folder / f"{name}.npy"
-
-    def __getitem__(self, name: str) -> npt.NDArray[Any]:
-        path = self.path(name)
-        try:
-            return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-        except OSError as error:
-            raise DataError(f"{path}: {error.strerror or error}") from error
-        except Exception as error:  # of a damaged file NumPy raises anything
-            raise FormatError(f"{path}: not a whole npy file: {error}") from error
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
+FORMATS = (npz.FORMAT, safetensors.FORMAT, npy.FORMAT)
+OURS = "a .dcnn"
 
 
-Source = NpyFolder | NpzFile | SafetensorsFile
-
-
-@contextlib.contextmanager
+@contextmanager
 def open_source(path: str | os.PathLike[str]) -> Iterator[Source]:
-    """Open a folder of ``.npy`` files, an ``.npz`` or a ``.safetensors`` file.
+    """Open a file, or a folder, of arrays of other programs.
 
     Parameters
     ----------
     path : path-like
-        A folder, or a file whose suffix says what it is.
 
     Yields
     ------
@@ -86,19 +36,95 @@ def open_source(path: str | os.PathLike[str]) -> Iterator[Source]:
     DataError
         If it can't be read.
     FormatError
-        If it isn't valid, or of another kind.
+        If it isn't valid, or of no format that is known.
+    ArgumentError
+        If its format needs an extra that isn't installed.
     """
-    suffix = os.path.splitext(path)[1].lower()
-    if os.path.isdir(path):
-        yield NpyFolder(path)
-    elif suffix == ".npz":
-        with open_npz(path) as file:
-            yield file
-    elif suffix == ".safetensors":
-        yield SafetensorsFile(path)
-    elif not os.path.exists(path):
-        raise DataError(f"{os.fspath(path)}: No such file or directory")
+    found = _find(path, _start(path))
+    if found is None:
+        files, folders = _split(FORMATS)
+        known = " nor ".join(one.suffix for one in files)
+        raise FormatError(f"{os.fspath(path)}: neither {known}{_list_folders(folders)}")
+    with _opened(found, path) as source:
+        yield source
+
+
+@contextmanager
+def open_tensors(path: str | os.PathLike[str]) -> Iterator[Source | ModelFile]:
+    """Open a ``.dcnn`` file, or whatever `open_source` opens; both have ``shapes``.
+
+    Raises
+    ------
+    DataError, FormatError, ArgumentError
+        As `open_source`.
+    """
+    start = _start(path)
+    found = _find(path, start)
+    if start == MAGIC:
+        with open_file(path) as model:
+            yield model
+    elif found is not None:
+        with _opened(found, path) as source:
+            yield source
     else:
-        raise FormatError(
-            f"{os.fspath(path)}: neither .npz nor .safetensors, nor a folder of .npy files"
+        files, folders = _split(FORMATS)
+        *first, last = [OURS, *(one.title for one in files)]
+        known = f"{', '.join(first)} nor {last} file"
+        raise FormatError(f"{os.fspath(path)}: neither {known}{_list_folders(folders)}")
+
+
+def described() -> str:
+    """Return the formats that `open_source` knows, in words."""
+    files, folders = _split(FORMATS)
+    names = " or ".join(f"{one.title.split()[0]} {one.suffix}" for one in files)
+    return ", or ".join([f"{names} file", *(one.title for one in folders)])
+
+
+def writer(path: str | os.PathLike[str]) -> tuple[str, Writer]:
+    """Return title and function of the format to write: that of the suffix if it can, or npz."""
+    suffix = os.path.splitext(path)[1].lower()
+    for one in FORMATS:
+        if one.write is not None and one.suffix == suffix:
+            return one.title, one.write
+    return npz.FORMAT.title, npz.write
+
+
+def _start(path: str | os.PathLike[str]) -> bytes | None:
+    """Return the first bytes of a file, None for a folder."""
+    if os.path.isdir(path):
+        return None
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(MAGIC))
+    except OSError as error:
+        raise DataError(f"{os.fspath(path)}: {error.strerror or error}") from error
+
+
+def _find(path: str | os.PathLike[str], start: bytes | None) -> Format | None:
+    """Return the format of a file by its first bytes or else its suffix, None if it has none."""
+    files, folders = _split(FORMATS)
+    if start is None:
+        return folders[0]
+    suffix = os.path.splitext(path)[1].lower()
+    by_start = [one for one in files if start.startswith(one.starts)]
+    by_suffix = [one for one in files if one.suffix == suffix]
+    return next(iter(by_start + by_suffix), None)
+
+
+def _split(formats: tuple[Format, ...]) -> tuple[list[Format], list[Format]]:
+    """Return formats of files and of folders."""
+    return [one for one in formats if not one.is_folder], [o for o in formats if o.is_folder]
+
+
+def _list_folders(folders: list[Format]) -> str:
+    return "".join(f", nor {one.title}" for one in folders)
+
+
+@contextmanager
+def _opened(found: Format, path: str | os.PathLike[str]) -> Iterator[Source]:
+    if found.requires is not None and importlib.util.find_spec(found.requires) is None:
+        raise ArgumentError(
+            f"{os.fspath(path)}: needs {found.requires}, an extra of deepcompress-nn"
         )
+    with found.open(os.fspath(path)) as source:
+        yield source

@@ -10,15 +10,16 @@ share none.
 import math
 import mmap
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ..container.records import MAX_RANK
 from ..errors import DataError, FormatError
 from ..files import strict_json
+from .source import Array, Format, Source
 
 MAX_HEADER_BYTES = 100_000_000  # the limit of the format's own library
 METADATA = "__metadata__"
@@ -35,16 +36,12 @@ DTYPES = {
 }
 
 
-class SafetensorsFile(Mapping[str, npt.NDArray[Any]]):
-    """The tensors of a file, in the order of their names' places in the header.
+class SafetensorsFile(Source):
+    """The tensors of a file, in the order of its header.
 
     Parameters
     ----------
     path : path-like
-
-    Attributes
-    ----------
-    shapes : dict of str to tuple of int
 
     Raises
     ------
@@ -76,7 +73,7 @@ class SafetensorsFile(Mapping[str, npt.NDArray[Any]]):
             raise FormatError(f"{self._what}: its header isn't a JSON object")
         header.pop(METADATA, None)
         self._entries: dict[str, tuple[str, int]] = {}
-        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.shapes = {}
         spans = [self._add(name, entry) for name, entry in header.items()]
         end = 0
         for begin, stop in sorted(spans):
@@ -112,7 +109,7 @@ class SafetensorsFile(Mapping[str, npt.NDArray[Any]]):
         self._entries[name] = dtype, offsets[0]
         return offsets[0], offsets[1]
 
-    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+    def __getitem__(self, name: str) -> Array:
         dtype, begin = self._entries[name]
         shape = self.shapes[name]
         flat = np.zeros(0, DTYPES[dtype])
@@ -129,3 +126,6 @@ class SafetensorsFile(Mapping[str, npt.NDArray[Any]]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+
+FORMAT = Format("a .safetensors", ".safetensors", lambda path: nullcontext(SafetensorsFile(path)))

@@ -1,16 +1,13 @@
-"""What was chosen for a tensor, and what the other ways to store it would have cost."""
+"""The ways to store a tensor with their bytes, the chosen one among them."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..coding.prices import Choice, prices
 from ..container.cursor import varint
-from ..container.header import TensorEntry
-from ..container.records import CODERS, ENCODINGS, Record, SharedRecord
+from ..container.records import CODERS, ENCODINGS, SharedRecord
 from ..container.sizes import raw_size
-from ..model_file import Tensor
-from ..packed.tensor import CompressedTensor
-from .ledger import FP32_BYTES
+from .ledger import FP32_BYTES, Inspected
 
 
 @dataclass(frozen=True)
@@ -38,26 +35,24 @@ class Alternative:
     chosen: bool
 
 
-def alternatives(tensor: Tensor, record: Record, entry: TensorEntry) -> list[dict[str, Any]]:
-    """Return every way to store a tensor that was read from a file, priced.
+def alternatives(inspected: Inspected) -> list[dict[str, Any]]:
+    """Return every way to store a tensor of a file, priced.
 
     Parameters
     ----------
-    tensor : CompressedTensor or ndarray
-    record : Record
-    entry : TensorEntry
-        The same tensor's.
+    inspected : Inspected
 
     Returns
     -------
     list of dict
-        The fields of `Alternative`: raw, then by coder, encoding and gap width. What is
-        sure to cost more than another encoding isn't priced (see `choice`). Exactly one
+        The fields of `Alternative`: raw, then by coder, encoding and gap width. An encoding
+        that is sure to cost more than another isn't priced (see `coding.prices`). Exactly one
         is chosen.
     """
-    if not isinstance(tensor, CompressedTensor) or not isinstance(record, SharedRecord):
-        own = Alternative("raw", None, None, len(entry.header) + entry.data_bytes, True)
-        return [asdict(own)]
+    entry, record, tensor = inspected.entry, inspected.record, inspected.tensor
+    own_bytes = len(entry.header) + entry.data_bytes
+    if tensor is None or not isinstance(record, SharedRecord):
+        return [asdict(Alternative("raw", None, None, own_bytes, True))]
     without_size = len(entry.header) - len(varint(entry.data_bytes))
 
     def total(data_bytes: int) -> int:
@@ -72,16 +67,15 @@ def alternatives(tensor: Tensor, record: Record, entry: TensorEntry) -> list[dic
             is_chosen = not is_found and price.coding == coding
             is_found |= is_chosen
             rows.append(Alternative(encoding, gap_bits, coder, total(price.size_bytes), is_chosen))
-    if not is_found:  # coders that nobody would choose, or blocks of an odd size
+    if not is_found:  # coders that aren't the cheapest, or blocks of an odd size
         strongest = CODERS[max(coding.label_coder, coding.position_coder)]
-        own_bytes = len(entry.header) + entry.data_bytes
         name, gap_bits = ENCODINGS[coding.encoding], coding.gap_bits or None
         rows.append(Alternative(name, gap_bits, strongest, own_bytes, True))
     return [asdict(row) for row in rows]
 
 
 def table(rows: list[dict[str, Any]]) -> list[list[str]]:
-    """Return lines of encoding, gap width and bytes by coder; a star marks what was chosen."""
+    """Return lines of encoding, gap width and bytes by coder; a star marks the chosen one."""
     cells: dict[tuple[str, int | None], dict[str, str]] = {}
     for row in rows:
         text = f"{row['bytes']:,}{'*' if row['chosen'] else ' '}"

@@ -4,17 +4,17 @@ from typing import Any
 
 import numpy as np
 
-from ..coding.decoder import decode_symbols, read_codes
 from ..coding.symbols import alphabets
-from ..container.records import BITMASK, CODERS, DENSE, Record, SharedRecord
+from ..container.records import BITMASK, CODERS, SharedRecord
+from .ledger import Inspected
 
 
-def codes(record: Record) -> list[dict[str, Any]]:
-    """List what each symbol costs.
+def codes(inspected: Inspected) -> list[dict[str, Any]]:
+    """List the cost of each symbol.
 
     Parameters
     ----------
-    record : Record
+    inspected : Inspected
 
     Returns
     -------
@@ -24,27 +24,19 @@ def codes(record: Record) -> list[dict[str, Any]]:
         ``count`` and ``bits``. Bits are the length of a Huffman code, the width at fixed
         width, and under rANS the probability p of the code as ``-log2(p)``, to three
         digits. Symbols that neither occur nor have a code are left out.
-
-    Raises
-    ------
-    FormatError
-        If a table or a stream isn't valid.
     """
+    record = inspected.record
     if not isinstance(record, SharedRecord):
         return []
-    coding = record.coding
-    streams = zip(
-        ("labels", "mask" if coding.encoding == BITMASK else "gaps"),
-        (coding.label_coder, coding.position_coder),
-        read_codes(record),
-        alphabets(coding, len(record.codebook) - 1),
-        strict=True,
-    )
-    blocks = list(decode_symbols(record))
+    streams = "labels", "mask" if record.coding.encoding == BITMASK else "gaps"
+    sizes = alphabets(record.coding, len(record.codebook) - 1)
     listed = []
-    for stream, coder, code, alphabet in list(streams)[: 1 if coding.encoding == DENSE else 2]:
+    coders = record.coding.label_coder, record.coding.position_coder
+    for stream, coder, code, alphabet in zip(streams, coders, inspected.codes, sizes, strict=True):
+        if not alphabet:  # a dense tensor has no positions
+            continue
         counts = np.zeros(alphabet, np.int64)
-        for block in blocks:
+        for block in inspected.symbols:
             symbols = block.labels if stream == "labels" else block.positions
             counts += np.bincount(symbols, minlength=alphabet)
         listed.append(

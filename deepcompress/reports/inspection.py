@@ -1,14 +1,14 @@
-"""What the command ``inspect`` shows of a file: its tensors, and where its bytes go."""
+"""A file as the command ``inspect`` shows it: its tensors, and where its bytes go."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from ..container.reader import Reader
 from ..container.records import CODERS, ENCODINGS, MAGIC, Record, SharedRecord
 from ..container.sizes import stream_bits
-from ..model_file import ModelFile
 from . import alternatives, code_listing
-from .ledger import FP32_BYTES, PARTS, LayerRow, account, ledger
+from .ledger import FP32_BYTES, PARTS, Inspected, LayerRow, account
 from .reasons import why
 from .tables import align, printable, shape_text
 
@@ -61,35 +61,33 @@ def describe(
     FormatError
         As `pipeline.load`.
     """
-    books = account(data, what)
-    reader, model = Reader(data, what), ModelFile(data, what)
-    contents = reader.contents()
-    rows = ledger(data, what)
-    parts = dict.fromkeys(PARTS, 0)
-    own_parts: dict[str, dict[str, int]] = {}
-    for row in rows:
-        parts[row.part] += row.size_bytes
-        own_parts.setdefault(row.tensor, {})[row.part] = row.size_bytes
-    tensors = []
-    for layer in books.layers:
-        record = contents.records[layer.layer]
-        tensor = _tensor(layer, record)
-        tensor["why"] = why(layer, record, own_parts[layer.layer], books.ratio)
+    tensors: list[dict[str, Any]] = []
+    reasons: list[Callable[[float], str | None]] = []  # from the ratio of the whole file
+
+    def look(row: LayerRow, inspected: Inspected) -> None:
+        tensor = _tensor(row, inspected.record)
         if codes:
-            tensor["codes"] = code_listing.codes(record)
+            tensor["codes"] = code_listing.codes(inspected)
         if prices:
-            tensor["alternatives"] = alternatives.alternatives(
-                model[layer.layer], record, reader.entries[layer.layer]
-            )
+            tensor["alternatives"] = alternatives.alternatives(inspected)
         tensors.append(tensor)
+        reasons.append(partial(why, row, inspected.record, inspected.parts))
+
+    books = account(data, what, look)
+    for tensor, reason in zip(tensors, reasons, strict=True):
+        tensor["why"] = reason(books.ratio)
+    parts = dict.fromkeys(PARTS, 0)
+    for section in books.sections:
+        parts[section.part] += section.size_bytes
     return {
         "format_version": data[len(MAGIC)],
         "file_bytes": len(data),
-        "network": contents.metadata.get("network"),
-        "metadata": contents.metadata,
+        "network": books.metadata.get("network"),
+        "metadata": books.metadata,
         "tensors": tensors,
         "ledger": [
-            {"tensor": row.tensor, "part": row.part, "bytes": row.size_bytes} for row in rows
+            {"tensor": one.tensor, "part": one.part, "bytes": one.size_bytes}
+            for one in books.sections
         ],
         "parts": parts,
         "stages": books.stages,
@@ -99,7 +97,7 @@ def describe(
 
 
 def format_description(description: dict[str, Any]) -> str:
-    """Return as text what `describe` returned, all but the rows of the ledger."""
+    """Return a description as text, all but the rows of the ledger."""
     size, reference = description["file_bytes"], description["reference_bytes"]
     tensors = [[header for _, header, _ in TENSOR_COLUMNS]]
     for row in description["tensors"]:

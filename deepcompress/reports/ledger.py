@@ -1,18 +1,27 @@
-"""Where the bytes of a file go: per tensor and part, per stage, beside plain formats."""
+"""Where the bytes of a file go: per tensor and part, per stage, beside plain formats.
 
-from collections.abc import Iterable
+A file is parsed once. Its tensors are decoded one by one, each once, and let go.
+"""
+
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..coding.decoder import decode_symbols, read_codes
-from ..container.reader import Contents, parse
-from ..container.records import RELATIVE, Section, SharedRecord
+from ..coding import encoder, prices
+from ..coding.code import Code
+from ..coding.decoder import decode_symbols, from_symbols, read_codes
+from ..coding.prices import Choice
+from ..coding.symbols import BlockSymbols
+from ..container.header import TensorEntry
+from ..container.records import RELATIVE, Record, Section, SharedRecord
 from ..container.sizes import stream_bits
-from ..errors import FormatError
+from ..container.writer import file_start, metadata_text, tensor_part
+from ..errors import ArgumentError, FormatError
+from ..model_file import ModelFile
 from ..packed.tensor import CompressedTensor
-from ..pipeline import at_fixed_width, from_bytes
 from ..quantize.share import sharing_ratio
 
 PARTS = (
@@ -22,64 +31,33 @@ PARTS = (
 FP32_BYTES = 4
 
 
-def ledger(data: bytes, what: str = "file") -> list[Section]:
-    """Attribute every byte of a ``.dcnn`` file.
-
-    Parameters
-    ----------
-    data : bytes
-        The whole file.
-    what : str
-        Its name, for messages.
-
-    Returns
-    -------
-    list of Section
-        One row per tensor ("" for the file's own bytes) and part of `PARTS`, in the
-        order of the file; the sizes sum exactly to ``len(data)``.
-
-    Raises
-    ------
-    FormatError
-        As `pipeline.load`.
-
-    Notes
-    -----
-    The bits of fillers, both label and gap, are taken out of ``labels`` and ``gaps``,
-    each of which is rounded up to whole bytes per block; ``fillers`` is what they leave.
-    A stream's padding of at most 7 bits is counted with its last byte: version 1 of the
-    format has no other padding.
-    """
-    return _sections(parse(data, what), what)
-
-
-def _sections(contents: Contents, what: str) -> list[Section]:
-    sizes: dict[tuple[str, str], int] = {}
-    for section in contents.sections:
-        key = section.tensor, section.part
-        sizes[key] = sizes.get(key, 0) + section.size_bytes
-    for name, record in contents.records.items():
-        if isinstance(record, SharedRecord) and record.coding.encoding == RELATIVE:
-            try:
-                _take_out_fillers(sizes, name, record)
-            except FormatError as error:
-                raise type(error)(f"{what}: tensor {name!r}: {error}") from None
-    return [Section(name, part, size) for (name, part), size in sizes.items() if size]
-
-
-def _take_out_fillers(sizes: dict[tuple[str, str], int], name: str, record: SharedRecord) -> None:
-    codes = read_codes(record)
-    whole = sum(len(block.labels) + len(block.positions) for block in record.blocks)
-    labels = gaps = 0
-    for block in decode_symbols(record):
-        survives = block.labels != 0
-        labels += codes[0].size_bytes(block.labels[survives])
-        gaps += codes[1].size_bytes(block.positions[survives])
-    sizes[name, "labels"], sizes[name, "gaps"] = labels, gaps
-    sizes[name, "fillers"] = whole - labels - gaps
-
-
 @dataclass(frozen=True)
+class Inspected:
+    """One tensor of a file, decoded.
+
+    Attributes
+    ----------
+    entry : TensorEntry
+    record : Record
+    codes : tuple of Code
+        Those of labels and positions; empty for a raw tensor, as is `symbols`.
+    symbols : list of BlockSymbols
+        The symbols of each block.
+    tensor : CompressedTensor or None
+        The tensor as `pipeline.load` gives it; None for a raw one, which is the record.
+    parts : dict of str to int
+        Its bytes in the file, by part.
+    """
+
+    entry: TensorEntry
+    record: Record
+    codes: tuple[Code, ...]
+    symbols: list[BlockSymbols]
+    tensor: CompressedTensor | None
+    parts: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
 class LayerRow:
     """One tensor in the columns of the paper's tables 2 to 5, and what else could hold it.
 
@@ -113,30 +91,44 @@ class LayerRow:
     layer: str
     shape: list[int]
     weights: int
-    kept_percent: float
+    kept_percent: float = 100.0
     weight_bits_PQ: float
     weight_bits_PQH: float
-    gap_bits_PQ: float | None
-    gap_bits_PQH: float | None
-    fillers: int
+    gap_bits_PQ: float | None = None
+    gap_bits_PQH: float | None = None
+    fillers: int = 0
     bytes_P: int
     bytes_PQ: int
     bytes_PQH: int
     rate_PQ_percent: float
     rate_PQH_percent: float
-    csr_bytes: int | None
-    csc_bytes: int | None
-    sharing_ratio: float | None
+    csr_bytes: int | None = None
+    csc_bytes: int | None = None
+    sharing_ratio: float | None = None
 
 
 @dataclass(frozen=True)
 class Account:
-    """A model's bytes: per layer, per stage, and against dense fp32."""
+    """A model's bytes: per layer, per stage, against dense fp32, and one by one.
+
+    Attributes
+    ----------
+    layers : list of LayerRow
+    stages : dict of str to int
+        Bytes after ``"P"``, ``"P+Q"`` and ``"P+Q+H"``.
+    reference_bytes, file_bytes : int
+    sections : list of Section
+        As from `ledger`.
+    metadata : dict
+        The file's.
+    """
 
     layers: list[LayerRow]
     stages: dict[str, int]
     reference_bytes: int
     file_bytes: int
+    sections: list[Section]
+    metadata: dict[str, Any]
 
     @property
     def ratio(self) -> float:
@@ -144,8 +136,41 @@ class Account:
         return self.reference_bytes / self.file_bytes
 
 
-def account(data: bytes, what: str = "file") -> Account:
-    """Return what each stage saved, of a model given as the bytes of its file.
+def ledger(data: bytes, what: str = "file") -> list[Section]:
+    """Attribute every byte of a ``.dcnn`` file.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+    what : str
+        Its name, for messages.
+
+    Returns
+    -------
+    list of Section
+        One row per tensor ("" for the file's own bytes) and part of `PARTS`, in the
+        order of the file; the sizes sum exactly to ``len(data)``.
+
+    Raises
+    ------
+    FormatError
+        As `pipeline.load`.
+
+    Notes
+    -----
+    The bits of fillers, both label and gap, are taken out of ``labels`` and ``gaps``,
+    each of which is rounded up to whole bytes per block; ``fillers`` is what they leave.
+    A stream's padding of at most 7 bits is counted with its last byte: version 1 of the
+    format has no other padding.
+    """
+    return account(data, what).sections
+
+
+def account(
+    data: bytes, what: str = "file", look: Callable[[LayerRow, Inspected], None] | None = None
+) -> Account:
+    """Return the bytes that each stage saved, of a model given as the bytes of its file.
 
     Parameters
     ----------
@@ -153,93 +178,125 @@ def account(data: bytes, what: str = "file") -> Account:
         A ``.dcnn`` file.
     what : str
         Its name, for messages.
+    look : callable, optional
+        Called for each tensor with its row, while it is decoded.
 
     Returns
     -------
     Account
-        ``stages`` maps ``"P"``, ``"P+Q"`` and ``"P+Q+H"`` to bytes. The last is
-        ``len(data)``; P+Q is the size of the file that `at_fixed_width` gives, and P
-        that of the same file if each of its entries held a float32 weight in place of
-        a label, without a codebook.
+        ``stages["P+Q+H"]`` is ``len(data)``; P+Q is the size of the file that
+        `pipeline.at_fixed_width` gives, and P that of the same file if each of its entries
+        held a float32 weight in place of a label, without a codebook.
 
     Raises
     ------
     FormatError
         As `pipeline.load`.
     """
-    model = from_bytes(data, what)
-    contents = parse(data, what)
-    fixed_data = at_fixed_width(model).to_bytes()
-    fixed = parse(fixed_data)
-    own, own_fixed = (_by_tensor(_sections(each, what)) for each in (contents, fixed))
-    rows = []
-    for name, tensor in model.items():
-        if isinstance(tensor, CompressedTensor):
-            record, at_width = contents.records[name], fixed.records[name]
-            assert isinstance(record, SharedRecord)
-            assert isinstance(at_width, SharedRecord)
-            rows.append(_shared_row(name, tensor, record, at_width, own[name], own_fixed[name]))
-        else:
-            rows.append(_raw_row(name, tensor, sum(own[name].values())))
-    overhead = sum(own_fixed[""].values())
+    file = ModelFile(data, what)
+    contents = file.contents()
+    parts: dict[str, dict[str, int]] = {}
+    for section in contents.sections:
+        own = parts.setdefault(section.tensor, {})
+        own[section.part] = own.get(section.part, 0) + section.size_bytes
+    order = dict.fromkeys((section.tensor, section.part) for section in contents.sections)
+    rows: list[LayerRow] = []
+    fixed_heads: list[bytes] = []
+    previous = ""
+    for name, entry in file.entries.items():
+        try:
+            inspected = _inspect(entry, contents.records.pop(name), parts[name])
+            fixed = _at_fixed_width(inspected, previous)
+        except (FormatError, ArgumentError) as error:
+            raise type(error)(f"{what}: tensor {name!r}: {error}") from None
+        order |= dict.fromkeys((name, part) for part in inspected.parts)
+        rows.append(_row(inspected, fixed))
+        fixed_heads.append(fixed.head)
+        previous = name
+        if look is not None:
+            look(rows[-1], inspected)
+    overhead = len(file_start(fixed_heads, metadata_text(file.metadata)))
+    overhead -= sum(map(len, fixed_heads))
     stages = {
         "P": overhead + sum(row.bytes_P for row in rows),
-        "P+Q": len(fixed_data),
+        "P+Q": overhead + sum(row.bytes_PQ for row in rows),
         "P+Q+H": len(data),
     }
     reference_bytes = FP32_BYTES * sum(row.weights for row in rows)
-    return Account(rows, stages, reference_bytes, len(data))
+    sections = [Section(*key, parts[key[0]][key[1]]) for key in order if parts[key[0]][key[1]]]
+    return Account(rows, stages, reference_bytes, len(data), sections, file.metadata)
 
 
-def _by_tensor(rows: Iterable[Section]) -> dict[str, dict[str, int]]:
-    sizes: dict[str, dict[str, int]] = {}
-    for row in rows:
-        sizes.setdefault(row.tensor, {})[row.part] = row.size_bytes
-    return sizes
+def _inspect(entry: TensorEntry, record: Record, parts: dict[str, int]) -> Inspected:
+    """Decode a tensor, and move the bytes of fillers from its labels and gaps to ``fillers``."""
+    if not isinstance(record, SharedRecord):
+        return Inspected(entry, record, (), [], None, parts)
+    codes, symbols = read_codes(record), list(decode_symbols(record))
+    if record.coding.encoding == RELATIVE:
+        whole = parts["labels"] + parts["gaps"]
+        parts["labels"] = _weights_bytes(codes[0], symbols, "labels")
+        parts["gaps"] = _weights_bytes(codes[1], symbols, "positions")
+        parts["fillers"] = whole - parts["labels"] - parts["gaps"]
+    return Inspected(entry, record, codes, symbols, from_symbols(record, symbols), parts)
 
 
-def _shared_row(
-    name: str,
-    tensor: CompressedTensor,
-    record: SharedRecord,
-    fixed: SharedRecord,
-    own: dict[str, int],
-    own_fixed: dict[str, int],
-) -> LayerRow:
-    survivors = int(np.count_nonzero(tensor.labels()))
-    dense_bytes = FP32_BYTES * tensor.size
-    bytes_pq, bytes_pqh = sum(own_fixed.values()), sum(own.values())
-    labels_bytes = sum(len(block.labels) for block in fixed.blocks)
-    weights_as_fp32 = FP32_BYTES * sum(block.count for block in fixed.blocks) - labels_bytes
-    has_fillers = record.coding.encoding == RELATIVE
-    entries = sum(block.count for block in record.blocks)
+def _weights_bytes(code: Code, symbols: list[BlockSymbols], stream: str) -> int:
+    """Return the bytes of a stream without those of fillers."""
+    return sum(code.size_bytes(getattr(block, stream)[block.labels != 0]) for block in symbols)
+
+
+@dataclass(frozen=True)
+class _Fixed:
+    """A tensor in the file that `pipeline.at_fixed_width` gives; no record if it is raw."""
+
+    record: SharedRecord | None
+    head: bytes
+    size_bytes: int
+
+
+def _at_fixed_width(inspected: Inspected, previous: str) -> _Fixed:
+    """Encode a tensor at fixed width; `previous` is the name of the one before."""
+    entry, tensor = inspected.entry, inspected.tensor
+    if tensor is None:
+        return _Fixed(None, entry.header, len(entry.header) + entry.data_bytes)
+    record = encoder.encode(tensor, prices.choose(tensor, Choice("fixed", "relative")).coding)
+    part = tensor_part(entry.name, previous, record)
+    return _Fixed(record, part.header, len(part.header) + sum(map(len, part.data)))
+
+
+def _row(inspected: Inspected, fixed: _Fixed) -> LayerRow:
+    """Return a tensor's row, from what it is in the file and what it would be at fixed width."""
+    record, tensor, own = inspected.record, inspected.tensor, inspected.parts
+    own_bytes = sum(own.values())
+    dense_bytes = max(FP32_BYTES * math.prod(record.shape), 1)
+    common: dict[str, Any] = {
+        "layer": inspected.entry.name,
+        "shape": list(record.shape),
+        "weights": math.prod(record.shape),
+        "bytes_PQ": fixed.size_bytes,
+        "bytes_PQH": own_bytes,
+        "rate_PQ_percent": 100 * fixed.size_bytes / dense_bytes,
+        "rate_PQH_percent": 100 * own_bytes / dense_bytes,
+    }
+    if tensor is None or fixed.record is None or not isinstance(record, SharedRecord):
+        bits = 8 * inspected.entry.dtype.itemsize
+        return LayerRow(**common, weight_bits_PQ=bits, weight_bits_PQH=bits, bytes_P=own_bytes)
+    survivors, k = int(np.count_nonzero(tensor.labels())), len(record.codebook) - 1
+    blocks = fixed.record.blocks
+    weights_as_fp32 = sum(FP32_BYTES * block.count - len(block.labels) for block in blocks)
     rows = tensor.shape[0] if tensor.shape else 1
     numbers = 2 * survivors + 1
+    entries = sum(block.count for block in record.blocks)
     return LayerRow(
-        layer=name,
-        shape=list(tensor.shape),
-        weights=tensor.size,
+        **common,
         kept_percent=100 * survivors / max(tensor.size, 1),
-        weight_bits_PQ=stream_bits(fixed.coding, len(fixed.codebook) - 1)[0],
+        weight_bits_PQ=stream_bits(fixed.record.coding, k)[0],
         weight_bits_PQH=8 * own.get("labels", 0) / max(survivors, 1),
-        gap_bits_PQ=fixed.coding.gap_bits,
+        gap_bits_PQ=fixed.record.coding.gap_bits,
         gap_bits_PQH=8 * (own.get("gaps", 0) + own.get("mask", 0)) / max(survivors, 1),
-        fillers=entries - survivors if has_fillers else 0,
-        bytes_P=bytes_pq - own_fixed.get("codebooks", 0) + weights_as_fp32,
-        bytes_PQ=bytes_pq,
-        bytes_PQH=bytes_pqh,
-        rate_PQ_percent=100 * bytes_pq / max(dense_bytes, 1),
-        rate_PQH_percent=100 * bytes_pqh / max(dense_bytes, 1),
+        fillers=entries - survivors if record.coding.encoding == RELATIVE else 0,
+        bytes_P=fixed.size_bytes - FP32_BYTES * k + weights_as_fp32,
         csr_bytes=FP32_BYTES * (numbers + rows),
         csc_bytes=FP32_BYTES * (numbers + tensor.size // max(rows, 1)),
-        sharing_ratio=sharing_ratio(survivors, len(tensor.codebook) - 1) if survivors else None,
-    )
-
-
-def _raw_row(name: str, array: np.ndarray[Any, Any], size_bytes: int) -> LayerRow:
-    bits = 8 * array.dtype.itemsize
-    rate = 100 * size_bytes / max(FP32_BYTES * array.size, 1)
-    return LayerRow(
-        *(name, list(array.shape), array.size, 100.0, bits, bits, None, None, 0),
-        *(size_bytes, size_bytes, size_bytes, rate, rate, None, None, None),
+        sharing_ratio=sharing_ratio(survivors, k) if survivors else None,
     )

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ..errors import ArgumentError
 from ..packed.tensor import CompressedTensor
 from ..tensors import Float32Array, Int64Array
-from .ledger import account, ledger
+from .ledger import account
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -113,11 +113,12 @@ def layer_series(data: bytes, what: str = "file", max_rows: int = MAX_ROWS) -> L
     ArgumentError
         If no tensor has shared weights.
     """
-    rows = [row for row in account(data, what).layers if row.gap_bits_PQH is not None]
+    books = account(data, what)
+    rows = [row for row in books.layers if row.gap_bits_PQH is not None]
     if not rows:
         raise ArgumentError(f"{what}: no tensor of it has shared weights, so nothing to draw")
     sizes: dict[str, dict[str, int]] = {row.layer: dict.fromkeys(PARTS, 0) for row in rows}
-    for section in ledger(data, what):
+    for section in books.sections:
         for part, own in PARTS.items():
             if section.tensor in sizes and section.part in own:
                 sizes[section.tensor][part] += section.size_bytes

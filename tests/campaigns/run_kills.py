@@ -25,7 +25,8 @@ from typing import Any
 if __name__ == "__main__":
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
-from deepcompress import cli, commands, native
+from deepcompress import cli, native
+from deepcompress.commands import run as commands
 from deepcompress.experiments import recipes
 from deepcompress.experiments import run as experiment_run
 from deepcompress.experiments.recipes import Training

@@ -17,11 +17,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from fuzz import kernel_seeds
 from fuzz.net import CONVOLUTION, PRODUCTS
+from support.npz import npz_bytes
 
 import deepcompress as dc
 from deepcompress.container.records import BITMASK, DENSE, DTYPES, RELATIVE, Coding
 from deepcompress.formats import net
-from deepcompress.formats.npz import npz_bytes
 from deepcompress.nn.conv import Conv2D
 from deepcompress.nn.definition import to_definition
 from deepcompress.nn.layers import Concat, Dropout, Flatten, Linear, ReLU
