@@ -103,7 +103,7 @@ def compress_to(
         stored: list[_Stored] = run(delayed(compress_one)(name) for name in largest_first)
         by_name = dict(zip(largest_first, stored, strict=True))
         in_order = [by_name[name] for name in names]
-        start = writer.file_start([tensor.header for tensor in in_order], text)
+        start = writer.file_start([tensor.head for tensor in in_order], text)
         write_parts(path, itertools.chain([start], *map(spool.read, in_order)))
     return len(start) + sum(tensor.size_bytes for tensor in in_order)
 
@@ -127,9 +127,9 @@ def _size(source: Mapping[str, npt.ArrayLike], name: str) -> int:
 
 @dataclass(frozen=True)
 class _Stored:
-    """A tensor's header, and where its data is in the temporary file."""
+    """A tensor's record in the header, and where its data is in the temporary file."""
 
-    header: bytes
+    head: bytes
     offset: int
     size_bytes: int
 

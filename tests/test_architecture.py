@@ -156,7 +156,9 @@ def test_native_alone_touches_cffi(path):
 @each_module
 def test_faces_hold_no_code(path):
     if path.name == "__init__.py" and path.parent != PACKAGE:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        source = path.read_text(encoding="utf-8")
+        assert source.count("\n") <= 40
+        tree = ast.parse(source)
         is_docstring = isinstance(tree.body[0], ast.Expr)
         assert is_docstring
         for node in tree.body[1:]:
@@ -221,3 +223,14 @@ def test_c_has_no_mutable_state(path):
     text = path.read_text(encoding="utf-8")
     declared = re.findall(r"^\s*(?:static|_Thread_local)\s[^(){]*[=;]", text, re.MULTILINE)
     assert not [line for line in declared if "const" not in line]
+
+
+@pytest.mark.parametrize("name", sorted((STAGES | PRODUCT | {"nn", "runtime"}) - ABSENT))
+def test_tests_are_named_after_parts(name):
+    assert list(Path(__file__).parent.glob(f"test_{name}*.py"))
+
+
+def test_each_folder_of_c_has_a_gateway():
+    csrc = Path(__file__).parents[1] / "csrc"
+    folders = [path.name for path in csrc.iterdir() if path.is_dir()]
+    assert [name for name in folders if f"native.{name}" not in NAMES] == []

@@ -119,6 +119,7 @@ def test_convert_invalid_files(tmp_path: Path, files: tuple[Path, Path]) -> None
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_the_authors_squeezenet(tmp_path: Path, squeezenet_folder: Path) -> None:
     source, listed = (
         squeezenet_folder / name for name in ("compressed_SqueezeNet.net", "layers.json")

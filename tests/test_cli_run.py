@@ -160,6 +160,7 @@ def test_progress_only_on_a_terminal(monkeypatch) -> None:
     assert "fine-tune" in shown
 
 
+@pytest.mark.slow
 def test_killed_runs_end_in_the_same_bytes(tmp_path: Path) -> None:
     """And both backends in the same model; in a process of its own, as it forks."""
     environment = os.environ | {"PYTHONPATH": str(Path(deepcompress.__file__).parents[1])}

@@ -103,7 +103,7 @@ def test_the_estimate_isnt_far_above(
     """Large enough that what is constant doesn't hide an error in what isn't."""
     is_slow = backend == "reference" and (how.label_coder or how.position_coder)
     with native.use(backend):
-        data = model(20_000 if is_slow else 200_000, density, k, how).to_bytes()
+        data = model(10_000 if is_slow else 200_000, density, k, how).to_bytes()
         for ratio in check_estimates(data, tmp_path / "m.dcnn"):
             assert ratio < 4
 

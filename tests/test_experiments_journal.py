@@ -68,6 +68,7 @@ def start(folder: Path) -> subprocess.Popen:
     return process
 
 
+@pytest.mark.slow
 def test_killed_run_ends_in_the_same_bytes(tmp_path: Path) -> None:
     assert start(tmp_path / "undisturbed").wait() == 0
     random_moment = random.Random(0)

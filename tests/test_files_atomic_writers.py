@@ -103,6 +103,7 @@ def test_killed_writers_leave_a_whole_file() -> None:
     assert counts["most temporary files at once"] == 1
 
 
+@pytest.mark.slow
 def test_processes_that_write_the_same_file_never_mix(tmp_path: Path) -> None:
     path = tmp_path / "file"
     program = (

@@ -1,7 +1,7 @@
-"""Files that break one rule each, told from the bytes of the specification's example.
+"""Files that break one rule each, made from the worked example of docs/format.md.
 
-Every vector says what was changed. Checksums are mended where the rule under
-test lies behind them, so that it is that rule which answers.
+Every vector names its change. Checksums are mended where the rule under test lies
+behind them, so that this rule answers.
 """
 
 import zlib
@@ -37,7 +37,7 @@ from deepcompress.tensors import HUFFMAN
 EXAMPLE = spec_example()
 HEADER = slice(PREFIX.size, PREFIX.size + 19)
 CHUNK = slice(HEADER.stop + 4, HEADER.stop + 4 + 15)
-W_RECORD = slice(HEADER.start + 4, HEADER.start + 12)
+W_TENSOR_HEADER = slice(HEADER.start + 4, HEADER.start + 12)
 
 
 def changed(offset: int, new: str, old_bytes: int | None = None) -> bytes:
@@ -52,8 +52,8 @@ def changed(offset: int, new: str, old_bytes: int | None = None) -> bytes:
     header_end = PREFIX.size + header_bytes
     data[header_end : header_end + 4] = CRC.pack(zlib.crc32(data[:header_end]))
     chunk = slice(CHUNK.start + header_growth, CHUNK.stop + growth)
-    record = data[W_RECORD.start : W_RECORD.stop]
-    crc = zlib.crc32(data[chunk], zlib.crc32(record))
+    tensor_header = data[W_TENSOR_HEADER.start : W_TENSOR_HEADER.stop]
+    crc = zlib.crc32(data[chunk], zlib.crc32(tensor_header))
     data[chunk.stop : chunk.stop + 4] = CRC.pack(crc)
     return bytes(data)
 
@@ -184,7 +184,7 @@ def shared(coding: Coding, shape: tuple[int, ...], *blocks: Block) -> bytes:
 
 
 def test_the_encodings_in_their_smallest_form() -> None:
-    """What the vectors below break is valid as such."""
+    """The vectors below break files that are valid without the change."""
     for data, dense in [
         (shared(Coding(DENSE), (3,), Block(3, b"\x24", b"")), [0, 1, 2]),
         (shared(Coding(BITMASK), (3,), Block(2, b"\2", b"\5")), [1, 0, 2]),

@@ -32,6 +32,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "model.dcnn"
 
 
+@pytest.mark.slow
 def test_pictures_are_made_and_named(file: Path, tmp_path: Path) -> None:
     out = tmp_path / "new" / "folder"
     status, text, error = call("plot", file, "-o", out)

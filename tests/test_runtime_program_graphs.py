@@ -19,6 +19,7 @@ from deepcompress.runtime import program
 pytestmark = pytest.mark.usefixtures("kernels")
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(
     network=graphs(),

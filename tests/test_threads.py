@@ -188,6 +188,7 @@ def test_a_forked_process_waits_for_no_thread_of_its_parent():
     assert run.returncode == 0, run.stderr
 
 
+@pytest.mark.slow
 def test_threads_sleep_when_idle_unless_somebody_wants_otherwise():
     program = "print({k for k in os.environ if 'OMP_' in k} - {'OMP_DISPLAY_ENV'})"
     run = run_python(program, OMP_DISPLAY_ENV="verbose")

@@ -86,50 +86,51 @@ def parse_head(cursor: Cursor, shape: tuple[int, ...], encoding: int) -> SharedH
     FormatError
         If a rule is broken, or the data could not hold what the head declares.
     """
-    size = math.prod(shape)
-    coder_descriptor, block_bits = cursor.take(2, "coders and size of the blocks")
-    coding = Coding(
-        encoding,
-        coder_descriptor & 15,
-        coder_descriptor >> 4,
-        cursor.byte("width of the gaps") if encoding == RELATIVE else 0,
-        block_bits,
-    )
-    if max(coding.label_coder, coding.position_coder) >= len(CODERS):
-        raise cursor.error(f"unknown coder in {coder_descriptor:#04x}")
-    # > Position_Coder is 0 where Encoding is dense.
-    if encoding == DENSE and coding.position_coder:
-        raise cursor.error("a dense tensor has no positions to code")
-    if block_bits > MAX_BLOCK_BITS:
-        raise cursor.error(f"blocks of 2**{block_bits} elements")
-    if encoding == RELATIVE and not 1 <= coding.gap_bits <= MAX_BITS:
-        raise cursor.error(f"gaps of {coding.gap_bits} bits")
+    coding = _parse_coding(cursor, encoding)
     centroid_count = cursor.varint("number of centroids")
     if centroid_count > MAX_CENTROIDS:
         raise cursor.error(f"{centroid_count} centroids, {MAX_CENTROIDS} is the most")
     coded = [coder != FIXED_WIDTH for coder in (coding.label_coder, coding.position_coder)]
-    tables = [cursor.varint("size of a table") if is_coded else 0 for is_coded in coded]
-    count = block_count(size, block_bits)
+    table_bytes = [cursor.varint("size of a table") if is_coded else 0 for is_coded in coded]
+    size = math.prod(shape)
+    count = block_count(size, coding.block_bits)
     # Each block has a byte at least, and where there are several, each has a CRC.
     if count > 1 and count * (1 + CRC.size) > cursor.left:
         raise cursor.error(f"{count} blocks in {cursor.left} bytes")
-    blocks = tuple(
-        _parse_block_size(cursor, coding, centroid_count, block_size(size, block_bits, block))
-        for block in range(count)
-    )
+    elements = (block_size(size, coding.block_bits, block) for block in range(count))
+    blocks = tuple(_parse_block_size(cursor, coding, centroid_count, n) for n in elements)
     # > Label 0 is the weight 0, label i is the i-th centroid.
     codebook = np.zeros(centroid_count + 1, np.float32)
     codebook[1:] = np.frombuffer(cursor.take(4 * centroid_count, "codebook"), "<f4")
     if not np.isfinite(codebook).all():
         raise cursor.error("a centroid isn't finite")
-    label_table = bytes(cursor.take(tables[0], "code table of the labels"))
-    position_table = bytes(cursor.take(tables[1], "code table of the positions"))
-    end = cursor.offset
+    label_table = bytes(cursor.take(table_bytes[0], "code table of the labels"))
+    position_table = bytes(cursor.take(table_bytes[1], "code table of the positions"))
+    head_bytes = end = cursor.offset
     spans: list[tuple[int, int]] = []
     for block in blocks:
-        begin = (spans[-1][1] if spans else end) + (CRC.size if count > 1 else 0)
-        spans.append((begin, begin + block.label_bytes + block.position_bytes))
-    return SharedHead(coding, codebook, label_table, position_table, blocks, end, tuple(spans))
+        begin = end + (CRC.size if count > 1 else 0)
+        end = begin + block.label_bytes + block.position_bytes
+        spans.append((begin, end))
+    tables = label_table, position_table
+    return SharedHead(coding, codebook, *tables, blocks, head_bytes, tuple(spans))
+
+
+def _parse_coding(cursor: Cursor, encoding: int) -> Coding:
+    """Read and check the fields of the head that are a `Coding`."""
+    coder_descriptor, block_bits = cursor.take(2, "coders and size of the blocks")
+    position_coder, label_coder = divmod(coder_descriptor, 16)
+    gap_bits = cursor.byte("width of the gaps") if encoding == RELATIVE else 0
+    if max(label_coder, position_coder) >= len(CODERS):
+        raise cursor.error(f"unknown coder in {coder_descriptor:#04x}")
+    # > Position_Coder is 0 where Encoding is dense.
+    if encoding == DENSE and position_coder:
+        raise cursor.error("a dense tensor has no positions to code")
+    if block_bits > MAX_BLOCK_BITS:
+        raise cursor.error(f"blocks of 2**{block_bits} elements")
+    if encoding == RELATIVE and not 1 <= gap_bits <= MAX_BITS:
+        raise cursor.error(f"gaps of {gap_bits} bits")
+    return Coding(encoding, label_coder, position_coder, gap_bits, block_bits)
 
 
 def _parse_block_size(

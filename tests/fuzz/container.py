@@ -57,7 +57,7 @@ def _require_equal(one: CompressedModel, two: CompressedModel, what: str) -> Non
 
 
 def _weights(tensor: object) -> tuple[object, ...]:
-    """What makes a tensor this one: weights, not how they are stored; in bytes, as NaN may be."""
+    """Return a tensor's weights, not how they are stored, as bytes that compare NaN too."""
     if isinstance(tensor, CompressedTensor):
         labels = tensor.labels()
         places = tensor.positions()[labels != 0]
@@ -96,7 +96,7 @@ def mutate(data: bytes, max_size: int, random: Random, mutate_bytes: object) -> 
     if choice < 0.7 and entries:
         entry = random.choice(entries)
         begin, end = start + entry.offset, start + entry.offset + entry.data_bytes
-        part = data[begin:end]  # may have less than its record says
+        part = data[begin:end]  # may have less than its header says
         room = len(part) + max(1, max_size - len(data))
         data = data[:begin] + mutate_bytes(part, room) + data[end:]
         grown = len(data) - (start + sum(entry.data_bytes for entry in entries))
@@ -133,7 +133,7 @@ def mend(data: bytes, changed: str = "", grown: int = 0) -> bytes:
     ----------
     data : bytes
     changed : str
-        A tensor whose data has `grown` bytes more than its record says.
+        A tensor whose data has `grown` bytes more than its header says.
     """
     header, entries, start = _walk(data)
     whole_header = bytearray(header[: len(header) - sum(len(e.header) for e in entries)])
@@ -145,10 +145,10 @@ def mend(data: bytes, changed: str = "", grown: int = 0) -> bytes:
         size = entry.data_bytes + (grown if entry.name == changed else 0)
         chunks = _chunks(entry, data[begin : begin + max(size, 0)])
         size = sum(map(len, chunks)) + CRC.size * len(chunks)
-        record = entry.header[: -len(varint(entry.data_bytes))] + varint(size)
-        whole_header += record
+        tensor_header = entry.header[: -len(varint(entry.data_bytes))] + varint(size)
+        whole_header += tensor_header
         for number, chunk in enumerate(chunks):
-            contents += chunk + CRC.pack(zlib.crc32(chunk, chunk_crc_start(record, number)))
+            contents += chunk + CRC.pack(zlib.crc32(chunk, chunk_crc_start(tensor_header, number)))
     file = PREFIX.pack(MAGIC, VERSION, len(whole_header)) + whole_header
     return file + CRC.pack(zlib.crc32(file)) + contents
 

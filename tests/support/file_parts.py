@@ -10,29 +10,31 @@ MOST_ELEMENTS = 2**22  # of a tensor that is made dense here
 
 @dataclass
 class Parts:
-    """A file taken apart: what is left is to compute sizes and checksums."""
+    """A file taken apart, without its sizes and checksums."""
 
     metadata: bytes
-    records: list[bytes]  # each without the data's size at its end
+    tensor_headers: list[bytes]  # each without Data_Bytes at its end
     chunks: list[list[bytes]]
 
     def to_bytes(self):
         """Put the file together, all sizes and checksums right."""
         header = varint(len(self.metadata)) + self.metadata
-        header += varint(len(self.records))
+        header += varint(len(self.tensor_headers))
         data = b""
-        for start, chunks in zip(self.records, self.chunks, strict=True):
-            record = start + varint(sum(len(chunk) + 4 for chunk in chunks))
-            header += record
+        for start, chunks in zip(self.tensor_headers, self.chunks, strict=True):
+            tensor_header = start + varint(sum(len(chunk) + 4 for chunk in chunks))
+            header += tensor_header
             for i, chunk in enumerate(chunks):
-                crc = crc32(varint(i) if i else b"", crc32(record))
+                crc = crc32(varint(i) if i else b"", crc32(tensor_header))
                 data += chunk + crc32(chunk, crc).to_bytes(4, "little")
         header = b"\x89DCNN\r\n\x1a\1" + len(header).to_bytes(4, "little") + header
         return header + crc32(header).to_bytes(4, "little") + data
 
     def copy(self):
         """Return parts that can be changed alone."""
-        return Parts(self.metadata, list(self.records), [list(chunks) for chunks in self.chunks])
+        return Parts(
+            self.metadata, list(self.tensor_headers), [list(chunks) for chunks in self.chunks]
+        )
 
 
 def varint(value):
@@ -47,8 +49,8 @@ def varint(value):
 class NotingCursor(reader.Cursor):
     """A cursor that notes the chunks whose checksums it compares."""
 
-    def __init__(self, data, record=b""):
-        super().__init__(data, record)
+    def __init__(self, data, tensor_header=b""):
+        super().__init__(data, tensor_header)
         self.chunks = []
 
     def check_crc(self):
@@ -59,13 +61,13 @@ class NotingCursor(reader.Cursor):
 def take_apart(data):
     """Return the parts of a valid file."""
     file = NotingCursor(data)
-    records = reader.read_header(file)[1]
+    entries = reader.read_header(file)[1]
     header = reader.Cursor(file.chunks[0][13:])
     parts = Parts(header.take(header.varint()), [], [])
-    assert header.varint() == len(records)
-    for encoding, dtype, shape, data_bytes, record in records.values():
-        parts.records.append(record[: -len(varint(data_bytes))])
-        cursor = NotingCursor(file.take(data_bytes), record)
+    assert header.varint() == len(entries)
+    for encoding, dtype, shape, data_bytes, tensor_header in entries.values():
+        parts.tensor_headers.append(tensor_header[: -len(varint(data_bytes))])
+        cursor = NotingCursor(file.take(data_bytes), tensor_header)
         if encoding == reader.RAW:
             reader.read_raw(cursor, dtype, reader.prod(shape))
         else:
@@ -77,10 +79,10 @@ def take_apart(data):
 def small_enough(data):
     """Whether no tensor of a file says that it has more elements than fit the memory."""
     try:
-        records = reader.read_header(reader.Cursor(data))[1]
+        entries = reader.read_header(reader.Cursor(data))[1]
     except ValueError:
         return True
-    return all(reader.prod(shape) <= MOST_ELEMENTS for _, _, shape, *_ in records.values())
+    return all(reader.prod(shape) <= MOST_ELEMENTS for _, _, shape, *_ in entries.values())
 
 
 def changed_bytes(data, rng):
@@ -113,13 +115,13 @@ def damaged(data, rng):
         return changed_bytes(data, rng)
     parts = take_apart(data).copy()
     for _ in range(1 if rng.random() < 0.7 else 2):
-        if kind == 2 or not parts.records:
+        if kind == 2 or not parts.tensor_headers:
             parts.metadata = changed_bytes(parts.metadata, rng)
         elif kind == 3:
-            i = int(rng.integers(0, len(parts.records)))
-            parts.records[i] = changed_bytes(parts.records[i], rng)
+            i = int(rng.integers(0, len(parts.tensor_headers)))
+            parts.tensor_headers[i] = changed_bytes(parts.tensor_headers[i], rng)
         elif kind == 4:  # chunks or tensors in other places, or missing, or more
-            i, j = rng.integers(0, len(parts.records), 2)
+            i, j = rng.integers(0, len(parts.tensor_headers), 2)
             chunks = parts.chunks[i]
             a, b = rng.integers(0, len(chunks), 2) if chunks else (0, 0)
             how = rng.integers(0, 4)
@@ -132,7 +134,7 @@ def damaged(data, rng):
             else:
                 chunks.insert(a, b"" if rng.random() < 0.5 or not chunks else chunks[b])
         else:
-            i = int(rng.integers(0, len(parts.records)))
+            i = int(rng.integers(0, len(parts.tensor_headers)))
             if parts.chunks[i]:
                 a = 0 if rng.random() < 0.5 else int(rng.integers(0, len(parts.chunks[i])))
                 parts.chunks[i][a] = changed_bytes(parts.chunks[i][a], rng)
