@@ -20,6 +20,7 @@ from .symbols import BlockSymbols, alphabets
 
 # Blocks whose streams are decoded side by side: as many as the decoder takes at once.
 BLOCKS_AT_ONCE = 8
+FILLERS_BETWEEN = 64  # room for those that the zeros between two blocks may need, mostly few
 HELD_BYTES = 1 << 26  # decoded blocks of so many are held; more are decoded twice
 
 
@@ -126,8 +127,8 @@ def decode(record: SharedRecord) -> CompressedTensor:
     """Turn a record with all its blocks into the packed form that the kernels run.
 
     A relative tensor of one block keeps its fillers. Otherwise gaps have the width that they
-    have in the record, unless that takes more fillers than the record has entries: between
-    blocks, zeros need fillers in memory only.
+    have in the record, unless that takes more than twice its entries: between blocks, zeros
+    need fillers in memory only.
 
     Raises
     ------
@@ -162,18 +163,24 @@ def _as_stored(record: SharedRecord, block: DecodedBlock) -> CompressedTensor:
 def _join(record: SharedRecord, label_bits: int) -> tuple[UInt8Array, UInt8Array, int, int]:
     """Return packed labels and gaps of all blocks as one stream, its entries, and its gap width.
 
-    All blocks are counted before the first is written.
+    Blocks with gaps are mostly joined as they are decoded, at the width that they have. Otherwise
+    all blocks are counted before the first is joined.
     """
     blocks: Iterable[DecodedBlock] = _Decoded(record)
+    stored, gap_bits = sum(block.count for block in record.blocks), record.coding.gap_bits
+    if gap_bits:
+        room = stored + min(FILLERS_BETWEEN * len(record.blocks), stored // 8)
+        if joined := join.join(blocks, (label_bits, gap_bits), room):
+            return *joined, gap_bits
     if _decoded_bytes(record) <= HELD_BYTES:
         blocks = list(blocks)
-    stored, gap_bits = sum(block.count for block in record.blocks), record.coding.gap_bits
-    counted = join.survey(blocks, gap_bits=gap_bits or None)
-    if not gap_bits or counted.fillers[gap_bits] > stored:
-        counted = join.survey(blocks) if gap_bits else counted
+    counted = join.survey(blocks)
+    if not gap_bits or counted.survivors + counted.fillers[gap_bits] > 2 * stored:
         gap_bits = cheapest_gap_bits(counted.survivors, counted.fillers, label_bits)
-    count = counted.survivors + counted.fillers[gap_bits]
-    return *join.join(blocks, label_bits, gap_bits, count), count, gap_bits
+    room = counted.survivors + counted.fillers[gap_bits]
+    joined = join.join(blocks, (label_bits, gap_bits), room)
+    assert joined is not None
+    return *joined, gap_bits
 
 
 class _Decoded:
@@ -197,6 +204,7 @@ def _decoded_bytes(record: SharedRecord) -> int:
 def from_part(record: SharedRecord, weights: Survivors) -> CompressedTensor:
     """Pack weights of a record that aren't 0 as a tensor of their own, as `decode`."""
     gap_bits, stored = record.coding.gap_bits, sum(block.count for block in record.blocks)
-    if gap_bits and relindex.filler_count(weights.positions, gap_bits) <= stored:
+    entries = len(weights.positions)
+    if gap_bits and entries + relindex.filler_count(weights.positions, gap_bits) <= 2 * stored:
         return pack(weights, gap_bits)
     return pack(weights)

@@ -84,18 +84,8 @@ def from_dense(labels: UInt8Array) -> MaskBlock:
     return MaskBlock(mask, labels[survives] - np.uint8(1), len(labels))
 
 
-def survey(
-    blocks: Iterable[DecodedBlock], before: Survey | None = None, gap_bits: int | None = None
-) -> Survey:
-    """Count the entries of a stream of these blocks.
-
-    Parameters
-    ----------
-    blocks : iterable of GapBlock or MaskBlock
-    before : Survey, optional
-        That of the blocks before.
-    gap_bits : int, optional
-        Only for blocks with gaps: counts fillers of that width alone, which is faster.
+def survey(blocks: Iterable[DecodedBlock], before: Survey | None = None) -> Survey:
+    """Count the entries of a stream of these blocks, or of these and those that were before.
 
     Examples
     --------
@@ -107,37 +97,33 @@ def survey(
     """
     counted = before or Survey()
     for block in blocks:
-        if gap_bits and native.active():
-            assert isinstance(block, GapBlock)
-            survivors, fillers, zeros = native_join.count_fillers(block, counted.zeros, gap_bits)
-            counted = counted.plus(survivors, _only(gap_bits, fillers), zeros)
-        elif native.active():
+        if native.active():
             counted = counted.plus(*native_join.survey(block, counted.zeros))
         else:
             positions, _ = survivors_of([block], counted.zeros)
-            counts = 0, *relindex.filler_counts(positions).tolist()
+            fillers = 0, *relindex.filler_counts(positions).tolist()
             zeros = counted.zeros + block.elements - 1 - int(positions.max(initial=-1))
-            counts = _only(gap_bits, counts[gap_bits]) if gap_bits else counts
-            counted = counted.plus(len(positions), counts, zeros)
+            counted = counted.plus(len(positions), fillers, zeros)
     return counted
 
 
-def _only(gap_bits: int, fillers: int) -> tuple[int, ...]:
-    return tuple(fillers * (bits == gap_bits) for bits in range(MAX_BITS + 1))
-
-
 def join(
-    blocks: Iterable[DecodedBlock], label_bits: int, gap_bits: int, count: int
-) -> tuple[UInt8Array, UInt8Array]:
-    """Return the packed labels and gaps of consecutive blocks as one stream.
+    blocks: Iterable[DecodedBlock], widths: tuple[int, int], room: int
+) -> tuple[UInt8Array, UInt8Array, int] | None:
+    """Make consecutive blocks one stream.
 
     Parameters
     ----------
     blocks : iterable of GapBlock or MaskBlock
-    label_bits, gap_bits : int
-        Widths, 1 to 8; every label fits.
-    count : int
-        Entries of the stream, as `survey` counts them.
+    widths : (int, int)
+        Bits of a label, which each fits, and of a gap, 1 to 8.
+    room : int
+        For how many entries there is room; for masks, as many as `survey` counts.
+
+    Returns
+    -------
+    (ndarray of uint8, ndarray of uint8, int) or None
+        Packed labels, packed gaps, and the entries; None if there is no room for them.
 
     Raises
     ------
@@ -146,15 +132,21 @@ def join(
     """
     if not native.active():
         positions, kept = survivors_of(blocks)
-        stream = relindex.encode(positions, int(positions.max(initial=-1)) + 1, gap_bits)
-        return packing.pack(stream.spread(kept), label_bits), packing.pack(stream.gaps, gap_bits)
-    widths = label_bits, gap_bits
+        if len(positions) + relindex.filler_count(positions, widths[1]) > room:
+            return None
+        stream = relindex.encode(positions, int(positions.max(initial=-1)) + 1, widths[1])
+        values = stream.spread(kept), stream.gaps
+        labels, gaps = map(packing.pack, values, widths)
+        return labels, gaps, len(stream.gaps)
     try:
-        labels, gaps = (np.zeros(packing.packed_size(bits, count), np.uint8) for bits in widths)
+        labels, gaps = (np.empty(packing.packed_size(bits, room), np.uint8) for bits in widths)
     except (MemoryError, ValueError, OverflowError) as error:  # beyond NumPy's largest size
-        raise ArgumentError(f"{count} entries of {gap_bits}-bit gaps: {error}") from None
-    native_join.join(blocks, widths, labels, gaps)
-    return labels, gaps
+        raise ArgumentError(f"{room} entries of {widths[1]}-bit gaps: {error}") from None
+    count = native_join.join(blocks, widths, room, labels, gaps)
+    if count is None:
+        return None
+    sizes = [packing.packed_size(bits, count) for bits in widths]
+    return labels[: sizes[0]], gaps[: sizes[1]], count
 
 
 def survivors_of(blocks: Iterable[DecodedBlock], first: int = 0) -> tuple[Int64Array, UInt8Array]:

@@ -36,28 +36,29 @@ def survey(block: GapBlock | MaskBlock, zeros: int) -> tuple[int, tuple[int, ...
     return int(survivors), tuple(fillers), int(since[0])
 
 
-def count_fillers(block: GapBlock, zeros: int, gap_bits: int) -> tuple[int, int, int]:
-    """Call dc_count_fillers; return what `survey` does, but the fillers for one width."""
-    survivors, since = _ffi().new("int64_t *"), _ffi().new("uint64_t *", zeros)
-    fillers = _lib().dc_count_fillers(_struct(block), 1, gap_bits, since, survivors)
-    return int(survivors[0]), int(fillers), int(since[0])
-
-
 def join(
     blocks: Iterable[GapBlock | MaskBlock],
     widths: tuple[int, int],
+    room: int,
     labels: UInt8Array,
     gaps: UInt8Array,
-) -> None:
-    """Call dc_join or dc_mask_join for consecutive blocks, whose entries fill the arrays.
+) -> int | None:
+    """Call dc_join or dc_mask_join for consecutive blocks.
 
     Parameters
     ----------
     blocks : iterable of GapBlock or MaskBlock
     widths : (int, int)
         Bits of a label and of a gap.
+    room : int
+        For how many entries there is room, which suffices for masks.
     labels, gaps : ndarray of uint8
         To be written, packed.
+
+    Returns
+    -------
+    int or None
+        Entries of the stream; None if there is no room for them.
     """
     lib, stream = _lib(), _ffi().new("struct dc_stream *")
     zeros, survivors = _ffi().new("uint64_t *"), _ffi().new("int64_t *")
@@ -66,14 +67,16 @@ def join(
         if isinstance(block, MaskBlock):
             arrays = _bytes(block.mask), _bytes(block.less_one)
             lib.dc_mask_join(*arrays, block.elements, *widths, stream)
-        else:
-            struct = _struct(block)
-            lib.dc_count_fillers(struct, 1, widths[1], zeros, survivors)  # dc_join wants it
-            lib.dc_join(struct, 1, *widths, stream)
+            continue
+        struct = _struct(block)
+        room -= lib.dc_count_fillers(struct, 1, widths[1], zeros, survivors) + survivors[0]
+        if room < 0:
+            return None
+        lib.dc_join(struct, 1, *widths, stream)
+    return int(stream.entries)
 
 
 def _struct(block: GapBlock) -> Any:
     """Return a struct dc_block; the caller keeps the block's arrays alive."""
-    labels, gaps = _bytes(block.labels), _bytes(block.gaps)
-    struct = _ffi().new("struct dc_block *", (labels, gaps, len(block.labels), block.elements))
-    return struct
+    arrays = _bytes(block.labels), _bytes(block.gaps)
+    return _ffi().new("struct dc_block *", (*arrays, len(block.labels), block.elements))
