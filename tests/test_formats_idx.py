@@ -58,7 +58,7 @@ def test_every_changed_header_byte_raises_or_is_consistent() -> None:
         for value in range(256):
             changed = content[:position] + bytes([value]) + content[position + 1 :]
             try:
-                array = _read_idx(io.BytesIO(changed), "file")
+                array = _read_idx(io.BytesIO(changed))
             except DataError:
                 continue
             assert idx_bytes(array) == changed

@@ -5,9 +5,9 @@ Format notes (http://yann.lecun.com/exdb/mnist):
 - two zero bytes, a dtype code (0x08: unsigned byte, the only one MNIST uses),
   the rank, then one big-endian uint32 per axis, then the elements in row-major
   order and nothing after them; an empty axis is refused;
-- a gzip-compressed file is told by its first bytes, never by its name; offsets
+- a gzip-compressed file is detected by its first bytes, never by its name; offsets
   in messages count uncompressed bytes;
-- nothing is allocated on a header's word: bytes are read piece by piece, and at
+- no memory is allocated for a declared size: bytes are read piece by piece, and at
   most one more than the header declares.
 """
 
@@ -51,56 +51,47 @@ def read_idx(path: str | os.PathLike[str]) -> UInt8Array:
         with open(path, "rb") as file:
             compressed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
             file.seek(0)
-            if not compressed:
-                return _read_idx(file, path)
-            with gzip.open(file) as stream:
-                return _read_idx(stream, path)
+            stream = gzip.GzipFile(fileobj=file) if compressed else file
+            return _read_idx(stream)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as reason:
+        raise DataError(
+            f"{path}: after offset {stream.tell()}: corrupt gzip data: {reason}"
+        ) from reason
     except OSError as reason:
         raise DataError(f"{path}: can't read it: {reason.strerror or reason}") from reason
 
 
-def _read_idx(stream: BinaryIO | gzip.GzipFile, path: str | os.PathLike[str]) -> UInt8Array:
-    """Parse one IDX file; `path` is for messages."""
-    magic = _read(stream, path, 0, 4)
-    if len(magic) < 4:
-        raise DataError(f"{path}: offset {len(magic)}: ends within the magic number")
+def _read_idx(stream: BinaryIO | gzip.GzipFile) -> UInt8Array:
+    """Parse one IDX file; errors tell the offset."""
+    magic = _read(stream, 0, 4, "within the magic number")
     zeros, dtype_code, rank = struct.unpack(">HBB", magic)
     if zeros != 0:
-        raise DataError(f"{path}: offset 0: not an IDX file, begins with {magic.hex(' ')}")
+        raise DataError(f"offset 0: not an IDX file, begins with {magic.hex(' ')}")
     if dtype_code != _UNSIGNED_BYTE:
-        raise DataError(
-            f"{path}: offset 2: dtype code {dtype_code:#04x}, only 0x08 (unsigned byte)"
-        )
+        raise DataError(f"offset 2: dtype code {dtype_code:#04x}, only 0x08 (unsigned byte)")
     if not 1 <= rank <= _MAX_RANK:
-        raise DataError(f"{path}: offset 3: rank {rank}, only 1 … {_MAX_RANK}")
-    sizes = _read(stream, path, 4, 4 * rank)
-    if len(sizes) < 4 * rank:
-        raise DataError(f"{path}: offset {4 + len(sizes)}: ends within the sizes of {rank} axes")
-    shape = struct.unpack(f">{rank}I", sizes)
+        raise DataError(f"offset 3: rank {rank}, only 1 … {_MAX_RANK}")
+    start = 4 + 4 * rank
+    shape = struct.unpack(
+        f">{rank}I", _read(stream, 4, 4 * rank, f"within the sizes of {rank} axes")
+    )
     if 0 in shape:
-        raise DataError(f"{path}: offset {4 + 4 * shape.index(0)}: an axis of size 0 in {shape}")
-    start, declared = 4 + 4 * rank, math.prod(shape)
-    elements = _read(stream, path, start, declared + 1)
-    if len(elements) < declared:
-        raise DataError(
-            f"{path}: offset {start + len(elements)}: ends after {len(elements)} "
-            f"of the {declared} elements that its header declares"
-        )
-    if len(elements) > declared:
-        raise DataError(f"{path}: offset {start + declared}: more bytes than its header declares")
+        raise DataError(f"offset {4 + 4 * shape.index(0)}: an axis of size 0 in {shape}")
+    declared = math.prod(shape)
+    end = f"after {{}} of the {declared} elements that its header declares"
+    elements = _read(stream, start, declared, end)
+    if stream.read(1):
+        raise DataError(f"offset {start + declared}: more bytes than its header declares")
     return np.frombuffer(elements, np.uint8).reshape(shape)
 
 
-def _read(
-    stream: BinaryIO | gzip.GzipFile, path: str | os.PathLike[str], offset: int, most: int
-) -> bytearray:
-    """Read up to `most` bytes; memory follows what is really there, not what was declared."""
+def _read(stream: BinaryIO | gzip.GzipFile, offset: int, size: int, end: str) -> bytearray:
+    """Read bytes; memory follows those that are there. `end` says where too few of them end."""
     data = bytearray()
-    try:
-        while len(data) < most and (piece := stream.read(min(most - len(data), _PIECE_BYTES))):
-            data += piece
-    except (gzip.BadGzipFile, EOFError, zlib.error) as reason:
-        raise DataError(
-            f"{path}: after offset {offset + len(data)}: corrupt gzip data: {reason}"
-        ) from reason
+    while len(data) < size and (piece := stream.read(min(size - len(data), _PIECE_BYTES))):
+        data += piece
+    if len(data) < size:
+        raise DataError(f"offset {offset + len(data)}: ends {end.format(len(data))}")
     return data
