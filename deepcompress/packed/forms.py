@@ -56,13 +56,7 @@ class Forms:
 
     def survivors(self) -> tuple[Int64Array, UInt8Array]:
         """Return the position (ascending) and the label of each surviving weight."""
-        form = self.any()
-        if not isinstance(form, Stream):
-            return spmv.survivors(form)
-        labels = packing.unpack(form.labels, form.label_bits, form.count)
-        gaps = packing.unpack(form.gaps, form.gap_bits, form.count)
-        survives = labels != 0
-        return relindex.decode(gaps, form.rows * form.cols)[survives], labels[survives]
+        return spmv.survivors(self.any())
 
     def of_products(self) -> Stream | Layout:
         """Return the layout, or the stream where that is better left as it is."""
