@@ -261,8 +261,8 @@ struct dc_row {
     int64_t before;
 };
 
-/* Layouts are made in `shares` >= 1 shares, each by a thread of its own if OpenMP gives as many. The
- * bytes are the same for any number.
+/* Layouts are made in `shares` >= 1 shares, each by a thread of its own if OpenMP gives as many.
+ * The bytes are the same for any number.
  *
  * layout: how many entries each row has in lanes of each width of gaps: counts[b * rows + r]
  * for 1 <= b <= 8, fillers included; for b = 0 how many weights survive; added to zeros of the

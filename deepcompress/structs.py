@@ -1,6 +1,6 @@
 """Twins of the C structs: the forms in which a tensor is multiplied, and programs of networks.
 
-They are plain records, read-only, whose arrays have been validated by whoever made them.
+They are plain, read-only records of arrays that have been validated.
 ``csrc/deepcompress.h`` says more of each field; `cache` has the C struct, once `native` made it.
 """
 

@@ -1,7 +1,7 @@
 /* A program: a network's layers, one after the other, without Python in between.
  *
- * Threads enter once. They take the tasks of an operation whenever they are free, and go on when all
- * of its tasks are done, by whichever thread: one that is woken late, or that another process keeps
+ * Threads enter once. They take tasks of an operation whenever they are free, and go on when all of
+ * its tasks are done, by whichever thread: one that is woken late, or that another process keeps
  * from its processor, doesn't hold up the others before it has taken a task. */
 #include <string.h>
 #include <time.h>
