@@ -227,7 +227,7 @@ enum dc_status dc_validate(const struct dc_tensor *w, size_t *at);
 /* layout: 1 if the stream has fillers only where gaps need them, as relindex puts them. */
 int dc_has_needed_fillers_only(const struct dc_tensor *w);
 
-/* How a matrix lies in memory for products; spmv/lanes.py, masks.py and tiles.py define the bytes. */
+/* How a matrix lies in memory for products: spmv/lanes.py, masks.py, tiles.py define the bytes. */
 enum dc_layout_kind {
     DC_LAYOUT_LANES = 0,
     DC_LAYOUT_MASKS,
@@ -261,25 +261,28 @@ struct dc_row {
     int64_t before;
 };
 
-/* layout: how many entries each row has in lanes of each width of gaps: counts[b * rows + r]
+/* Layouts are made in `shares` >= 1 shares, each by a thread of its own if OpenMP gives as many.
+ * The bytes are the same for any number.
+ *
+ * layout: how many entries each row has in lanes of each width of gaps: counts[b * rows + r]
  * for 1 <= b <= 8, fillers included; for b = 0 how many weights survive; added to zeros of the
- * caller's. And where each of the rows begins. Of the rows of a share, and all have theirs. */
-void dc_layout_counts(const struct dc_tensor *w, size_t share, size_t shares, uint32_t *counts,
-                      struct dc_row *begins);
+ * caller's. And where each of the rows begins. */
+void dc_layout_counts(const struct dc_tensor *w, uint32_t *counts, struct dc_row *begins,
+                      size_t shares);
 
-/* layout: fills `data`, zeroed by the caller, of the groups from `first` to before `last`. */
+/* layout: fills `data`, zeroed by the caller. */
 void dc_layout_lanes(const struct dc_tensor *w, unsigned gap_bits, unsigned label_bits,
                      const struct dc_row *begins, const uint32_t *order, const uint64_t *starts,
-                     size_t first, size_t last, uint8_t *data);
+                     uint8_t *data, size_t shares);
 void dc_layout_masks(const struct dc_tensor *w, const uint64_t *starts, uint8_t *data);
 
 /* layout: how many survivors each row of each tile has, in `counts` of shape (parts, tiles, 256),
  * zeroed by the caller; and the entries of all tiles, ORed to `data`, the first one of each row
- * from bit bits[part][tile][row] on. Of the parts from `first` to before `last`. */
+ * from bit bits[part][tile][row] on. */
 void dc_tile_counts(const struct dc_tensor *w, unsigned label_bits, const struct dc_row *begins,
-                    size_t first, size_t last, uint8_t *counts);
+                    uint8_t *counts, size_t shares);
 void dc_layout_tiles(const struct dc_tensor *w, unsigned label_bits, const struct dc_row *begins,
-                     size_t first, size_t last, const uint64_t *bits, uint8_t *data);
+                     const uint64_t *bits, uint8_t *data, size_t shares);
 
 /* bits: 1 if none of the elements is infinite or NaN, which the products below take for
  * granted, else 0. */
@@ -321,18 +324,6 @@ enum dc_status dc_spmm_shared(enum dc_isa isa, const struct dc_layout *w, const 
                               size_t ldx, float *y, size_t ldy, size_t n, size_t shares,
                               void *scratch);
 
-/* spmv: what makes layouts, for all rows, groups or parts in `shares` >= 1 shares. */
-void dc_layout_counts_shared(const struct dc_tensor *w, uint32_t *counts, struct dc_row *begins,
-                             size_t shares);
-void dc_tile_counts_shared(const struct dc_tensor *w, unsigned label_bits,
-                           const struct dc_row *begins, uint8_t *counts, size_t shares);
-void dc_layout_tiles_shared(const struct dc_tensor *w, unsigned label_bits,
-                            const struct dc_row *begins, const uint64_t *bits, uint8_t *data,
-                            size_t shares);
-void dc_layout_lanes_shared(const struct dc_tensor *w, unsigned gap_bits, unsigned label_bits,
-                            const struct dc_row *begins, const uint32_t *order,
-                            const uint64_t *starts, uint8_t *data, size_t shares);
-
 /* spmv: the paper's y = W x, and Y = W X, straight from the stream: the definition of the others in
  * C, and for tensors that would grow by a layout. */
 void dc_spmv_plain(const struct dc_tensor *w, const float *x, float *y);
@@ -345,7 +336,7 @@ struct dc_column_blocks {
     int64_t cols;
     const float *codebook;  /* of all labels */
     const uint16_t *data;
-    const uint64_t *starts; /* where each 16 rows of each column block begin, and the last ones end */
+    const uint64_t *starts; /* where each 16 rows of each block begin, and the last ones end */
     uint32_t block_cols;    /* 64, 128 or 256; of a dense one, up to 768 */
     const float *dense;     /* or all weights, and nothing in the place of the pointers above */
 };
@@ -370,9 +361,9 @@ struct dc_geometry {
  * 0 if `relu`. In `shares` >= 1 shares, each by a thread of its own if OpenMP gives as many; the
  * result is the same for any number, bit by bit. `scratch` has room for `shares` times
  * dc_convolve_scratch. DC_NO_ISA: nothing is written. */
-enum dc_status dc_convolve(enum dc_isa isa, const struct dc_column_blocks *w, const struct dc_geometry *g,
-                           const float *x, const float *bias, int relu, float *y, size_t shares,
-                           void *scratch);
+enum dc_status dc_convolve(enum dc_isa isa, const struct dc_column_blocks *w,
+                           const struct dc_geometry *g, const float *x, const float *bias,
+                           int relu, float *y, size_t shares, void *scratch);
 
 /* spconv: bytes of scratch memory for a share. */
 size_t dc_convolve_scratch(const struct dc_column_blocks *w);
@@ -389,8 +380,8 @@ enum dc_operation_kind {
     DC_OPERATION_KINDS
 };
 
-/* From x to y, which don't overlap. runtime/program.py says which layer becomes which operation; what
- * they compute is what nn.inference.evaluate does. */
+/* From x to y, which don't overlap. runtime/program.py says which layer becomes which operation;
+ * what they compute is what nn.inference.evaluate does. */
 struct dc_operation {
     enum dc_operation_kind kind;
     int relu;                       /* after a convolution or a product: negative results are 0 */

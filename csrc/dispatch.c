@@ -16,56 +16,34 @@
 #define ON_ARM(kernel) 0
 #endif
 
-#define PORTABLE_SPMV                                                                             \
-    {dc_spmv_lanes_scalar, dc_spmv_masks_scalar, dc_spmv_tiles_scalar}
-#define PORTABLE_SPMM                                                                             \
-    {dc_spmm_lanes_scalar, dc_spmm_masks_scalar, dc_spmm_tiles_scalar}
+/* What several sets have in common. */
+#define PORTABLE                                                                                  \
+    .spmv = {dc_spmv_lanes_scalar, dc_spmv_masks_scalar, dc_spmv_tiles_scalar},                   \
+    .spmm = {dc_spmm_lanes_scalar, dc_spmm_masks_scalar, dc_spmm_tiles_scalar},                   \
+    .block = dc_block_product_scalar, .dense = dc_dense_product_scalar, .rows = dc_rows_scalar,   \
+    .huffman = &dc_huffman_scalar
+#define OF_AVX2                                                                                   \
+    .spmm = {dc_spmm_lanes_scalar, dc_spmm_masks_scalar, ON_X86(dc_spmm_tiles_avx2)},             \
+    .tiles_scratch = DC_TILES_SCRATCH_AVX2, .block = ON_X86(dc_block_product_avx2),               \
+    .dense = ON_X86(dc_dense_product_avx2), .rows = ON_X86(dc_rows_avx2),                         \
+    .huffman = ON_X86(&dc_huffman_avx2)
 
 /* By kind of layout: lanes, masks, tiles. For a vector, the portable way is as good where nothing
  * spreads bytes by a mask; and with NEON, which can't gather either: a vector look-up of eight
- * labels saves a tenth of the instructions, but each takes several cycles. */
+ * labels saves a tenth of the instructions, but each takes several cycles. AVX-512 does spread
+ * bytes, and needs no tiles of its own. */
 static const struct dc_kernels sets[] = {
-    [DC_SCALAR] = {.name = "scalar",
-                   .dense_layout = DC_LAYOUT_LANES,
-                   .spmv = PORTABLE_SPMV,
-                   .spmm = PORTABLE_SPMM,
-                   .block = dc_block_product_scalar,
-                   .dense = dc_dense_product_scalar,
-                   .rows = dc_rows_scalar,
-                   .huffman = &dc_huffman_scalar},
-    [DC_NEON] = {.name = "neon",
-                 .dense_layout = DC_LAYOUT_LANES,
-                 .spmv = PORTABLE_SPMV,
-                 .spmm = PORTABLE_SPMM,
-                 .tiling = {ON_ARM(&dc_lanes_neon), ON_ARM(&dc_masks_neon), 0},
-                 .block = dc_block_product_scalar,
-                 .dense = dc_dense_product_scalar,
-                 .rows = dc_rows_scalar,
-                 .huffman = &dc_huffman_scalar},
-    [DC_AVX2] = {.name = "avx2",
-                 .dense_layout = DC_LAYOUT_TILES,
+    [DC_SCALAR] = {"scalar", DC_LAYOUT_LANES, PORTABLE},
+    [DC_NEON] = {"neon", DC_LAYOUT_LANES, PORTABLE,
+                 .tiling = {ON_ARM(&dc_lanes_neon), ON_ARM(&dc_masks_neon), 0}},
+    [DC_AVX2] = {"avx2", DC_LAYOUT_TILES, OF_AVX2,
                  .spmv = {ON_X86(dc_spmv_lanes_avx2), dc_spmv_masks_scalar,
                           ON_X86(dc_spmv_tiles_avx2)},
-                 .spmm = {dc_spmm_lanes_scalar, dc_spmm_masks_scalar, ON_X86(dc_spmm_tiles_avx2)},
-                 .tiling = {ON_X86(&dc_lanes_avx2), ON_X86(&dc_masks_avx2), 0},
-                 .tiles_scratch = DC_TILES_SCRATCH_AVX2,
-                 .block = ON_X86(dc_block_product_avx2),
-                 .dense = ON_X86(dc_dense_product_avx2),
-                 .rows = ON_X86(dc_rows_avx2),
-                 .huffman = ON_X86(&dc_huffman_avx2)},
-    /* Which spreads bytes by a mask, and so has no use for tiles of its own. */
-    [DC_AVX512] = {.name = "avx512",
-                   .dense_layout = DC_LAYOUT_MASKS,
+                 .tiling = {ON_X86(&dc_lanes_avx2), ON_X86(&dc_masks_avx2), 0}},
+    [DC_AVX512] = {"avx512", DC_LAYOUT_MASKS, OF_AVX2,
                    .spmv = {ON_X86(dc_spmv_lanes_avx512), ON_X86(dc_spmv_masks_avx512),
                             ON_X86(dc_spmv_tiles_avx2)},
-                   .spmm = {dc_spmm_lanes_scalar, dc_spmm_masks_scalar,
-                            ON_X86(dc_spmm_tiles_avx2)},
-                   .tiling = {ON_X86(&dc_lanes_avx512), ON_X86(&dc_masks_avx512), 0},
-                   .tiles_scratch = DC_TILES_SCRATCH_AVX2,
-                   .block = ON_X86(dc_block_product_avx2),
-                   .dense = ON_X86(dc_dense_product_avx2),
-                   .rows = ON_X86(dc_rows_avx2),
-                   .huffman = ON_X86(&dc_huffman_avx2)},
+                   .tiling = {ON_X86(&dc_lanes_avx512), ON_X86(&dc_masks_avx512), 0}},
 };
 
 _Static_assert(sizeof sets / sizeof sets[0] == DC_ISA_COUNT, "every set has kernels");

@@ -1,7 +1,7 @@
 """Twins of the C structs: the forms in which a tensor is multiplied, and programs of networks.
 
-They are plain records, read-only, whose arrays have been validated by whoever made them; the
-packages that make them say what is in them. ``csrc/deepcompress.h`` has the C side.
+They are plain, read-only records of arrays that have been validated.
+``csrc/deepcompress.h`` says more of each field; `cache` has the C struct, once `native` made it.
 """
 
 from collections.abc import Mapping
@@ -39,66 +39,36 @@ class OperationKind(IntEnum):
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """Shared weights and relative indices of a matrix, packed: ``struct dc_tensor``.
-
-    Attributes
-    ----------
-    rows, cols : int
-    count : int
-        Stored entries S, fillers included.
-    codebook : ndarray of shape (K,), float32
-    label_bits, gap_bits : int
-        Widths, 1 to 8.
-    labels, gaps : ndarray of uint8
-        Packed by `bits.packing`.
-    """
+    """Shared weights and relative indices of a matrix, packed: ``struct dc_tensor``."""
 
     rows: int
     cols: int
-    count: int
-    codebook: Float32Array
-    label_bits: int
-    gap_bits: int
-    labels: UInt8Array
+    count: int  # stored entries S, fillers included
+    codebook: Float32Array  # (K,)
+    label_bits: int  # 1 to 8
+    gap_bits: int  # 1 to 8
+    labels: UInt8Array  # packed by `bits.packing`, like the gaps
     gaps: UInt8Array
 
     @property
     def nbytes(self) -> int:
-        """Bytes of labels and gaps in memory."""
+        """Bytes in memory, but for the codebook."""
         return self.labels.nbytes + self.gaps.nbytes
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """A matrix rearranged for products: ``struct dc_layout``.
+    """A matrix rearranged for products: ``struct dc_layout``."""
 
-    Attributes
-    ----------
-    kind : LayoutKind
-        `spmv.lanes`, `spmv.masks` or `spmv.tiles` define the bytes.
-    rows, cols : int
-        Below 2**31.
-    codebook : ndarray of shape (K,), float32
-    gap_bits, label_bits : int
-        Widths, 1 to 8. Only lanes have gaps, else 0; a label takes 8 bits in masks.
-    data : ndarray of uint8
-    starts : ndarray of shape (parts + 1,), uint64
-        Where in `data` each part begins (its labels, for masks), and the last one ends.
-    order : ndarray of uint32
-        The row in each lane, shape (rows,); else empty.
-    cache : dict
-        The C struct, once `native` has made it.
-    """
-
-    kind: LayoutKind
-    rows: int
+    kind: LayoutKind  # `spmv.lanes`, `spmv.masks` and `spmv.tiles` define the bytes
+    rows: int  # below 2**31, like the columns
     cols: int
-    codebook: Float32Array
-    gap_bits: int
-    label_bits: int
+    codebook: Float32Array  # (K,)
+    gap_bits: int  # 1 to 8 in lanes, else 0
+    label_bits: int  # 1 to 8; 8 in masks
     data: UInt8Array
-    starts: npt.NDArray[np.uint64]
-    order: npt.NDArray[np.uint32]
+    starts: npt.NDArray[np.uint64]  # (parts + 1,): where in the data each part begins, and the end
+    order: npt.NDArray[np.uint32]  # (rows,): the row in each lane; else empty
     cache: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -114,27 +84,14 @@ class Layout:
 
 @dataclass(frozen=True, eq=False)
 class ColumnBlocks:
-    """A matrix rearranged for convolutions: ``struct dc_column_blocks``.
-
-    Attributes
-    ----------
-    rows, cols : int
-    codebook : ndarray of shape (K,), float32
-    block_cols : int
-        Columns of a block, one of `spmv.column_blocks.WIDTHS`.
-    data : ndarray of uint16
-    starts : ndarray of uint64
-        Element ``block * parts + part`` is where that part begins; one more for the end.
-    cache : dict
-        The C struct, once `native` has made it.
-    """
+    """A matrix rearranged for convolutions: ``struct dc_column_blocks``."""
 
     rows: int
     cols: int
-    codebook: Float32Array
-    block_cols: int
+    codebook: Float32Array  # (K,)
+    block_cols: int  # columns of a block, one of `spmv.column_blocks.WIDTHS`
     data: npt.NDArray[np.uint16]
-    starts: npt.NDArray[np.uint64]
+    starts: npt.NDArray[np.uint64]  # where part p of block b begins, at b * parts + p; and the end
     cache: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -153,16 +110,7 @@ Form = Stream | Layout | ColumnBlocks
 
 @dataclass(frozen=True)
 class Geometry:
-    """An operation on images (C, H, W, B), batch last: ``struct dc_geometry``.
-
-    Attributes
-    ----------
-    channels, height, width, batch : int
-        C, H, W and B.
-    kernel, stride, padding, groups : int
-    out_height, out_width : int
-        Places of the kernel along the height and the width.
-    """
+    """An operation on images (C, H, W, B), batch last: ``struct dc_geometry``."""
 
     channels: int
     height: int
@@ -172,68 +120,37 @@ class Geometry:
     stride: int = 1
     padding: int = 0
     groups: int = 1
-    out_height: int = 1
+    out_height: int = 1  # places of the kernel along the height
     out_width: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """What C does for a layer: ``struct dc_operation``.
-
-    Attributes
-    ----------
-    kind : OperationKind
-    taken, given : str
-        Names of the values.
-    geometry : Geometry
-    outputs : int
-        Rows of the weight.
-    weight : ColumnBlocks, Layout or ndarray, optional
-        For a convolution, a product, or either.
-    bias : ndarray, optional
-    relu : bool
-    size, alpha, k
-        Of a normalization.
-    block_cols : int
-        Of a dense weight in a convolution.
-    work : float
-        About how long it takes, in products of a packed convolution.
-    """
+    """What C does for a layer: ``struct dc_operation``, with names of values for its addresses."""
 
     kind: OperationKind
     taken: Name
     given: Name
     geometry: Geometry
-    outputs: int = 0
+    outputs: int = 0  # rows of the weight
     weight: ColumnBlocks | Layout | Float32Array | None = None
     bias: Float32Array | None = None
     relu: bool = False
-    size: int = 0
+    size: int = 0  # of a normalization, like alpha and k
     alpha: float = 0.0
     k: float = 0.0
-    block_cols: int = 0
-    work: float = 0.0
+    block_cols: int = 0  # of a dense weight in a convolution
+    work: float = 0.0  # about how long it takes, in products of a packed convolution
 
 
 @dataclass(frozen=True)
 class Program:
-    """Operations, and where in one block of memory their values are.
-
-    Attributes
-    ----------
-    operations : tuple of Operation
-    places : mapping
-        First element of each value; None for the program's own input.
-    elements : int
-        Size of the block of memory.
-    result : tuple of (int, tuple of int)
-        First element and shape of the last value.
-    """
+    """Operations, and where in one stretch of memory their values are."""
 
     operations: tuple[Operation, ...]
-    places: Mapping[Name, int | None]
-    elements: int
-    result: tuple[int, tuple[int, ...]]
+    places: Mapping[Name, int | None]  # first element of each value; None for the program's input
+    elements: int  # of the stretch of memory
+    result: tuple[int, tuple[int, ...]]  # first element and shape of the last value
 
     @property
     def work(self) -> float:

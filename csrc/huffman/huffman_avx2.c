@@ -165,7 +165,8 @@ INLINE void take_rounds_of(struct lane *lanes, const size_t n, const struct roun
 #define FOR_LANES(n) \
     case n: take_rounds_of(lanes, n, rounds); break;
 
-DC_TARGET(SET) static void take_any_rounds(struct lane *lanes, size_t n, const struct rounds *rounds)
+DC_TARGET(SET)
+static void take_any_rounds(struct lane *lanes, size_t n, const struct rounds *rounds)
 {
     switch (n) {
         DC_CASES_8(FOR_LANES)

@@ -1,4 +1,4 @@
-/* Blocks of which a file has a mask, or a label for each element. coding/join.py is the definition. */
+/* Blocks given by a mask, or by a label for each element. coding/join.py is the definition. */
 #include "bits/bitreader.h"
 #include "deepcompress.h"
 

@@ -1,4 +1,4 @@
-/* From the stream of gaps and labels to blocks for convolutions. spmv/column_blocks.py defines them. */
+/* From the stream of gaps and labels to column blocks, which spmv/column_blocks.py defines. */
 #include "layout/survivors.h"
 
 void dc_column_counts(const struct dc_tensor *w, uint32_t block_cols, uint16_t *counts)

@@ -1,8 +1,9 @@
-/* How many entries the rows of a layout have, and where they begin. spmv/lanes.py is the definition. */
+/* How many entries rows have in lanes, and where they begin. spmv/lanes.py is the definition. */
 #include "bits/bitreader.h"
 #include "deepcompress.h"
 #include "bits/fields.h"
 #include "layout/survivors.h"
+#include "tasks.h"
 
 /* Fillers before an entry of a difference of at most 256, a byte for each width from 1 to 8.
  * Bytes of several entries are summed up in 16 bits: those of even widths, and of odd ones. */
@@ -73,7 +74,8 @@ static uint64_t columns_of(const struct dc_tensor *w, size_t end)
     uint64_t columns = end; /* a multiple of 8, all before the last eight's end */
     for (size_t i = 0; i < end; i += 8)
         columns += dc_sum_halves(
-            dc_sum_fours(dc_load_eight(w->gaps, i, (size_t)w->entries, gap_bits), gap_bits), gap_bits);
+            dc_sum_fours(dc_load_eight(w->gaps, i, (size_t)w->entries, gap_bits), gap_bits),
+            gap_bits);
     return columns;
 }
 
@@ -96,8 +98,8 @@ static struct beginning begin_share(const struct dc_tensor *w, size_t share, siz
 }
 
 /* A share's rows are those that begin among its entries, or after the entry before them. */
-void dc_layout_counts(const struct dc_tensor *w, size_t share, size_t shares, uint32_t *counts,
-                      struct dc_row *begins)
+static void count_share(const struct dc_tensor *w, size_t share, size_t shares, uint32_t *counts,
+                        struct dc_row *begins)
 {
     const struct beginning from = begin_share(w, share, shares);
     const int64_t end = begin_share(w, share + 1, shares).row + 1;
@@ -144,4 +146,12 @@ void dc_layout_counts(const struct dc_tensor *w, size_t share, size_t shares, ui
                                                       (bits - 1) / 2 * 16 & 0xffff);
         }
     }
+}
+
+void dc_layout_counts(const struct dc_tensor *w, uint32_t *counts, struct dc_row *begins,
+                      size_t shares)
+{
+    DC_IN_SHARES(shares, static, 1)
+    for (size_t share = 0; share < shares; share++)
+        count_share(w, share, shares, counts, begins);
 }

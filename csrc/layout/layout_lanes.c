@@ -5,6 +5,7 @@
 #include "bits/fields.h"
 #include "layout/layout.h"
 #include "layout/survivors.h"
+#include "tasks.h"
 
 /* The steps of a lane in a quad, as they are packed side by side. */
 struct steps {
@@ -127,10 +128,12 @@ static void lay_row(const struct dc_tensor *w, const struct dc_row *begin, int64
 
 void dc_layout_lanes(const struct dc_tensor *w, unsigned gap_bits, unsigned label_bits,
                      const struct dc_row *begins, const uint32_t *order, const uint64_t *starts,
-                     size_t first, size_t last, uint8_t *data)
+                     uint8_t *data, size_t shares)
 {
-    const size_t rows = (size_t)w->rows;
-    for (size_t group = first; group < last; group++)
+    const size_t rows = (size_t)w->rows, groups = (rows + DC_LANES - 1) / DC_LANES;
+    /* Groups are in descending order of their length, and neighbours are nearly as long. */
+    DC_IN_SHARES(shares, static, 1)
+    for (size_t group = 0; group < groups; group++)
         for (size_t lane = 0; lane < DC_LANES && group * DC_LANES + lane < rows; lane++) {
             const uint32_t row = order[group * DC_LANES + lane];
             const struct place to = {data + starts[group], data + starts[group + 1], lane};

@@ -1,19 +1,20 @@
-/* From the stream of gaps and labels to a layout in tiles. spmv/tiles.py defines the bytes. */
+/* From the stream of gaps and labels to tiles. spmv/tiles.py defines the bytes. */
 #include "layout/survivors.h"
 #include "layout/tiles.h"
+#include "tasks.h"
 
-/* The survivors of some parts. */
+/* The survivors of a part. */
 struct tiled {
     struct dc_survivors s;
-    size_t end, tiles; /* the row after the last part's, or 0 if there is none */
+    size_t end, tiles; /* the row after the part's last, or 0 if there is none */
     unsigned tile_bits;
 };
 
 static struct tiled tiled_of(const struct dc_tensor *w, unsigned label_bits,
-                             const struct dc_row *begins, size_t first, size_t last)
+                             const struct dc_row *begins, size_t part)
 {
-    const size_t rows = (size_t)w->rows, row = first * DC_TILED_ROWS;
-    const size_t end = last * DC_TILED_ROWS < rows ? last * DC_TILED_ROWS : rows;
+    const size_t rows = (size_t)w->rows, row = part * DC_TILED_ROWS;
+    const size_t end = rows - row < DC_TILED_ROWS ? rows : row + DC_TILED_ROWS;
     struct tiled t = {.end = end, .tiles = dc_tile_count(w->cols, label_bits),
                       .tile_bits = dc_tile_bits(label_bits)};
     if (dc_may_survive(w, begins, row, end))
@@ -40,10 +41,10 @@ static inline size_t place_of(const struct tiled *t)
  * what is kept of a row stays in a register meanwhile, as to load and store it each time would
  * take as long as all else. */
 
-void dc_tile_counts(const struct dc_tensor *w, unsigned label_bits, const struct dc_row *begins,
-                    size_t first, size_t last, uint8_t *counts)
+static void count_part(const struct dc_tensor *w, unsigned label_bits,
+                       const struct dc_row *begins, size_t part, uint8_t *counts)
 {
-    struct tiled t = tiled_of(w, label_bits, begins, first, last);
+    struct tiled t = tiled_of(w, label_bits, begins, part);
     uint8_t *of_row = NULL; /* until there is a survivor */
     unsigned count = 0;
     while (next_tiled(&t)) {
@@ -60,10 +61,10 @@ void dc_tile_counts(const struct dc_tensor *w, unsigned label_bits, const struct
         *of_row = (uint8_t)count;
 }
 
-void dc_layout_tiles(const struct dc_tensor *w, unsigned label_bits, const struct dc_row *begins,
-                     size_t first, size_t last, const uint64_t *bits, uint8_t *data)
+static void lay_part(const struct dc_tensor *w, unsigned label_bits, const struct dc_row *begins,
+                     size_t part, const uint64_t *bits, uint8_t *data)
 {
-    struct tiled t = tiled_of(w, label_bits, begins, first, last);
+    struct tiled t = tiled_of(w, label_bits, begins, part);
     const uint64_t *of_row = NULL;
     uint64_t bit = 0;
     while (next_tiled(&t)) {
@@ -78,4 +79,27 @@ void dc_layout_tiles(const struct dc_tensor *w, unsigned label_bits, const struc
         data[bit / 8 + 1] |= (uint8_t)(entry >> 8);
         bit += DC_TILE_LANES * DC_ENTRY_BITS;
     }
+}
+
+static size_t parts_of(const struct dc_tensor *w)
+{
+    return ((size_t)w->rows + DC_TILED_ROWS - 1) / DC_TILED_ROWS;
+}
+
+void dc_tile_counts(const struct dc_tensor *w, unsigned label_bits, const struct dc_row *begins,
+                    uint8_t *counts, size_t shares)
+{
+    const size_t parts = parts_of(w);
+    DC_IN_SHARES(shares, static)
+    for (size_t part = 0; part < parts; part++)
+        count_part(w, label_bits, begins, part, counts);
+}
+
+void dc_layout_tiles(const struct dc_tensor *w, unsigned label_bits, const struct dc_row *begins,
+                     const uint64_t *bits, uint8_t *data, size_t shares)
+{
+    const size_t parts = parts_of(w);
+    DC_IN_SHARES(shares, static)
+    for (size_t part = 0; part < parts; part++)
+        lay_part(w, label_bits, begins, part, bits, data);
 }

@@ -33,8 +33,8 @@ static inline struct dc_survivors dc_survivors_from(const struct dc_tensor *w, s
     return s;
 }
 
-/* 0 if no weight survives in the rows from `row` to before `end`, of which some needn't be
- * there; so that nobody goes through the same fillers for each of many rows. May be 1 as well. */
+/* 0 if it is known that no weight survives in the rows from `row` to before `end`, which may lie
+ * beyond the last: else each of many empty rows would go through the same fillers. */
 static inline int dc_may_survive(const struct dc_tensor *w, const struct dc_row *begins,
                                  size_t row, size_t end)
 {

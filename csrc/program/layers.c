@@ -1,5 +1,5 @@
-/* Operations of a program that take channels one by one or a few together: nn/pool.py and nn/norm.py
- * define them. */
+/* Max pooling, averages and normalization, channel by channel: nn/pool.py and nn/norm.py define
+ * them. */
 #include <math.h>
 #include <string.h>
 

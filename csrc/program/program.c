@@ -1,8 +1,8 @@
 /* A program: a network's layers, one after the other, without Python in between.
  *
- * Threads enter once. They take the tasks of an operation whenever they are free, and go on when all of
- * its tasks are done, whoever did them: a thread that is woken late, or that another process
- * keeps from its processor, holds up nobody before it has taken a task. */
+ * Threads enter once. They take tasks of an operation whenever they are free, and go on when all of
+ * its tasks are done, by whichever thread: one that is woken late, or that another process keeps
+ * from its processor, doesn't hold up the others before it has taken a task. */
 #include <string.h>
 #include <time.h>
 
@@ -117,8 +117,8 @@ static int multiply(const struct run *run, const struct dc_operation *op, size_t
     return is_finite;
 }
 
-static int do_task(const struct run *run, const struct dc_operation *op, struct cut cut, size_t task,
-                   void *scratch)
+static int do_task(const struct run *run, const struct dc_operation *op, struct cut cut,
+                   size_t task, void *scratch)
 {
     const size_t tasks = cut.across * cut.along, size = elements(&op->geometry);
     const size_t from = dc_begin(size, task, tasks), to = dc_begin(size, task + 1, tasks);

@@ -1,4 +1,4 @@
-/* Convolution of images with a weight in blocks, or a dense one.
+/* Convolution of images with a weight in column blocks, or a dense one.
  *
  * The columns of the output, all of its places for all images, are taken in panels of up to
  * DC_PANEL vectors, and the rows of W in chunks. For a panel and a chunk, one block of W's columns
@@ -56,8 +56,8 @@ static int panel_product(const struct dc_convolution *c, const float *x,
         const size_t end = least(begin + w->block_cols, cols);
         dc_gather(&c->geometry, x, panel, begin, end, tile);
         if (w->dense) {
-            c->kernels->dense(w->dense + first * cols + begin, cols, last - first, end - begin, tile,
-                            sums, panel->vectors, block == 0);
+            c->kernels->dense(w->dense + first * cols + begin, cols, last - first, end - begin,
+                              tile, sums, panel->vectors, block == 0);
             continue;
         }
         const uint16_t *data = w->data + w->starts[block * parts + first / DC_PART_ROWS];
@@ -125,7 +125,8 @@ int dc_convolve_piece(const struct dc_convolution *c, size_t begin, size_t end, 
             /* Of about the same width, so that none is much less efficient. */
             const struct dc_panel panel =
                 dc_panel_of(g, vectors * i / c->panels, vectors * (i + 1) / c->panels);
-            is_finite &= panel_product(c, c->x + group * group_size, &panel, row, chunk, tile, sums);
+            is_finite &=
+                panel_product(c, c->x + group * group_size, &panel, row, chunk, tile, sums);
         }
         row = chunk;
     }
@@ -139,7 +140,8 @@ size_t dc_convolve_scratch(const struct dc_column_blocks *w)
     return (bytes + 2 * ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
-static void share_product(const struct dc_convolution *c, size_t share, size_t shares, char *scratch)
+static void share_product(const struct dc_convolution *c, size_t share, size_t shares,
+                          char *scratch)
 {
     scratch += share * dc_convolve_scratch(c->w);
     /* A share of columns has tiles of its own; but of few columns it would have narrow ones. */
@@ -150,9 +152,9 @@ static void share_product(const struct dc_convolution *c, size_t share, size_t s
         dc_convolve_piece(c, 0, c->panels, share, shares, scratch);
 }
 
-enum dc_status dc_convolve(enum dc_isa isa, const struct dc_column_blocks *w, const struct dc_geometry *g,
-                           const float *x, const float *bias, int relu, float *y, size_t shares,
-                           void *scratch)
+enum dc_status dc_convolve(enum dc_isa isa, const struct dc_column_blocks *w,
+                           const struct dc_geometry *g, const float *x, const float *bias,
+                           int relu, float *y, size_t shares, void *scratch)
 {
     if (!dc_isa_available(isa))
         return DC_NO_ISA;
@@ -161,9 +163,7 @@ enum dc_status dc_convolve(enum dc_isa isa, const struct dc_column_blocks *w, co
         share_product(&c, 0, 1, scratch);
         return DC_OK;
     }
-#ifdef _OPENMP
-#pragma omp parallel for num_threads((int)shares) schedule(static, 1)
-#endif
+    DC_IN_SHARES(shares, static, 1)
     for (size_t i = 0; i < shares; i++)
         share_product(&c, i, shares, scratch);
     return DC_OK;

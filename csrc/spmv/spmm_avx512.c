@@ -1,5 +1,4 @@
-/* Y = W X from a layout, up to 128 columns of X at a time, in tiles; spmm_tiled.c has their
- * frame. */
+/* Y = W X in tiles of up to 128 columns of X; spmm_tiled.c has their frame. */
 #include "spmv/spread_avx512.h"
 #include "spmv/spmm_tiled.h"
 

@@ -147,7 +147,8 @@ AVX2 void dc_spmm_tiles_avx2(const struct dc_layout *w, const float *x, size_t l
 {
     const unsigned tile_bits = dc_tile_bits(w->label_bits);
     const size_t cols = (size_t)w->cols, rows = (size_t)w->rows;
-    float *of_tile = (float *)(((uintptr_t)scratch + 63) / 64 * 64), *sums = of_tile + 128 * COLUMNS;
+    float *of_tile = (float *)(((uintptr_t)scratch + 63) / 64 * 64);
+    float *sums = of_tile + 128 * COLUMNS;
     for (size_t part = first; part < last; part++)
         for (size_t j = 0; j < n; j += COLUMNS) {
             const size_t own = n - j < COLUMNS ? n - j : COLUMNS;

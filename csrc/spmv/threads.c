@@ -57,9 +57,7 @@ enum dc_status dc_spmv_shared(enum dc_isa isa, const struct dc_layout *w, const 
         return DC_NO_ISA;
     if (shares == 1)
         return dc_spmv(isa, w, x, y, 0, dc_parts(w));
-#ifdef _OPENMP
-#pragma omp parallel for num_threads((int)shares) schedule(static, 1)
-#endif
+    DC_IN_SHARES(shares, static, 1)
     for (size_t i = 0; i < shares; i++)
         dc_spmv(isa, w, x, y, dc_share(w, i, shares), dc_share(w, i + 1, shares));
     return DC_OK;
@@ -74,78 +72,9 @@ enum dc_status dc_spmm_shared(enum dc_isa isa, const struct dc_layout *w, const 
     if (shares == 1)
         return dc_spmm(isa, w, x, ldx, y, ldy, n, 0, dc_parts(w), scratch);
     const size_t own = dc_spmm_scratch(isa, w);
-#ifdef _OPENMP
-#pragma omp parallel for num_threads((int)shares) schedule(static, 1)
-#endif
+    DC_IN_SHARES(shares, static, 1)
     for (size_t i = 0; i < shares; i++)
         dc_spmm(isa, w, x, ldx, y, ldy, n, dc_share(w, i, shares), dc_share(w, i + 1, shares),
                 (char *)scratch + i * own);
     return DC_OK;
-}
-
-void dc_layout_counts_shared(const struct dc_tensor *w, uint32_t *counts, struct dc_row *begins,
-                             size_t shares)
-{
-    if (shares == 1) {
-        dc_layout_counts(w, 0, 1, counts, begins);
-        return;
-    }
-#ifdef _OPENMP
-#pragma omp parallel for num_threads((int)shares) schedule(static, 1)
-#endif
-    for (size_t i = 0; i < shares; i++)
-        dc_layout_counts(w, i, shares, counts, begins);
-}
-
-static size_t tiled_parts(const struct dc_tensor *w)
-{
-    return ((size_t)w->rows + DC_TILED_ROWS - 1) / DC_TILED_ROWS;
-}
-
-void dc_tile_counts_shared(const struct dc_tensor *w, unsigned label_bits,
-                           const struct dc_row *begins, uint8_t *counts, size_t shares)
-{
-    const size_t parts = tiled_parts(w);
-    if (shares == 1) {
-        dc_tile_counts(w, label_bits, begins, 0, parts, counts);
-        return;
-    }
-#ifdef _OPENMP
-#pragma omp parallel for num_threads((int)shares) schedule(static)
-#endif
-    for (size_t part = 0; part < parts; part++)
-        dc_tile_counts(w, label_bits, begins, part, part + 1, counts);
-}
-
-void dc_layout_tiles_shared(const struct dc_tensor *w, unsigned label_bits,
-                            const struct dc_row *begins, const uint64_t *bits, uint8_t *data,
-                            size_t shares)
-{
-    const size_t parts = tiled_parts(w);
-    if (shares == 1) {
-        dc_layout_tiles(w, label_bits, begins, 0, parts, bits, data);
-        return;
-    }
-#ifdef _OPENMP
-#pragma omp parallel for num_threads((int)shares) schedule(static)
-#endif
-    for (size_t part = 0; part < parts; part++)
-        dc_layout_tiles(w, label_bits, begins, part, part + 1, bits, data);
-}
-
-void dc_layout_lanes_shared(const struct dc_tensor *w, unsigned gap_bits, unsigned label_bits,
-                            const struct dc_row *begins, const uint32_t *order,
-                            const uint64_t *starts, uint8_t *data, size_t shares)
-{
-    const size_t groups = ((size_t)w->rows + DC_LANES - 1) / DC_LANES;
-    if (shares == 1) {
-        dc_layout_lanes(w, gap_bits, label_bits, begins, order, starts, 0, groups, data);
-        return;
-    }
-    /* Groups are in descending order of their length, and neighbours are nearly as long. */
-#ifdef _OPENMP
-#pragma omp parallel for num_threads((int)shares) schedule(static, 1)
-#endif
-    for (size_t group = 0; group < groups; group++)
-        dc_layout_lanes(w, gap_bits, label_bits, begins, order, starts, group, group + 1, data);
 }

@@ -36,21 +36,21 @@ def has_needed_fillers_only(w: Stream) -> bool:
 
 
 def row_counts(w: Stream) -> tuple[npt.NDArray[np.uint32], UInt8Array]:
-    """Call dc_layout_counts_shared; return counts of shape (9, rows), and where rows begin."""
+    """Call dc_layout_counts; return counts of shape (9, rows), and where rows begin."""
     counts = np.zeros((9, w.rows), np.uint32)
     begins = np.empty(w.rows * _ffi().sizeof("struct dc_row"), np.uint8)
     pointer = _ffi().from_buffer("uint32_t[]", counts)
-    _lib().dc_layout_counts_shared(tensor_struct(w), pointer, _rows(begins), _shares(w))
+    _lib().dc_layout_counts(tensor_struct(w), pointer, _rows(begins), _shares(w))
     return counts, begins
 
 
 def fill_lanes(w: Stream, layout: Layout, begins: UInt8Array) -> None:
-    """Call dc_layout_lanes_shared; write to the data of `layout`."""
+    """Call dc_layout_lanes; write to the data of `layout`."""
     places = _rows(begins), _ffi().from_buffer("uint32_t[]", layout.order), _starts(layout.starts)
     shares = min(threads(), layout.parts) if layout.data.nbytes >= BYTES_PER_THREAD else 1
     data = _bytes(layout.data)
     widths = layout.gap_bits, layout.label_bits
-    _lib().dc_layout_lanes_shared(tensor_struct(w), *widths, *places, data, max(shares, 1))
+    _lib().dc_layout_lanes(tensor_struct(w), *widths, *places, data, max(shares, 1))
 
 
 def fill_masks(w: Stream, layout: Layout) -> None:
@@ -59,9 +59,9 @@ def fill_masks(w: Stream, layout: Layout) -> None:
 
 
 def count_tiles(w: Stream, label_bits: int, begins: UInt8Array, counts: UInt8Array) -> None:
-    """Call dc_tile_counts_shared; `counts` are zeros."""
+    """Call dc_tile_counts; `counts` are zeros."""
     places = _rows(begins), _bytes(counts)
-    _lib().dc_tile_counts_shared(tensor_struct(w), label_bits, *places, _shares(w))
+    _lib().dc_tile_counts(tensor_struct(w), label_bits, *places, _shares(w))
 
 
 def fill_tiles(
@@ -71,9 +71,9 @@ def fill_tiles(
     bits: npt.NDArray[np.uint64],
     data: UInt8Array,
 ) -> None:
-    """Call dc_layout_tiles_shared."""
+    """Call dc_layout_tiles."""
     places = _rows(begins), _starts(bits), _bytes(data)
-    _lib().dc_layout_tiles_shared(tensor_struct(w), label_bits, *places, _shares(w))
+    _lib().dc_layout_tiles(tensor_struct(w), label_bits, *places, _shares(w))
 
 
 def count_columns(w: Stream, width: int, counts: npt.NDArray[np.uint16]) -> None:

@@ -1,4 +1,4 @@
-"""The gateway to ``csrc/program``; `native.layout` says what it expects."""
+"""The gateway to ``csrc/program``; it expects arguments as `native.layout`."""
 
 from typing import Any
 
@@ -83,6 +83,6 @@ class Session:
         return fields
 
     def _keep(self, borrowed: Any) -> Any:
-        """Keep alive what a struct points to."""
+        """Keep memory alive to which a struct points."""
         self._borrowed.append(borrowed)
         return borrowed

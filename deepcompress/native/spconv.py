@@ -1,4 +1,4 @@
-"""The gateway to ``csrc/spconv``; `native.layout` says what it expects."""
+"""The gateway to ``csrc/spconv``; it expects arguments as `native.layout`."""
 
 import numpy as np
 

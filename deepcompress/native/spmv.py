@@ -1,4 +1,4 @@
-"""The gateway to ``csrc/spmv``; `native.layout` says what it expects."""
+"""The gateway to ``csrc/spmv``; it expects arguments as `native.layout`."""
 
 import numpy as np
 

@@ -44,7 +44,7 @@ def to_scipy_csr(shape: Shape, forms: Forms) -> "csr_array":
 
 
 def take_rows(shape: Shape, forms: Forms, rows: slice) -> tuple[Shape, SharedWeights, GapStream]:
-    """Return what consecutive rows are made of; raise as ``CompressedTensor[rows]``."""
+    """Return shape, weights and gaps of consecutive rows; raise as ``CompressedTensor[rows]``."""
     if not isinstance(rows, slice) or rows.step not in (None, 1) or not shape:
         raise ArgumentError(f"only slices of consecutive rows can be taken, not {rows!r}")
     start, stop, _ = rows.indices(forms.rows)

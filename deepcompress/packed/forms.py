@@ -15,7 +15,7 @@ from .stream import frozen, has_needed_fillers_only
 
 
 class Forms:
-    """A stream, or what products have made of it: at least one of three forms at any time.
+    """A stream, or a form that products made from it: at least one of three at any time.
 
     A layout and column blocks are built by the first caller that wants them. They then replace the
     stream if it can be rebuilt from them: if it has fillers only where `relindex` puts them.
@@ -44,7 +44,7 @@ class Forms:
 
     def any(self) -> Form:
         """Return the first form that is held."""
-        # In this order: whoever releases the stream has put another form there before.
+        # In this order: the stream is released only after another form has been put there.
         form = self._stream or self._layout or self._blocks
         assert form is not None
         return form
@@ -56,13 +56,7 @@ class Forms:
 
     def survivors(self) -> tuple[Int64Array, UInt8Array]:
         """Return the position (ascending) and the label of each surviving weight."""
-        form = self.any()
-        if not isinstance(form, Stream):
-            return spmv.survivors(form)
-        labels = packing.unpack(form.labels, form.label_bits, form.count)
-        gaps = packing.unpack(form.gaps, form.gap_bits, form.count)
-        survives = labels != 0
-        return relindex.decode(gaps, form.rows * form.cols)[survives], labels[survives]
+        return spmv.survivors(self.any())
 
     def of_products(self) -> Stream | Layout:
         """Return the layout, or the stream where that is better left as it is."""
@@ -90,7 +84,7 @@ class Forms:
             return self._layout
 
     def _release(self, built: Layout | ColumnBlocks | None) -> None:
-        """Let go of the stream if what was built from it can stand in for it."""
+        """Let go of the stream if it can be rebuilt from the form that was built."""
         if built and self.is_minimal():
             self._stream = None
 
@@ -124,7 +118,7 @@ class Forms:
 
 
 class OfStream:
-    """An array of a tensor's stream, which is rebuilt for whoever asks if it isn't held."""
+    """An array of a tensor's stream, rebuilt at each access if the stream isn't held."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -1,4 +1,4 @@
-"""The rules for what a compressed tensor is made of."""
+"""The rules that the shape, the codebook and the stream of a tensor obey."""
 
 import math
 import operator
@@ -89,7 +89,7 @@ def check_entries(w: Stream) -> None:
 
 
 def has_needed_fillers_only(labels: UInt8Array, gaps: UInt8Array, gap_bits: int) -> bool:
-    """Tell whether the stream is what `relindex` makes of its survivors."""
+    """Tell whether a stream has fillers only where `relindex` puts them."""
     if len(labels) and labels[-1] == 0:
         return False
     return bool((gaps[labels == 0] == 2**gap_bits - 1).all())

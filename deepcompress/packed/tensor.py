@@ -29,8 +29,8 @@ class CompressedTensor:
     kernel. The arrays are copied and read-only.
 
     The first product of a matrix rearranges gaps and labels (see `layout`), the first
-    convolution likewise (see `blocks`), and from then on they are held in that form;
-    whoever asks for the packed ones gets them rebuilt.
+    convolution likewise (see `blocks`), and from then on they are held in that form; the
+    packed ones are rebuilt at each access.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ class CompressedTensor:
     def from_parts(
         cls, shape: tuple[int, ...], weights: SharedWeights, gaps: GapStream
     ) -> "CompressedTensor":
-        """Pack what `quantize` and `relindex` made of one tensor.
+        """Pack the weights and gaps that `quantize` and `relindex` made of one tensor.
 
         Raises
         ------
@@ -335,6 +335,6 @@ class CompressedTensor:
         return self._forms.blocks()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle and copy what it was made from."""
+        """Pickle and copy the arguments of the constructor."""
         streams = self.label_bits, self.gap_bits, self.count, self.labels_packed, self.gaps_packed
         return type(self), (self.shape, self.codebook, *streams)

@@ -1,4 +1,4 @@
-"""Where the values of a program are in its one block of memory."""
+"""Slots for the values of a program in its one stretch of memory."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,29 +14,27 @@ def place(
     last_use: Mapping[Name, int],
     source: str,
 ) -> tuple[dict[Name, int | None], int]:
-    """Give each value a place, apart from all that are needed at the same time.
-
-    It is the first gap between these that is large enough.
+    """Give each value the first gap that is large enough between those needed at the same time.
 
     Parameters
     ----------
     given : sequence of str
-        What each operation writes, in their order.
+        The value that each operation writes, in their order.
     inside : mapping
-        For a value that is part of another's memory, that and the first element there.
+        For a value inside another's memory, the other and the first element there.
     sizes : mapping
         Elements of each value.
     last_use : mapping
         Index of the last operation that needs each value.
     source : str
-        What the operations take from outside, which has memory of its own.
+        The program's input, which has memory of its own.
 
     Returns
     -------
     places : dict
         First element of each value; None in the memory of `source`.
     elements : int
-        That the block of memory needs.
+        Size of the stretch of memory.
     """
 
     def whole(name: Name) -> tuple[Name, int]:
@@ -56,7 +54,7 @@ def place(
         root = whole(name)[0]
         if root in begins:
             continue
-        used = sorted(one for one in used if one[2] >= index)
+        used = sorted(slot for slot in used if slot[2] >= index)
         first, size = 0, -(-sizes[root] // ALIGNMENT) * ALIGNMENT
         for begin, end, _ in used:
             if begin - first >= size:

@@ -1,13 +1,13 @@
 """A part of a network as one program for C, without Python between its layers.
 
-A program is made for stages and the shape of what they take. Its operations write to one block
-of memory, in which places are given out again when nobody needs their contents any more, and
-which is kept for the next run: fresh memory would cost more time than many a layer. What is
-concatenated is written where it belongs, one part behind the other.
+A program is made for stages and the shape of their input. Its operations write to one stretch of
+memory, whose slots are reused once their values are dead, and which is kept for the next run: fresh
+memory would cost more time than many a layer. Values that are concatenated are written where they
+belong, one behind the other.
 
-The definition, and what runs where there is no program (without the C kernels, with a layer or
-a weight that they haven't got, or with numbers that aren't finite), is
-`nn.wiring.evaluate`. Results differ from its by rounding, and not with the number of threads.
+`nn.wiring.evaluate` is the definition. It also runs wherever there is no program: without the C
+kernels, with a layer or a weight that they lack, or with numbers that aren't finite. Results differ
+from its by rounding, and not with the number of threads.
 """
 
 import math
@@ -31,10 +31,10 @@ from ..structs import Geometry, Name, Operation, OperationKind, Program
 from . import arena
 
 KEPT_SHAPES = 8  # of inputs, whose programs are kept: pieces and a batch, whole and the rest
-LARGEST = 2**31 - 1  # that C is told: a longer stride leads beyond the image as well
+LARGEST = 2**31 - 1  # option passed to C: a longer stride leads beyond the image as well
 DENSE_TILE = 768  # vectors of x in the tile of a dense weight, see csrc/spconv/spconv.c
 
-# What an operation takes for an element, in products of a packed convolution.
+# Work for an element, in products of a packed convolution.
 ENTRY_WORK, DENSE_WORK = 10.0, 0.6  # of a packed product with a vector, of a dense convolution
 COPY_WORK = 2.0
 LAYER_WORK = {
@@ -150,7 +150,7 @@ def _operation(
     given: tuple[int, ...],
     batch: int,
 ) -> Operation | None:
-    """Return what C does for a layer that computes something; None if it can't."""
+    """Return the operation of a layer that computes something; None if C hasn't got it."""
     layer, size = stage.step.layer, math.prod(taken) * batch
     if isinstance(layer, (Conv2D, Linear)):
         return _product(stage, layer, params, taken, given, batch)

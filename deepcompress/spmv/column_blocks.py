@@ -1,11 +1,11 @@
-"""The form in which a weight is held for convolutions: in blocks of columns.
+"""The form in which a weight is held for convolutions: in column blocks.
 
-A convolution gathers what the kernels meet for some columns of the weight's matrix at a time, a
-tile that stays in a processor's first cache while each row of the weight takes what it needs.
-So the matrix is cut into blocks of `block_cols` columns, the last one maybe narrower. The data
-are those of the first block, then of the second; of each block row after row: the number of the
-row's survivors there, then for each its column within the block plus 256 times its label. All
-are 16-bit integers, which a kernel uses as they are.
+A convolution gathers elements of its images for some columns of the weight's matrix at a time: a
+tile, which stays in a processor's first cache while each row of the weight is multiplied with it.
+So the matrix is cut into blocks of `block_cols` columns; the last one may be narrower. The data
+hold one block after the other, and each block row after row: the number of the row's survivors in
+the block, then for each its column within the block plus 256 times its label. All are 16-bit
+integers, which a kernel uses as they are.
 
 `starts` says where in the data each `PART_ROWS` rows of each block begin, so that threads can
 begin anywhere, and where the last ones end.

@@ -1,10 +1,10 @@
 """Convolution with a matrix of shared weights, straight from the form in which it is held.
 
 A weight of shape (O, C/groups, k, k) is the matrix of O rows that products see, and its
-convolution is the product with the columns that im2col gathers: row (c, i, j) of them holds what
-place (i, j) of the kernels meets in channel c, one column for each place of the output. The NumPy
-twin here gathers bands of the output; the C kernels gather tiles of rows of some columns,
-which fit a processor's first cache, and nothing more.
+convolution is the product with the columns that im2col gathers: their row (c, i, j) holds the
+elements of channel c under place (i, j) of the kernels, one column for each place of the output.
+The NumPy twin here gathers bands of the output; the C kernels gather tiles of rows of some
+columns, which fit a processor's first cache, and nothing more.
 
 The notes of `spmv.product` on rounding, on threads and on x that isn't finite hold here as well.
 The zeros of the padding are zeros of x.
@@ -48,7 +48,7 @@ def convolve(
     Parameters
     ----------
     w : Stream, Layout or ColumnBlocks
-        Of O rows and C/groups * kernel**2 columns. The C kernels take the last.
+        A matrix of O rows and C/groups * kernel**2 columns. The C kernels take column blocks.
     kernel : int
         Height and width of a kernel, k.
     x : array_like of shape (C, H, W, B)
@@ -164,7 +164,7 @@ def _with_numpy(
 
 
 def _gather(band: Float32Array, geometry: Geometry) -> Float32Array:
-    """Return what the kernels meet in a band of a padded image, (C, k, k, rows, OW, B)."""
+    """Return the elements under the kernels in a band of a padded image, (C, k, k, rows, OW, B)."""
     size, stride = geometry.kernel, geometry.stride
     fields = sliding_window_view(band, (size, size), axis=(1, 2))[:, ::stride, ::stride]
     return np.ascontiguousarray(fields.transpose(0, 4, 5, 1, 2, 3))

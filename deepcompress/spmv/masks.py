@@ -1,6 +1,6 @@
 """The layout of masks, for matrices that are less sparse, where registers spread bytes by a mask.
 
-`spmv.lanes` tells what layouts are for. A part is a row.
+`spmv.lanes` introduces layouts. A part is a row.
 
 - A mask stands for 64 columns: bit p is set if there is a survivor in column
   ``p % 4 * 16 + p // 4`` of them; masks beyond the last column are 0 there.

@@ -7,6 +7,7 @@ bytes as ``dc_spmv_plain``, and faster ones over layouts.
 
 import numpy as np
 
+from .. import native
 from ..bits import packing
 from ..structs import Stream
 from ..tensors import Float32Array, Int64Array, UInt8Array
@@ -16,7 +17,10 @@ def survivors(w: Stream) -> tuple[Int64Array, UInt8Array]:
     """Return the position (ascending) and the label of each surviving weight."""
     labels = packing.unpack(w.labels, w.label_bits, w.count)
     gaps = packing.unpack(w.gaps, w.gap_bits, w.count)
-    positions = np.cumsum(gaps.astype(np.int64) + 1) - 1
+    if native.active():
+        positions = native.decode_gaps(gaps, w.rows * w.cols)
+    else:
+        positions = np.cumsum(gaps.astype(np.int64) + 1) - 1
     survives = labels != 0
     return positions[survives], labels[survives]
 

@@ -8,7 +8,7 @@ Notes
 - A pruned weight is a zero: where x isn't finite, rows without a weight there get
   ``0 * inf = nan``, as they do from the dense product. That takes a slow path.
 - Elements of a row may be summed in any order and at any precision from float32
-  up. Of n products, the error is below ``(n + 1) * eps * sum(abs(w * x))`` with the
+  up. The error of n products is below ``(n + 1) * eps * sum(abs(w * x))`` with the
   float32 ``eps = 2**-23``, and backends differ by that much. The number of threads changes
   no bit: a row is always one thread's, and summed in the same order.
 """

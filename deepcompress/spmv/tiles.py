@@ -1,6 +1,6 @@
 """The layout in tiles, for matrices that are less sparse, on processors without masks.
 
-`spmv.lanes` tells what layouts are for. A *tile* is a few consecutive columns, 128 for labels of up
+`spmv.lanes` introduces layouts. A *tile* is a few consecutive columns, 128 for labels of up
 to 5 bits and ``2**(12 - label_bits)`` for wider ones. An entry is a survivor's column in its tile
 above its label, 12 bits in all: it names one of at most 4096 products of a centroid and an
 element of x, which a kernel computes once for all rows. No gaps, no fillers.

@@ -49,8 +49,8 @@ static void check(enum dc_isa isa, const struct dc_layout *w, const struct test 
     require(memcmp(whole, shared, bytes) == 0);
     for (size_t i = 0; i < count; i++)
         if (!(fabs(whole[i] - t->y[i]) <= t->bounds[i])) {
-            printf("%s, W of %lld x %lld, layout %d, gaps of %d bits, labels of %d, %zu columns: element %zu is "
-                   "%g instead of %g\n", dc_isa_name(isa), (long long)w->rows, (long long)w->cols,
+            printf("%s, W of %lld x %lld, layout %d, gaps of %d bits, labels of %d, %zu columns: "
+                   "element %zu is %g instead of %g\n", dc_isa_name(isa), (long long)w->rows, (long long)w->cols,
                    w->kind, w->gap_bits, w->label_bits, n, i, whole[i], t->y[i]);
             exit(1);
         }
@@ -75,9 +75,9 @@ int main(int argc, char **argv)
         t.x = read_exact(file, of_x * sizeof *t.x);
         t.y = read_exact(file, of_y * sizeof *t.y);
         t.bounds = read_exact(file, of_y * sizeof *t.bounds);
-        const struct dc_layout w = {(enum dc_layout_kind)h.kind, h.rows, h.cols, t.codebook, t.data, t.starts, t.order,
-                                    (uint32_t)h.centroids, (uint8_t)h.gap_bits,
-                                    (uint8_t)h.label_bits};
+        const struct dc_layout w = {(enum dc_layout_kind)h.kind, h.rows, h.cols, t.codebook,
+                                    t.data, t.starts, t.order, (uint32_t)h.centroids,
+                                    (uint8_t)h.gap_bits, (uint8_t)h.label_bits};
         for (int isa = 0; isa < DC_ISA_COUNT; isa++)
             if (dc_isa_available((enum dc_isa)isa))
                 check((enum dc_isa)isa, &w, &t, n);
