@@ -7,7 +7,7 @@ Format notes
 ------------
 - A weight survives when ``abs(w) > threshold``: a weight of exactly zero never does.
 - The threshold is rounded to the weights' dtype first.
-- A mask that is passed in is kept: what was pruned once stays pruned.
+- A mask that is passed in is kept: a weight that was pruned once stays pruned.
 - Ties at a target sparsity are broken by position, lower positions survive, so
   that the number of survivors is exact and the same on every machine.
 """
@@ -25,9 +25,8 @@ from .tensors import BoolArray
 
 Floats = npt.NDArray[np.floating]
 
-# Elements looked at together, so that they stay in the cache: no copy of a tensor is made.
-CHUNK_ELEMENTS = 1 << 17
-SAMPLE_ELEMENTS = 1 << 16
+CHUNK_ELEMENTS = 1 << 17  # looked at together, so that they stay in the cache
+SAMPLE_ELEMENTS = 1 << 16  # of a tensor, to guess a magnitude from
 
 
 def threshold_mask(
@@ -51,8 +50,8 @@ def threshold_mask(
     Raises
     ------
     ArgumentError
-        If the weights aren't finite floats, the threshold is negative or not
-        finite, or the mask has another shape.
+        If the weights aren't finite floats, if the threshold is negative or not
+        finite, or if the mask has another shape.
     """
     values = _checked(weights, mask)
     _check_finite("threshold", threshold)
@@ -71,9 +70,9 @@ def sensitivity_mask(
 
     "The pruning threshold is chosen as a quality parameter multiplied by the
     standard deviation of a layer's weights" (Han et al. 2015, section 4). The
-    deviation is that of the weights which survive so far, all of them in the
-    first round; were it taken over the zeros too, it would fall with each round
-    and the same sensitivity would mean less and less.
+    deviation is that of the weights that survive so far, all of them in the first
+    round. Taken over the zeros too, it would fall with each round, and the same
+    sensitivity would prune less and less.
 
     Parameters
     ----------
@@ -261,9 +260,10 @@ def _checked(weights: npt.ArrayLike, mask: BoolArray | None) -> Floats:
     return values
 
 
-def _check_finite(what: str, value: float) -> None:
+def _check_finite(name: str, value: float) -> None:
+    """Raise unless a number is finite and not negative."""
     if not is_finite(value, 0):
-        raise ArgumentError(f"{what} must be finite and >= 0, not {shown(value)}")
+        raise ArgumentError(f"{name} must be finite and >= 0, not {shown(value)}")
 
 
 def _check_sparsity(sparsity: float) -> None:
@@ -272,7 +272,7 @@ def _check_sparsity(sparsity: float) -> None:
 
 
 def _magnitudes(values: Floats, mask: BoolArray | None) -> Iterator[tuple[slice, Floats]]:
-    """Yield abs(values), 0 outside the mask, a part of the flattened tensor at a time."""
+    """Yield abs(values), 0 outside the mask, a chunk of the flattened tensor at a time."""
     flat = values.reshape(-1)
     survives = None if mask is None else mask.reshape(-1)
     for start in range(0, flat.size, CHUNK_ELEMENTS):
@@ -301,20 +301,20 @@ def _largest(values: Floats, mask: BoolArray | None, keep: int) -> BoolArray:
 def _nth_largest(values: Floats, mask: BoolArray | None, n: int) -> np.floating:
     """Return the n-th largest magnitude, n > 0.
 
-    A sample guesses a magnitude that most others are below, so that only those from it on,
-    few where few shall survive, are gathered; if the guess was too high, all of them are.
+    A sample gives a guess below that magnitude, so that only those above the guess are gathered:
+    few of them where few shall survive. If the guess was too high, all are gathered.
     """
     stride = max(1, values.size // SAMPLE_ELEMENTS)
     sample = np.abs(values.reshape(-1)[::stride])
     expected = sample.size * n / values.size
-    rank = int(expected + 6 * math.sqrt(expected) + 6)  # few samples of this many have fewer
+    rank = int(expected + 6 * math.sqrt(expected) + 6)  # rarely do so many of the sample belong to the n
     guess = np.partition(sample, -rank)[-rank] if rank < sample.size else sample.dtype.type(0)
     for lowest in (guess, sample.dtype.type(0)):
-        parts = [one[one >= lowest] for _, one in _magnitudes(values, mask)]
-        if sum(map(len, parts)) >= n:
+        found = [chunk[chunk >= lowest] for _, chunk in _magnitudes(values, mask)]
+        if sum(map(len, found)) >= n:
             break
-    candidates = np.concatenate(parts)
-    del parts
+    candidates = np.concatenate(found)
+    del found
     candidates.partition(candidates.size - n)
     nth: np.floating = candidates[candidates.size - n]
     return nth

@@ -119,7 +119,7 @@ def load_mnist(folder: str | os.PathLike[str] | None = None) -> Dataset:
     Raises
     ------
     DataError
-        If MNIST is in neither place, or a file isn't what it should be.
+        If MNIST is in neither place, or a file of it isn't as it should be.
     """
     folder = folder or os.environ.get(DATA_VARIABLE)
     if not folder:
@@ -146,7 +146,7 @@ def holdout(dataset: Dataset, count: int) -> Dataset:
     ----------
     dataset : Dataset
     count : int
-        How many, ``1 <= count < len(dataset.train_images)``.
+        Number of images, ``1 <= count < len(dataset.train_images)``.
 
     Returns
     -------
@@ -182,7 +182,7 @@ def _find_mnist(folder: Path) -> list[Path]:
 
 
 def _spellings(place: Path, name: str) -> list[Path]:
-    """Give the names under which a file of MNIST goes around."""
+    """Return the usual names of a file of MNIST."""
     return [
         place / f"{spelling}{suffix}"
         for suffix in ("", ".gz")
@@ -198,7 +198,7 @@ def _download_mnist() -> Dataset:
         # The default parser needs pandas.
         table = fetch_openml("mnist_784", version=1, as_frame=False, parser="liac-arff")
         images, labels = np.asarray(table.data), np.asarray(table.target).astype(np.uint8)
-    except Exception as reason:  # whatever it was, the way out is the same
+    except Exception as reason:  # the way out is the same for all
         raise _mnist_missing(f"the download failed: {reason or type(reason).__name__}") from reason
     total = MNIST_TRAIN_IMAGES + 10_000
     if images.shape != (total, MNIST_PIXELS**2) or labels.shape != (total,):

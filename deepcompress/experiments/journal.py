@@ -8,7 +8,7 @@ objects as an undisturbed one and writes the same bytes.
 
 The folder, while the run goes on::
 
-    config.json            what the run does; another run may not use the folder
+    config.json            the run's options; another run may not use the folder
     journal/01-train.record
     journal/02-prune.record
     …                      the caller's results, written through `atomic`

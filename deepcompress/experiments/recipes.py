@@ -30,7 +30,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Round:
-    """One round of pruning and of training what is left.
+    """One round of pruning, and of training the surviving weights.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Round:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What `experiment.run` does with one network.
+    """All numbers of a run of `experiments.run` for one network.
 
     Attributes
     ----------
@@ -60,17 +60,17 @@ class Recipe:
     dropout : dict of str to float
         Rate of each dropout layer while the dense network trains; 0 where not named.
     dropout_of : dict of str to str
-        The weight tensor whose lost connections lower a layer's rate: the one before it,
-        or after it where it is the first.
+        The weight tensor whose lost connections lower a layer's rate: the one before the
+        layer, or after it where the layer is the first.
     train : Training
-        Of the dense network.
+        Training of the dense network.
     rounds : tuple of Round
     bits : dict of str to int
         Width of the labels of each weight tensor.
     init : str
         Start of the centroids.
     fine_tune : Training
-        Of the centroids and biases.
+        Training of the centroids and biases.
     """
 
     name: str

@@ -12,7 +12,7 @@ from ..tensors import BoolArray, Float32Array, SharedWeights
 
 @dataclass(frozen=True)
 class State:
-    """What a phase hands to the next.
+    """The result of a phase, with which the next begins.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class State:
         return self.masks.get(name, np.ones(self.params[name].shape, np.bool_))
 
     def trainables(self) -> list[Trainable]:
-        """Return what may change: centroids, survivors, or all elements of a tensor."""
+        """Return the variables of each tensor: centroids, survivors, or all elements."""
         found: list[Trainable] = []
         for name, values in self.params.items():
             if name in self.shared:

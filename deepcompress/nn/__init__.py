@@ -1,6 +1,6 @@
 """NumPy networks with manual backpropagation, to train what `deepcompress` compresses.
 
-Nothing here knows about compression: `trainable` says what may change, and the compressed
-tensors only need to offer ``weight @ columns`` to run in `layers`, and may offer
-``weight.convolve(x)`` to run in `conv` without the columns that im2col makes.
+Nothing here knows about compression: `trainable` says which numbers may change, and a packed
+weight runs in these layers if it offers ``weight @ columns``, or ``weight.convolve(x)`` where it
+is a convolution's.
 """

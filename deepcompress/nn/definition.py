@@ -8,8 +8,8 @@ A definition has JSON's types only::
         {"type": "Concat", "name": "both", "sources": ["conv", "relu"]}]}
 
 A layer's ``type`` is the name of its class and the other keys are its fields, left out where
-they have their default; ``sources`` are given where it doesn't take the output of the layer
-before it (see `Network`).
+they have their default. ``sources`` are given for a layer that doesn't take the output of the
+layer before it (see `Network`).
 """
 
 import math
@@ -35,8 +35,8 @@ TYPES: dict[str, type[Layer]] = {
 }
 
 _KEYS = ("name", "input_shape", "layers")
-_MAX_NAME_BYTES = 1024  # far below what a tensor's name may have in a .dcnn file
-_MAX_ENTRIES = 10_000  # of layers, and of what one of them takes
+_MAX_NAME_BYTES = 1024  # far below the limit for a tensor's name in a .dcnn file
+_MAX_ENTRIES = 10_000  # layers, and sources of one of them
 _MAX_WHOLE = 2**31 - 1
 
 
@@ -46,7 +46,7 @@ def to_definition(network: Network) -> dict[str, Any]:
     Raises
     ------
     ArgumentError
-        If a layer isn't of this package, or wouldn't be read again, naming it.
+        If a layer isn't one of this package, or couldn't be read again, naming it.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def from_definition(definition: Any) -> Network:
     Raises
     ------
     FormatError
-        If it isn't such a definition, or that of no network, naming the layer.
+        If it isn't a definition, or defines no valid network, naming the layer.
     """
     where = "network definition"
     try:
@@ -112,7 +112,7 @@ def from_definition(definition: Any) -> Network:
 
 
 def find_in_zoo(network: Network) -> Network | None:
-    """Return the network of the zoo that this one is, but for its name and rates of dropout."""
+    """Return the zoo's network that equals this one but for name and dropout rates, if any."""
     for build in zoo.ZOO.values():
         known = build()
         if replace(network, name=known.name).with_dropout({}) == known.with_dropout({}):
@@ -121,13 +121,13 @@ def find_in_zoo(network: Network) -> Network | None:
 
 
 def to_metadata(network: Network) -> str | dict[str, Any]:
-    """Return what a file says of its network: a name if `find_in_zoo` has one, or a definition."""
+    """Return a network's entry in a file: its name if it is in the zoo, or a definition."""
     known = find_in_zoo(network)
     return to_definition(network) if known is None else known.name
 
 
 def from_metadata(value: Any) -> Network:
-    """Build the network that a file names or defines.
+    """Build the network that a file names or defines; inverse of `to_metadata`.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def from_metadata(value: Any) -> Network:
 
 
 def _read_layer(entry: Any) -> tuple[type[Layer], dict[str, Any], list[str] | None]:
-    """Return a layer's class, fields and sources, if there are any."""
+    """Return a layer's class, its fields, and its sources if they are given."""
     if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
         raise ArgumentError(f"must be an object with a type, not {shown(entry)}")
     kind = TYPES.get(entry["type"])
@@ -172,6 +172,7 @@ def _check_paddings(network: Network) -> None:
 
 
 def _require_keys(value: Any, needed: Any, known: Any) -> None:
+    """Raise unless a value is an object with all keys of `needed` and none beyond `known`."""
     if not isinstance(value, Mapping):
         raise ArgumentError(f"must be an object, not {shown(value)}")
     for key in needed:
@@ -189,6 +190,7 @@ def _list(what: str, value: Any) -> list[Any]:
 
 
 def _name(what: str, value: Any) -> str:
+    """Return a text of fit length, or raise, naming the field."""
     try:
         if isinstance(value, str) and 0 < len(value.encode()) <= _MAX_NAME_BYTES:
             return value
@@ -200,6 +202,7 @@ def _name(what: str, value: Any) -> str:
 
 
 def _whole(what: str, value: Any, least: int = 0) -> int:
+    """Return a whole number in range, or raise, naming the field."""
     if isinstance(value, int) and is_whole(value, least, _MAX_WHOLE):  # what JSON holds
         return value
     raise ArgumentError(
@@ -208,6 +211,7 @@ def _whole(what: str, value: Any, least: int = 0) -> int:
 
 
 def _number(what: str, value: Any) -> float:
+    """Return a number, or raise, naming the field."""
     if isinstance(value, (int, float)) and is_finite(value, -_MAX_WHOLE, _MAX_WHOLE):
         return float(value)
     raise ArgumentError(f"{what} must be a number, not {shown(value)}")

@@ -19,9 +19,9 @@ def fold_batch_norm(
     """Return a network without its batch normalizations, and the parameters it then has.
 
     A `BatchNorm` or `Scale` multiplies each channel and adds to it; so can the rows and the
-    biases of a convolution or a fully connected layer. It is folded where it alone takes such
-    a layer's output, directly or behind others that are folded, and stays where it is otherwise.
-    The outputs are the same but for rounding.
+    biases of a convolution or a fully connected layer. It is folded if it alone takes such a
+    layer's output, directly or behind others that are folded; otherwise it stays. The outputs
+    are the same but for rounding.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def fold_batch_norm(
     -------
     network : Network
     params : dict of str to ndarray
-        Of the same dtypes, computed in float64.
+        The parameters left, in their dtypes, computed in float64.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def fold_batch_norm(
     network.check_params(params)
     folded = dict(params)
     layers = {layer.name: layer for layer in network.layers}
-    now = {name: name for name in network.shapes}  # whose output took the place of whose
+    now = {name: name for name in network.shapes}  # the output that replaces each output
     steps: list[Step] = []
     for step in network.steps:
         name, into = step.layer.name, now[step.sources[0]]
@@ -70,10 +70,12 @@ def fold_batch_norm(
 
 
 def _takers(network: Network, name: str) -> int:
+    """Count the layers that take an output."""
     return sum(step.sources.count(name) for step in network.steps)
 
 
 def _float64(params: Mapping[str, Array], name: str) -> Array:
+    """Return a parameter in float64, or raise if it is packed."""
     if not isinstance(params[name], np.ndarray):
         raise ArgumentError(f"parameter {name!r} isn't an ndarray: fold before compression")
     return params[name].astype(np.float64)

@@ -7,10 +7,10 @@ A layer holds hyperparameters only. Weights live in a plain dict with full names
 Layout: **the batch is the last axis**. B images are ``(channels, height, width, B)``
 and B vectors ``(features, B)``, so that
 
-- every product is ``weight @ columns``, the form that a compressed weight offers too;
+- every product is ``weight @ columns``, the form that a packed weight offers too;
 - the result of a convolution is the next layer's input, without a transposition;
-- shifted slices of an image are contiguous runs of ``width * B`` numbers, which is
-  what makes im2col and pooling cheap in NumPy.
+- shifted slices of an image are contiguous runs of ``width * B`` numbers, which makes
+  im2col and pooling cheap in NumPy.
 
 `Network` turns the usual batch-first arrays into this layout and back.
 
@@ -40,7 +40,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Layer(ABC):
-    """What every layer offers.
+    """Base of all layers.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Layer(ABC):
     """
 
     name: str
-    several: ClassVar[bool] = False  # whether it takes a list of inputs, and gives one of dx
+    several: ClassVar[bool] = False  # whether x and dx are lists of arrays
 
     def param_shapes(self) -> dict[str, Shape]:
         """Return the full name and shape of each parameter, the weight first."""
@@ -224,11 +224,7 @@ class Flatten(Layer):
 
 @dataclass(frozen=True)
 class Concat(Layer):
-    """The channels of several inputs, one behind the other.
-
-    It takes a list of arrays ``(C_i, ..., B)`` that differ only in C_i, and gives
-    ``(C_1 + C_2 + ..., ..., B)``; its dx is a list, too.
-    """
+    """The channels of several inputs, which differ only in their number, one behind the other."""
 
     several: ClassVar[bool] = True
 

@@ -1,7 +1,7 @@
 """A network is a small graph of named layers; its parameters live outside, in a dict.
 
-Most layers take what the one before gives; `Network.sources` says where it is otherwise. These
-are the two branches of a fire module, of 1x1 and of 3x3 kernels, and where they meet::
+Most layers take the output of the layer before; `Network.sources` names the exceptions. Here
+the two branches of a fire module, of 1x1 and of 3x3 kernels, part and meet::
 
     layers    squeeze, expand1, expand3, concat
     sources   {"expand3": ["squeeze"], "concat": ["expand1", "expand3"]}
@@ -23,7 +23,7 @@ from .parallel import workers
 from .wiring import INPUT, Stage, Step, departures, evaluate, fused, plan
 
 INITIALIZERS = {"he": 2.0, "xavier": 1.0}  # variance of a weight times its fan-in
-MAX_ELEMENTS = 2**31  # of an activation, for one input: far more than a real network has
+MAX_ELEMENTS = 2**31  # in an activation for one input: far more than a real network has
 
 
 @dataclass(frozen=True)
@@ -34,20 +34,20 @@ class Network:
     ----------
     name : str
     layers : tuple of Layer
-        With unique names, each after those whose outputs it takes. The last one's output is
-        the network's; each other's is taken by a layer.
+        With unique names, each after its sources. The output of the last one is the
+        network's; every other output is taken by some layer.
     input_shape : tuple of int
         Shape of one input: ``(features,)`` or ``(channels, height, width)``.
     sources : mapping of str to sequence of str
-        By a layer's name, the layers whose outputs it takes, ``"input"`` for the network's
+        By a layer's name, the layers whose outputs it takes; ``"input"`` is the network's
         input. A layer that isn't named takes the output of the layer before it, the first one
-        the input. What only says so is left out when the network is made.
+        the input. Entries that only say so are left out when the network is made.
 
     Raises
     ------
     ArgumentError
-        If two layers have one name; if a layer takes one that doesn't come before it, or can't
-        take what its sources give, or gives what no other takes, or 2**31 numbers and more.
+        If two layers have the same name; if a source doesn't come before its layer, or gives a
+        shape that the layer can't take; if no layer takes an output; if one has 2**31 numbers.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Network:
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
-        """The layers in order, each with what it takes and what isn't needed after it."""
+        """The layers in order, each with its sources and those that aren't needed after it."""
         return plan(self.layers, self.sources)
 
     @cached_property

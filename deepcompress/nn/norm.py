@@ -60,7 +60,7 @@ class LocalResponseNorm(Layer):
         return dy * divided - factor * x * through_scale, {}
 
     def _over_channels(self, x: Array) -> Array:
-        """Return the sum over each channel and its neighbours, as far as there are any."""
+        """Return the sum over each channel and its neighbours, fewer at the ends."""
         total = x.copy()
         for distance in range(1, min(self.size // 2, len(x) - 1) + 1):
             total[distance:] += x[:-distance]
@@ -129,8 +129,8 @@ class BatchNorm(Scale):
 
     ``y = weight * (x - mean) / sqrt(variance + epsilon) + bias`` per channel, where mean and
     variance are parameters like the others: for networks that were trained elsewhere. They are
-    never taken from the batch, not even in training; to keep them as they are, leave them out
-    of what is trained. `folding.fold_batch_norm` makes the layer vanish.
+    never taken from the batch, not even in training; leave them out of the trainables to keep
+    them as they are. `folding.fold_batch_norm` makes the layer vanish.
     """
 
     epsilon: float = 1e-5

@@ -25,7 +25,7 @@ _BLOCK = 65536  # elements at a time, so that all operands of an update stay in 
 
 @dataclass(frozen=True)
 class Optimizer(ABC):
-    """What every optimizer offers.
+    """Base of all optimizers.
 
     Attributes
     ----------

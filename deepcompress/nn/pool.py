@@ -68,7 +68,7 @@ class _Pool2D(Layer):
         return padded
 
     def _taps(self, padded: Array, rows: int, cols: int) -> Iterator[Array]:
-        """Yield, for each place in the window in row-major order, a view of all windows' there."""
+        """Yield a view of all windows' pixels at each place of the window, in row-major order."""
         for i in range(self.kernel):
             for j in range(self.kernel):
                 yield padded[

@@ -46,11 +46,11 @@ def fit(
     ----------
     network : Network
     params : dict of str to ndarray
-        All parameters; those of `trainables` are updated in place, the others stay as they are.
+        All parameters; those of `trainables` are updated in place, the others don't change.
     data : (x, labels)
         Inputs of shape (n, ...), of the parameters' dtype, and classes of shape (n,).
     trainables : sequence of Trainable
-        What may change; their `value` is where training starts.
+        The variables that may change; training starts at their `value`.
     optimizer : Optimizer
     schedule : callable
         Epochs done (with fraction) -> learning rate.
@@ -64,9 +64,9 @@ def fit(
         `state` gives the same bytes as one that didn't.
     start_epoch : int
     state : dict, optional
-        Of the optimizer, from `Optimizer.init` or an earlier run; updated in place.
+        State of the optimizer, from `Optimizer.init` or an earlier run; updated in place.
     shards : int
-        Parts of a mini-batch; more threads than that have nothing to do.
+        Parts of a mini-batch; at most as many threads have work.
     threads : int, optional
         All available processors by default; has no influence on the result.
     on_epoch : callable, optional

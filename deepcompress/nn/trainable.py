@@ -1,4 +1,4 @@
-"""What an optimizer may change: whole tensors, surviving weights, or shared centroids.
+"""The variables of an optimizer: whole tensors, surviving weights, or shared centroids.
 
 An optimizer sees a list of trainables and nothing else. Each has a `value`, the vector that it
 updates in place; `gather` turns the gradient of the dense tensor into that of the value, and

@@ -1,4 +1,4 @@
-"""Which layer takes whose output, when an output is needed no more, and inference in NumPy."""
+"""The wiring of a network's layers: sources, the last use of each output, inference in NumPy."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from ..errors import ArgumentError
 from .conv import Conv2D
 from .layers import Array, Layer, Linear, Params, ReLU
 
-INPUT = "input"  # the name of what the network itself takes
+INPUT = "input"  # the name of the network's own input
 
 
 @dataclass(frozen=True)
 class Step:
-    """A layer's turn.
+    """One layer in the order of work.
 
     Attributes
     ----------
@@ -23,7 +23,7 @@ class Step:
     sources : tuple of str
         The layers whose outputs it takes, or `INPUT`.
     done : tuple of str
-        Those of `sources` that no later layer takes.
+        The `sources` that no later layer takes.
     """
 
     layer: Layer
@@ -31,7 +31,7 @@ class Step:
     done: tuple[str, ...]
 
     def of(self, values: Mapping[str, Any]) -> Any:
-        """Return what the layer takes, given by name: a list if it takes several."""
+        """Return the layer's input out of values by name: a list if it takes several."""
         taken = [values[name] for name in self.sources]
         return taken if self.layer.several else taken[0]
 
@@ -59,7 +59,7 @@ def plan(layers: Sequence[Layer], sources: Mapping[str, Sequence[str]]) -> tuple
     Raises
     ------
     ArgumentError
-        If they are no network: see `Network`.
+        If they make no network: see `Network`.
     """
     if not layers:
         raise ArgumentError("a network needs a layer at least")
@@ -129,7 +129,7 @@ def departures(steps: Sequence[Step]) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _taken(layer: Layer, names: Sequence[str], places: Mapping[str, int]) -> tuple[str, ...]:
-    """Return a layer's sources, or raise unless they come before it and it can take so many."""
+    """Return a layer's sources; raise unless they come before it and aren't too many for it."""
     if isinstance(names, str) or not names or (len(names) > 1 and not layer.several):
         count = "names, one or more" if layer.several else "a name alone, in a sequence"
         raise ArgumentError(f"layer {layer.name!r}: its sources must be {count}, not {names!r}")

@@ -177,7 +177,7 @@ def squeezenet(dropout: float = 0.5) -> Network:
 def _fire(name: str, inputs: int, squeezed: int, sources: dict[str, Sequence[str]]) -> list[Layer]:
     """Return a fire module: few channels by 1x1 kernels, then more by 1x1 and 3x3 side by side.
 
-    `sources` gets what its branches take.
+    The sources of its branches are added to `sources`.
     """
     squeeze, expand1, expand3 = (
         f"{name}/{part}" for part in ("conv1x1_1", "conv1x1_2", "conv3x3_2")

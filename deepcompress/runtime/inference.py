@@ -15,7 +15,7 @@ from ..nn.network import Network
 from ..nn.parallel import single_threaded_blas
 from ..nn.wiring import INPUT, Stage, evaluate
 
-PIECE_BYTES = 1 << 21  # of the largest output in a piece: a second cache, or a share of a third
+PIECE_BYTES = 1 << 21  # largest output in a piece: a second cache, or a share of a third
 
 
 class Inference:
@@ -60,6 +60,7 @@ class Inference:
             return evaluate(stages, params, x, source)
 
     def _in_pieces(self, stages: Sequence[Stage], params: Params, x: Array) -> Array:
+        """Return the output of the first stages for inputs (B, ...), taken a few at a time."""
         pieces = [x[start : start + self._piece] for start in range(0, len(x), self._piece)]
         outputs = [self.evaluate(stages, params, self._network.columns(one)) for one in pieces]
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=-1)

@@ -1,8 +1,8 @@
 """A network that runs from its ``.dcnn`` file, the weights still packed.
 
-The file's metadata holds all that is needed beside the tensors: ``"network"``, the name of a
-network of `nn.zoo` or a definition (see `nn.definition`), and, for pictures,
-``"preprocessing"`` (see `preprocessing`).
+Beside the tensors, the file's metadata holds ``"network"``, the name of a network of `nn.zoo`
+or a definition (see `nn.definition`), and, for pictures, ``"preprocessing"`` (see
+`preprocessing`).
 """
 
 import os
@@ -40,11 +40,11 @@ class ParamInfo:
     name : str
     shape : tuple of int
     is_packed : bool
-        Else it is a dense array.
+        Otherwise it is a dense array.
     density : float
         Share of the elements that aren't zero.
     nbytes : int
-        What it takes in memory now; the first product rearranges packed weights.
+        Its size in memory now; the first product rearranges packed weights.
     """
 
     name: str
@@ -64,7 +64,7 @@ class CompressedNetwork:
         Every parameter by name. Weights of two axes and more may be packed; arrays must be
         of floating point numbers.
     preprocessing : Preprocessing, optional
-        What `predict_images` does with pictures.
+        The way from pictures to inputs, for `predict_images`.
 
     Attributes
     ----------
@@ -108,11 +108,11 @@ class CompressedNetwork:
         ----------
         path : path-like
         max_bytes : int, optional
-            The most memory that decoding one tensor may take (see `open_file`), and that it
-            may take as a dense array.
+            The most memory that decoding one tensor may take (see `open_file`), and that a
+            dense array may have.
         dense : {"auto", "never", "always"}
-            Which weights become dense arrays: those that aren't sparse enough for a product
-            with packed ones to be faster (see `crossover`), none, or all.
+            The weights that become dense arrays: those too dense for a packed product to be
+            faster (see `crossover`), none, or all.
 
         Returns
         -------
@@ -123,10 +123,10 @@ class CompressedNetwork:
         DataError
             If the file can't be read.
         FormatError
-            If it isn't valid, or its metadata defines no network that can be.
+            If it isn't valid, or its metadata defines an impossible network.
         ArgumentError
-            If its metadata names no network that there is, if tensors are missing, too many
-            or of other shapes than the network's, or need more memory than `max_bytes`.
+            If its metadata names no known network, if tensors are missing, too many or of
+            other shapes than the network's, or need more memory than `max_bytes`.
         """
         if dense not in DENSE:
             raise ArgumentError(f"dense must be one of {', '.join(DENSE)}, not {dense!r}")
@@ -234,6 +234,7 @@ class CompressedNetwork:
         )
 
     def _infer(self, x: Float32Array) -> Float32Array:
+        """Return the logits of one batch."""
         try:
             return self._inference.run(self._params, x)
         except MemoryError as error:
@@ -254,6 +255,7 @@ class CompressedNetwork:
 
 
 def _describe(value: Tensor) -> tuple[bool, float, int]:
+    """Return the last three fields of a `ParamInfo`."""
     if isinstance(value, CompressedTensor):
         return True, value.density, value.nbytes
     density = np.count_nonzero(value) / value.size if value.size else 0.0

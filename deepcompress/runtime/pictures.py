@@ -1,9 +1,9 @@
 """Pictures from files, Pillow's images or arrays, resized and cropped for a network.
 
 `preprocessing` states the rule. Files are read by Pillow, an extra of the package: the
-first picture of an animation, turned upright as a photograph's Exif data asks. What is
-transparent shows white. Pixels of more than 8 bits per channel are refused where Pillow
-keeps them (modes I;16, I and F), as nobody says which of their values is white.
+first picture of an animation, turned upright as a photograph's Exif data asks. Transparent
+pixels become white. Pixels of more than 8 bits per channel are refused where Pillow keeps
+them (modes I;16, I and F), as their white is unknown.
 """
 
 import io
@@ -34,7 +34,7 @@ def load_picture(picture: Any, preprocessing: Preprocessing, what: str = "") -> 
         needs no Pillow.
     preprocessing : Preprocessing
     what : str
-        Names the picture in messages; a path names itself.
+        Name of the picture in messages; a path names itself.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def load_picture(picture: Any, preprocessing: Preprocessing, what: str = "") -> 
     FormatError
         If a file isn't a picture that Pillow knows, or is damaged.
     ArgumentError
-        If it is no picture at all, is too large, or has pixels of a kind that isn't taken.
+        If it is no picture at all, is too large, or has pixels of another kind.
     BackendError
         If Pillow is needed and isn't installed.
     """
@@ -83,6 +83,7 @@ def _pillow(what: str) -> ModuleType:
 
 
 def _checked_array(array: Any, what: str) -> UInt8Array:
+    """Return the array of a picture, contiguous, or raise unless it is one."""
     shape = array.shape
     fits = array.ndim == 2 or (array.ndim == 3 and shape[2] == 3)
     if array.dtype != np.uint8 or not fits or 0 in shape:
@@ -103,7 +104,7 @@ def _check_size(width: int, height: int, what: str) -> None:
         )
 
 
-# Filters of warnings are the process's: of two threads, the last would set back the other's.
+# Filters of warnings belong to the process: two threads would reset each other's.
 _one_at_a_time = ForkSafeLock()
 
 
@@ -112,7 +113,7 @@ def _decoded(source: Any, what: str, grey: bool) -> Any:
     image_module = _pillow(what)
     try:
         with _one_at_a_time, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of sizes, which are checked here, and odd Exif data
+            warnings.simplefilter("ignore")  # about sizes, which are checked here, and Exif data
             image = source if hasattr(source, "convert") else image_module.open(source)
             width, height = image.size
             _check_size(width, height, what)
@@ -125,11 +126,12 @@ def _decoded(source: Any, what: str, grey: bool) -> Any:
         raise FormatError(f"{what}: not a picture of a format that Pillow knows") from None
     except image_module.DecompressionBombError as error:
         raise ArgumentError(f"{what}: too many pixels: {error}") from None
-    except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
+    except Exception as error:  # on damaged files, Pillow's readers may raise anything
         raise FormatError(f"{what}: the picture is damaged: {error}") from None
 
 
 def _upright(image: Any) -> Any:
+    """Turn a picture as its Exif data ask."""
     from PIL import ImageOps
 
     try:
@@ -139,6 +141,7 @@ def _upright(image: Any) -> Any:
 
 
 def _check_mode(mode: str, what: str) -> None:
+    """Raise unless Pillow's pixels have 8 bits per channel."""
     if mode not in MODES:
         raise ArgumentError(
             f"{what}: pixels of Pillow's mode {mode} aren't taken, only those of 8 bits per "
@@ -147,7 +150,7 @@ def _check_mode(mode: str, what: str) -> None:
 
 
 def _converted(image: Any, what: str, grey: bool) -> Any:
-    """Return an image in mode L or RGB, what is transparent in white."""
+    """Return an image in mode L or RGB, with white in place of transparent pixels."""
     _check_mode(image.mode, what)
     if "A" in image.mode.upper() or "transparency" in image.info:
         image = image.convert("RGBA")

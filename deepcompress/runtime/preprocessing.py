@@ -1,4 +1,4 @@
-"""What becomes of a picture before a network sees it; `pictures` reads the files.
+"""The way from a picture to a network's input; `pictures` reads the files.
 
 The rule, in this order:
 
@@ -72,7 +72,7 @@ class Preprocessing:
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """Shape of what `apply` returns, (channels, height, width)."""
+        """Shape of the result of `apply`, (channels, height, width)."""
         return CHANNELS[self.channels], *self.size
 
     def apply(self, pixels: UInt8Array) -> Float32Array:
@@ -131,6 +131,7 @@ class Preprocessing:
 
 
 def _checked_size(size: Any) -> tuple[int, int]:
+    """Return height and width, from two numbers or one, or raise."""
     sides = list(size) if isinstance(size, (list, tuple)) else [size, size]
     if len(sides) != 2 or not all(is_whole(side, 1, MAX_SIDE) for side in sides):
         raise ArgumentError(
@@ -140,6 +141,7 @@ def _checked_size(size: Any) -> tuple[int, int]:
 
 
 def _checked_numbers(name: str, value: Any, count: int) -> tuple[float, ...]:
+    """Return a number per channel, from so many or one, or raise, naming the field."""
     numbers = list(value) if isinstance(value, (list, tuple)) else [value]
     if len(numbers) == 1:
         numbers *= count
