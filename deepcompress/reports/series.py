@@ -1,4 +1,4 @@
-"""What the pictures of a ``.dcnn`` file show, as numbers; `plots` draws them.
+"""The numbers behind the pictures of a ``.dcnn`` file; `plots` draws them.
 
 Legend: T tensors of shared weights, K entries of a codebook, B bins.
 """
@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ..errors import ArgumentError
 from ..packed.tensor import CompressedTensor
-from ..tensors import Float32Array, Int64Array
+from ..tensors import Float32Array, Float64Array, Int64Array
 from .ledger import account
-
-Float64Array = npt.NDArray[np.float64]
 
 BINS = 100
 LEAST_GAPS = 16
