@@ -89,7 +89,7 @@ def _row(name: str, models: dict[str, ModelFile]) -> dict[str, Any]:
 
 
 def _stored(name: str, model: ModelFile, tensor: Tensor) -> dict[str, Any]:
-    """Return how a file holds a tensor; None for what a raw one lacks."""
+    """Return how a file holds a tensor; a raw one has None in most fields."""
     entry, coding = model.entries[name], model.coding(name)
     values: dict[str, Any] = dict.fromkeys(STORED)
     values |= {
@@ -138,7 +138,7 @@ def _format(values: dict[str, Any]) -> str:
 
 
 def _change(key: str, a: Any, b: Any) -> str:
-    """Return what both sides have, or ``a -> b``."""
+    """Return the value of both sides, or ``a -> b``."""
     texts = [
         "-"
         if one is None

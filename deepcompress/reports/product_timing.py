@@ -28,7 +28,7 @@ DENSITIES = (0.02, 0.05, 0.1, 0.2, 0.4)
 BATCHES = (1, 8, 64)
 TURNS, TURN_SECONDS = 7, 0.003
 CASE_SECONDS = 0.7  # after which a case has no more turns, on a machine that is slow or busy
-REST_SECONDS = 0.04  # OpenBLAS's threads spin for 30 ms, at the expense of who comes next
+REST_SECONDS = 0.04  # OpenBLAS's threads spin for 30 ms, at the expense of the next product
 BITS, GAP_BITS = 5, 5
 EPS = 2.0**-23
 
@@ -196,7 +196,7 @@ def _take_turns(
     for _ in range(TURNS):
         time.sleep(rest_seconds)
         for name, call in calls.items():
-            call()  # brings to the cache what the others have driven out
+            call()  # brings its data back to the cache
             start = time.perf_counter()
             for _ in range(counts[name]):
                 call()
