@@ -14,7 +14,6 @@ machine, too, ``--clock process`` with one thread counts the processor's time al
 
 import argparse
 import json
-import statistics
 import time
 from collections.abc import Callable
 from functools import partial
@@ -25,13 +24,12 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from deepcompress import native, relindex
+from deepcompress import native
 from deepcompress.nn.conv import Conv2D
-from deepcompress.packed.tensor import CompressedTensor
-from deepcompress.tensors import SharedWeights
+from deepcompress.reports.product_timing import EPS, random_tensor
 
-from .bench_spmv import EPS, peers
-from .harness import machine, require_kernels
+from .bench_spmv import peers
+from .harness import compare, machine, require_kernels
 
 BITS, GAP_BITS = 8, 5
 CLOCKS = {"wall": time.perf_counter, "process": time.process_time}
@@ -84,18 +82,6 @@ SQUEEZENET = [
 CASES = {case.name: case for case in [*ALEXNET, *VGG_16, *SQUEEZENET]}
 
 
-def build(case: Case) -> CompressedTensor:
-    """Return a random weight, packed."""
-    rng = np.random.default_rng(0)
-    shape = case.layer.param_shapes()[f"{case.name}.weight"]
-    positions = np.flatnonzero(rng.random(shape, np.float32) < case.density)
-    codebook = np.zeros(2**BITS, np.float32)
-    codebook[1:] = np.sort(rng.standard_normal(2**BITS - 1))
-    labels = rng.integers(1, 2**BITS, len(positions)).astype(np.uint8)
-    gaps = relindex.encode(positions, int(np.prod(shape)), GAP_BITS)
-    return CompressedTensor.from_parts(shape, SharedWeights(codebook, labels, BITS), gaps)
-
-
 def by_torch(
     layer: Conv2D, weight: torch.Tensor, bias: torch.Tensor, x: torch.Tensor
 ) -> torch.Tensor:
@@ -110,28 +96,20 @@ def by_us(layer: Conv2D, params: dict[str, Any], x: np.ndarray) -> np.ndarray:
     return np.maximum(y, 0, out=y)
 
 
-def verify(name: str, case: Case, dense: np.ndarray, y: np.ndarray, exact: torch.Tensor) -> None:
-    """Exit unless `y` is the convolution up to the rounding of float32.
+def error_bound(dense: np.ndarray) -> float:
+    """Return how far a convolution may be from the exact one, by the rounding of float32.
 
     Terms of a sum are below the largest weight times the largest x, which is at most 6.
     """
     terms = np.count_nonzero(dense[0]) * 2 + 2
-    bound = terms * (terms + 2) * EPS * np.abs(dense).max() * 6
-    if not (np.abs(y - exact.numpy().transpose(1, 2, 3, 0)) <= bound).all():
-        raise SystemExit(f"{name} gives a wrong answer for {case.name}")
-
-
-def timed(call: Callable[[], Any], clock: Callable[[], float]) -> float:
-    """Return the seconds of a second call."""
-    call()
-    started = clock()
-    call()
-    return clock() - started
+    return float(terms * (terms + 2) * EPS * np.abs(dense).max() * 6)
 
 
 def measure(case: Case, batch: int, rounds: int, clock: Callable[[], float]) -> dict[str, Any]:
     """Return the row of a layer."""
-    packed, layer = build(case), case.layer
+    layer = case.layer
+    shape = layer.param_shapes()[f"{case.name}.weight"]
+    packed = random_tensor(shape, case.density, BITS, GAP_BITS)
     dense = packed.to_dense()
     rng = np.random.default_rng(1)
     bias = rng.standard_normal(layer.outputs).astype(np.float32)
@@ -144,18 +122,11 @@ def measure(case: Case, batch: int, rounds: int, clock: Callable[[], float]) -> 
     out = np.empty((*layer.output_shape(x.shape[:3]), batch), np.float32)
     calls: dict[str, Callable[[], Any]] = {
         "ours": partial(packed.convolve, x, bias=bias, relu=True, out=out, **options),
-        "torch": partial(by_torch, layer, *operands),
+        "torch": lambda: by_torch(layer, *operands).permute(1, 2, 3, 0),
         "dense": partial(by_us, layer, params, x),
     }
-    exact = by_torch(layer, *(operand.double() for operand in operands))
-    verify("ours", case, dense, calls["ours"](), exact)
-    verify("torch", case, dense, calls["torch"]().numpy().transpose(1, 2, 3, 0), exact)
-    verify("dense", case, dense, calls["dense"](), exact)
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(rounds):
-        for name, call in calls.items():
-            seconds[name].append(timed(call, clock))
-    median = {name: statistics.median(turns) for name, turns in seconds.items()}
+    exact = by_torch(layer, *(operand.double() for operand in operands)).permute(1, 2, 3, 0)
+    median = compare(calls, exact.numpy(), error_bound(dense), rounds, clock)
     return {
         "layer": case.name,
         "batch": batch,

@@ -42,16 +42,14 @@ import torch
 from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
-from deepcompress import native, relindex, spmv
+from deepcompress import native, spmv
 from deepcompress.packed.tensor import CompressedTensor
+from deepcompress.reports.product_timing import product_bound, random_tensor, verify
 from deepcompress.structs import LayoutKind
-from deepcompress.tensors import SharedWeights
 
 from .gather_limit import GatherLimit, compile_gather
 from .harness import machine, require_kernels
 
-BITS, GAP_BITS = 5, 5  # of the packed tensor; its layout chooses its own
-EPS = 2.0**-23
 PROCESSORS = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 REST = 0.05  # seconds; OpenBLAS's threads spin for 30 ms
 
@@ -90,34 +88,10 @@ PAPER_I7 = {
 PEERS = ("plain", "mkl_csr", "mkl_dense", "scipy_csr", "openblas_dense", "gather_limit")
 
 
-def build(case: Case) -> tuple[CompressedTensor, np.ndarray]:
-    """Return a random layer, packed and as a dense matrix."""
-    rng = np.random.default_rng(0)
-    mask = rng.random((case.rows, case.cols), dtype=np.float32) < case.density
-    positions = np.flatnonzero(mask)
-    codebook = np.zeros(2**BITS, np.float32)
-    codebook[1:] = np.sort(rng.standard_normal(2**BITS - 1))
-    labels = rng.integers(1, 2**BITS, len(positions)).astype(np.uint8)
-    gaps = relindex.encode(positions, mask.size, GAP_BITS)
-    packed = CompressedTensor.from_parts(mask.shape, SharedWeights(codebook, labels, BITS), gaps)
-    return packed, packed.to_dense()
-
-
-def verify(name: str, y: np.ndarray, dense: np.ndarray, x: np.ndarray) -> None:
-    """Exit unless `y` is the product up to the rounding of float32."""
-    exact = dense.astype(np.float64) @ x
-    terms = np.count_nonzero(dense, axis=1).reshape(-1, *[1] * (x.ndim - 1))
-    bound = (terms + 1) * EPS * (np.abs(dense).astype(np.float64) @ np.abs(x))
-    if not (np.abs(y - exact) <= bound).all():
-        raise SystemExit(f"{name} gives a wrong answer")
-
-
 def contestants(
-    case: Case, packed: CompressedTensor, dense: np.ndarray, batch: int, gather: Any
-) -> tuple[dict[str, Callable[[], Any]], np.ndarray, int]:
-    """Return what each peer calls, x, and the bytes of the weights as CSR."""
-    shape = (case.cols, batch) if batch > 1 else (case.cols,)
-    x = np.random.default_rng(1).standard_normal(shape).astype(np.float32)
+    case: Case, packed: CompressedTensor, dense: np.ndarray, x: np.ndarray, gather: Any
+) -> tuple[dict[str, Callable[[], Any]], int]:
+    """Return the call of each peer, and the bytes of the weights as CSR."""
     csr: csr_array = packed.to_scipy_csr()
     csr.indices, csr.indptr = csr.indices.astype(np.int32), csr.indptr.astype(np.int32)
     with warnings.catch_warnings():
@@ -134,12 +108,10 @@ def contestants(
         "scipy_csr": lambda: csr @ x,
         "openblas_dense": lambda: dense @ x,
     }
-    for name, call in peers.items():
-        verify(name, np.asarray(call()), dense, x)
-    if gather and batch == 1:
+    if gather and x.ndim == 1:
         has_avx512 = "avx512" in native.info()["available_isas"]
         peers["gather_limit"] = GatherLimit(gather, x, csr.nnz, case.density, has_avx512)
-    return peers, x, csr.data.nbytes + csr.indices.nbytes + csr.indptr.nbytes
+    return peers, csr.data.nbytes + csr.indices.nbytes + csr.indptr.nbytes
 
 
 def keep_apart(processors: list[int]) -> None:
@@ -162,14 +134,19 @@ def measure(
     case: Case, isas: list[str], batch: int, threads: int, rounds: int, gather: Any
 ) -> list[dict[str, Any]]:
     """Return a row for each instruction set."""
-    packed, dense = build(case)
-    peers, x, csr_bytes = contestants(case, packed, dense, batch, gather)
+    packed = random_tensor((case.rows, case.cols), case.density)
+    dense = packed.to_dense()
+    shape = (case.cols, batch) if batch > 1 else (case.cols,)
+    x = np.random.default_rng(1).standard_normal(shape).astype(np.float32)
+    peers, csr_bytes = contestants(case, packed, dense, x, gather)
+    right = dense.astype(np.float64) @ x, product_bound(dense, x), f"a product of {case.name}"
+    verify({name: call for name, call in peers.items() if name != "gather_limit"}, *right)
     # One tensor for each set, as a layout is made for the set in use at the first product.
     tensors = {isa: packed[:] for isa in isas}  # noqa: C420  (each its own)
     out = np.empty((case.rows, *x.shape[1:]), np.float32)
     for isa, tensor in tensors.items():
         with native.use("native", isa):
-            verify(isa, tensor.dot(x), dense, x)
+            verify({isa: partial(tensor.dot, x)}, *right)
     if threads > 1 and len(PROCESSORS) > 1:
         keep_apart(PROCESSORS)  # now that all threads have been made
     seconds: dict[str, list[float]] = {name: [] for name in [*isas, *peers]}

@@ -1,4 +1,4 @@
-"""What benchmarks share: contestants that take turns, and the machine that they ran on."""
+"""The parts of all benchmarks: contestants that take turns, and the machine that they ran on."""
 
 import os
 import platform
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from deepcompress import native
+from deepcompress.reports.product_timing import verify
 
 
 def medians(
@@ -33,6 +34,18 @@ def medians(
     return {name: statistics.median(mine) for name, mine in times.items()}
 
 
+def compare(
+    calls: dict[str, Callable[[], Any]],
+    exact: np.ndarray,
+    bound: np.ndarray | float,
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, float]:
+    """Return `medians`, or raise DeepCompressError if an answer is further off than the bound."""
+    verify(calls, exact, bound, "an answer")
+    return medians(calls, rounds, clock)
+
+
 def row(case: str, seconds: dict[str, float], **more: Any) -> dict[str, Any]:
     """Return a row of figures; ratios are peer / ours, more than 1 where we are faster."""
     peers = [name for name in seconds if name != "ours"]
@@ -45,7 +58,7 @@ def row(case: str, seconds: dict[str, float], **more: Any) -> dict[str, Any]:
 
 
 def require_kernels() -> None:
-    """Stop where what is to be timed isn't there.
+    """Stop where there are no kernels to be timed.
 
     A checkout comes before an installed package, and has the kernels only if it is what was
     installed.

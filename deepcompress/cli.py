@@ -1,6 +1,6 @@
-"""The command line: what may be written there, and what comes back.
+"""The command line: parses it, runs a verb, prints the answer.
 
-Each command prints its answer to standard output: text, or one JSON object where
+Each verb prints its answer to standard output: text, or one JSON object where
 ``--json`` is given. An error is one line on standard error, ``deepcompress: error: …``;
 with ``--json`` there is also an object with ``error``, the message, and ``kind``, the
 name of its class in `errors` (or ``MemoryError``), on standard output. Exit status:
@@ -10,7 +10,7 @@ name of its class in `errors` (or ``MemoryError``), on standard output. Exit sta
   out of memory);
 - 2: the command has to change: an unknown option or choice, a file, data or a backend
   that isn't there, an ``--out`` that can't be used;
-- 130: interrupted (Ctrl-C); 141: nobody reads the answer any more (``… | head``).
+- 130: interrupted (Ctrl-C); 141: the answer has no reader any more (``… | head``).
 """
 
 import argparse
@@ -90,7 +90,7 @@ def _fail(message: str, kind: str, status: int, as_json: bool) -> int:
 
 def _status(error: DeepCompressError) -> int:
     """Return the exit status for an error."""
-    # Of an error that comes out of a thread of joblib's, the cause is the text of a traceback.
+    # An error from a thread of joblib's has the text of a traceback as its cause.
     causes = error.__cause__, error.__context__
     system_failed = any(
         isinstance(cause, MemoryError)

@@ -27,6 +27,7 @@ MAX_BITS = 8  # labels and gaps are at most one byte wide
 FIXED_WIDTH, HUFFMAN, RANS = 0, 1, 2  # coders of a stream, as numbered in files
 
 Float32Array = npt.NDArray[np.float32]
+Float64Array = npt.NDArray[np.float64]
 UInt8Array = npt.NDArray[np.uint8]
 UInt16Array = npt.NDArray[np.uint16]
 Int64Array = npt.NDArray[np.int64]

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from deepcompress import native
 from deepcompress.errors import DeepCompressError
-from deepcompress.reports import bench_plot, product_timing
+from deepcompress.reports import plots, product_timing
 from deepcompress.reports.product_timing import CrossOver, Timing
 from deepcompress.runtime import crossover
 
@@ -137,7 +137,8 @@ def test_the_picture_has_a_line_for_each_batch_and_the_models_cross_over(monkeyp
     drawn = SimpleNamespace(figure=None)
     monkeypatch.setattr(Figure, "savefig", lambda self, *_, **__: setattr(drawn, "figure", self))
     crossings = [CrossOver(10, 100, 1, None, 0.3), CrossOver(20, 100, 1, None, None)]
-    bench_plot.render([timing(d, 2, rows) for rows in (10, 20) for d in (0.1, 0.2)], crossings)
+    timings = [timing(d, 2, rows) for rows in (10, 20) for d in (0.1, 0.2)]
+    plots.render(plots.draw_products, timings, crossings)
     left, right = drawn.figure.axes
     assert [line.get_xdata()[0] for line in left.lines] == [10, 30, 0]
     assert len(right.lines) == 2

@@ -1,16 +1,23 @@
 """Files of other programs as mappings of arrays: read lazily, and with care."""
 
 import json
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from support.command import call, fails
 
-from deepcompress.errors import DataError, FormatError
+import deepcompress as dc
+from deepcompress.errors import ArgumentError, DataError, FormatError
+from deepcompress.formats import npz, registry
 from deepcompress.formats.npy import NpyFolder
 from deepcompress.formats.registry import open_source
 from deepcompress.formats.safetensors import SafetensorsFile
+from deepcompress.formats.source import Format, Source
 
 RNG = np.random.default_rng(0)
 NAMES = {"bool": "BOOL", "float16": "F16", "float32": "F32", "float64": "F64"} | {
@@ -146,3 +153,85 @@ def test_a_damaged_array(tmp_path: Path, content: bytes | None) -> None:
     path.write_bytes(path.read_bytes()[:-1] if content is None else content)
     with pytest.raises(FormatError, match=r"w\.npy: not a whole npy file"):
         NpyFolder(tmp_path)
+
+
+def test_a_file_is_told_by_its_start_or_else_by_its_suffix(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", w=np.ones(3))
+    (tmp_path / "a.npz").rename(tmp_path / "archive")
+    with open_source(tmp_path / "archive") as source:
+        assert source.shapes == {"w": (3,)}
+    (tmp_path / "text.NPZ").write_text("not an archive")
+    with (
+        pytest.raises(FormatError, match=r"text\.NPZ: not a whole npz file"),
+        open_source(tmp_path / "text.NPZ"),
+    ):
+        pass
+    (tmp_path / "text").write_text("neither")
+    words = r"text: neither \.npz nor \.safetensors, nor a folder of \.npy files"
+    with pytest.raises(FormatError, match=words), open_source(tmp_path / "text"):
+        pass
+
+
+def test_ours_is_opened_where_it_may_be(tmp_path: Path) -> None:
+    dc.CompressedModel({"w": np.ones((2, 3))}).save(tmp_path / "a.npz")
+    with registry.open_tensors(tmp_path / "a.npz") as tensors:
+        assert tensors.shapes == {"w": (2, 3)}
+        np.testing.assert_array_equal(tensors["w"], np.ones((2, 3)))
+
+
+def test_a_new_format_is_one_entry(tmp_path: Path, monkeypatch) -> None:
+    class Text(Source):
+        def __init__(self, path: str) -> None:
+            self._values = np.loadtxt(path)
+            self.shapes = {"w": self._values.shape}
+
+        def __getitem__(self, name: str) -> np.ndarray[Any, Any]:
+            return self._values
+
+        def __iter__(self) -> Iterator[str]:
+            return iter(self.shapes)
+
+        def __len__(self) -> int:
+            return len(self.shapes)
+
+    def write(path: str, arrays: Any) -> int:
+        for _, array in arrays:
+            np.savetxt(path, array)
+        return Path(path).stat().st_size
+
+    text = Format("a text", ".txt", lambda path: nullcontext(Text(path)), write=write)
+    monkeypatch.setattr(registry, "FORMATS", (*registry.FORMATS, text))
+    words = "an .npz or a .safetensors or a .txt file, or a folder of .npy files"
+    assert registry.described() == words
+    np.savetxt(tmp_path / "w.txt", np.eye(30))
+    assert call("compress", tmp_path / "w.txt", "-o", tmp_path / "w.dcnn")[0] == 0
+    assert call("verify", tmp_path / "w.dcnn", "--against", tmp_path / "w.txt")[0] == 0
+    assert call("decompress", tmp_path / "w.dcnn", "-o", tmp_path / "again.txt")[0] == 0
+    np.testing.assert_array_equal(np.loadtxt(tmp_path / "again.txt"), np.eye(30))
+    (tmp_path / "none").write_bytes(b"")
+    error = fails(1, "verify", tmp_path / "w.dcnn", "--against", tmp_path / "none")
+    assert "neither a .dcnn, an npz, a .safetensors nor a text file, nor a folder" in error
+
+
+def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch) -> None:
+    needy = replace(registry.FORMATS[0], requires="no_such_module")
+    monkeypatch.setattr(registry, "FORMATS", (needy,))
+    (tmp_path / "w.npz").write_bytes(b"")
+    with (
+        pytest.raises(ArgumentError, match=r"w\.npz: needs no_such_module, an extra"),
+        open_source(tmp_path / "w.npz"),
+    ):
+        pass
+
+
+def test_an_array_is_asked_for_after_the_one_before_is_written(tmp_path: Path) -> None:
+    sizes = []
+
+    def arrays() -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
+        for name in "abc":
+            (partial,) = [*tmp_path.iterdir()]
+            sizes.append(partial.stat().st_size)
+            yield name, np.ones(1 << 17)
+
+    assert npz.write(tmp_path / "f.npz", arrays()) == (tmp_path / "f.npz").stat().st_size
+    assert sizes == sorted(set(sizes))

@@ -12,12 +12,13 @@ from support.inspected import W, model_of, rows_of
 
 import deepcompress as dc
 from deepcompress import huffman
-from deepcompress.coding import rans
+from deepcompress.coding import decoder, rans
 from deepcompress.coding.decoder import decode_symbols
 from deepcompress.coding.prices import Choice
-from deepcompress.container.reader import parse
+from deepcompress.container.reader import Reader, parse
 from deepcompress.container.records import CODERS, DENSE, ENCODINGS, Coding
 from deepcompress.container.sizes import raw_size
+from deepcompress.reports import ledger
 from deepcompress.reports.inspection import describe, format_description
 
 
@@ -180,3 +181,31 @@ def test_a_tensor_of_rank_0_has_a_shape() -> None:
     text = format_description(describe(model_of({"s": np.array(1.5)}).to_bytes()))
     (line,) = [line for line in text.splitlines() if line.startswith("s ")]
     assert line.split()[1] == "()"
+
+
+def test_a_file_is_parsed_once_and_each_stream_decoded_once(monkeypatch) -> None:
+    codings = {
+        "gaps": Coding(1, 1, 1, 3, 20),
+        "blocks": Coding(1, 2, 1, 3, 9),
+        "mask": Coding(3, 1, 2, 0, 11),
+        "dense": Coding(DENSE, 2, 0, 0, 11),
+    }
+    data = model_of(dict.fromkeys(codings, W) | {"b": np.ones(3)}, codings).to_bytes()
+    decoded: list[tuple[int, ...]] = []
+    parsed: list[str] = []
+
+    def counting(record: Any, first: int = 0) -> Any:
+        decoded.append((record.coding.encoding, record.coding.block_bits))
+        return decode_symbols(record, first)
+
+    def parsing(reader: Reader, data: bytes, what: str = "file") -> None:
+        parsed.append(what)
+        init(reader, data, what)
+
+    init = Reader.__init__
+    for module in (decoder, ledger):
+        monkeypatch.setattr(module, "decode_symbols", counting)
+    monkeypatch.setattr(Reader, "__init__", parsing)
+    describe(data, codes=True, prices=True)
+    assert sorted(decoded) == sorted((how.encoding, how.block_bits) for how in codings.values())
+    assert parsed == ["file"]

@@ -1,1 +1,1 @@
-"""The verbs of the command line, each a module named after it; `verb` has what they share."""
+"""The verbs of the command line, each a module named after it; `verb` has their common parts."""

@@ -12,7 +12,7 @@ from .. import native
 from ..errors import ArgumentError
 from ..files.atomic import write_bytes
 from ..nn.parallel import available_threads
-from ..reports import bench_plot, product_timing
+from ..reports import plots, product_timing
 from ..reports.product_timing import CrossOver, Timing
 from .verb import Answer, Subparsers, add_verb, whole
 
@@ -45,7 +45,7 @@ def bench(threads: int | None = None, plot: str | None = None) -> Answer:
     if threads is not None and threads > available:
         raise ArgumentError(f"--threads {threads}: there are {available} processors")
     if plot is not None:
-        bench_plot.check(plot)
+        _check_plot(plot)
     threads = threads or native.threads()
     sizes = product_timing.SIZES if native.active() else product_timing.REFERENCE_SIZES
     cells = len(sizes) * len(product_timing.DENSITIES) * len(product_timing.BATCHES)
@@ -56,7 +56,7 @@ def bench(threads: int | None = None, plot: str | None = None) -> Answer:
     info = native.info()
     crossovers = product_timing.find_crossovers(timings, info["isa"], threads)
     if plot is not None:
-        write_bytes(plot, bench_plot.render(timings, crossovers))
+        write_bytes(plot, plots.render(plots.draw_products, timings, crossovers))
     values = {
         "backend": info["backend"],
         "isa": info["isa"],
@@ -67,6 +67,16 @@ def bench(threads: int | None = None, plot: str | None = None) -> Answer:
         "plot": plot,
     }
     return Answer(values, _format(values, timings, crossovers))
+
+
+def _check_plot(path: str) -> None:
+    """Raise ArgumentError unless a picture can be drawn to this file."""
+    if not path.lower().endswith(".png"):
+        raise ArgumentError(f"--plot {path}: the name of a picture ends with .png")
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise ArgumentError(f"--plot {path}: there is no folder {folder}")
+    plots.check_matplotlib()
 
 
 def _row(timing: Timing) -> dict[str, Any]:

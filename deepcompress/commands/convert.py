@@ -17,8 +17,8 @@ from ..nn.definition import to_metadata
 from ..pipeline import from_bytes
 from .verb import Answer, Subparsers, add_verb, refuse_to_replace
 
-# What the networks of the zoo were trained on: Caffe's models see blue first, less the mean colour
-# of ImageNet, which two of them round.
+# Pictures as the networks of the zoo were trained on them: Caffe's models see blue first, less the
+# mean colour of ImageNet, which two of them round.
 _PREPROCESSING: dict[str, dict[str, Any]] = {
     name: {"size": [side, side], "channels": "BGR", "mean": mean, "scale": 1.0}
     for name, side, mean in (
@@ -49,7 +49,7 @@ def convert(file: str, out: str, layers: str | None = None, coder: str | None = 
     ----------
     file : str
     out : str
-        Its suffix says what is written, ``.dcnn`` or ``.net``.
+        Its suffix, ``.dcnn`` or ``.net``, is the format to write.
     layers : str, optional
         The layers of a ``.net`` file, as for `formats.layers.load_layers`. Where they say enough
         (see `formats.caffe`), the file's metadata has the network, and of one that the zoo
@@ -62,7 +62,7 @@ def convert(file: str, out: str, layers: str | None = None, coder: str | None = 
     Raises
     ------
     ArgumentError
-        If the options don't fit each other, or a ``.net`` file can't hold what is to be written.
+        If the options don't fit each other, or a ``.net`` file can't hold the tensors.
     FormatError
         If a file isn't valid.
     """
@@ -114,7 +114,7 @@ def convert(file: str, out: str, layers: str | None = None, coder: str | None = 
 
 
 def _read_net(data: bytes, file: str, layers: str) -> CompressedModel:
-    """Read a ``.net`` file, with what its layers say of the network."""
+    """Read a ``.net`` file, and the network if its layers describe one."""
     listed = read_file(layers)
     model = net.read(data, parse_layers(listed, layers), file)
     network = parse_network(listed, layers)

@@ -3,10 +3,9 @@
 import json
 from typing import Any
 
-from ..container.reader import Reader
-from ..container.records import CODERS, ENCODINGS, RAW
+from ..container.records import CODERS, ENCODINGS
 from ..files.reading import read_file
-from ..model_file import ModelFile
+from ..model_file import ModelFile, Tensor
 from ..packed.tensor import CompressedTensor
 from ..reports.distance import differing_labels, distance
 from ..reports.tables import align, printable, shape_text
@@ -30,7 +29,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def diff(a: str, b: str) -> Answer:
-    """Say what sets two files apart; it has failed where their tensors differ.
+    """Compare two files; the answer has failed where their tensors differ.
 
     Tensors are the same if their shapes, dtypes and values are, NaN being equal to NaN;
     neither their order counts, nor the metadata, nor how they are stored.
@@ -45,14 +44,11 @@ def diff(a: str, b: str) -> Answer:
         If one of them isn't a valid file.
     """
     data = {side: read_file(file) for side, file in (("a", a), ("b", b))}
-    readers = {"a": Reader(data["a"], a), "b": Reader(data["b"], b)}
     models = {"a": ModelFile(data["a"], a), "b": ModelFile(data["b"], b)}
-    names = [readers[side].entries for side in "ab"]
-    rows = [_row(name, readers, models) for name in names[0] if name in names[1]]
-    only_a, only_b = (
-        [name for name in own if name not in others] for own, others in (names, names[::-1])
-    )
-    for side, only in (("a", only_a), ("b", only_b)):  # what isn't compared has to be valid too
+    rows = [_row(name, models) for name in models["a"] if name in models["b"]]
+    only_a = [name for name in models["a"] if name not in models["b"]]
+    only_b = [name for name in models["b"] if name not in models["a"]]
+    for side, only in (("a", only_a), ("b", only_b)):  # these have to be valid, too
         for name in only:
             models[side][name]
     same = not only_a and not only_b and all(row["same"] for row in rows)
@@ -67,17 +63,19 @@ def diff(a: str, b: str) -> Answer:
         "same_tensors": same,
         "only_a": only_a,
         "only_b": only_b,
-        "same_order": [row["name"] for row in rows] == [n for n in names[1] if n in names[0]],
-        "metadata": _metadata_differences(readers["a"].metadata, readers["b"].metadata),
+        "same_order": [row["name"] for row in rows] == [n for n in models["b"] if n in models["a"]],
+        "metadata": _metadata_differences(models["a"].metadata, models["b"].metadata),
         "tensors": rows,
     }
     return Answer(values, _format(values), failed=not same)
 
 
-def _row(name: str, readers: dict[str, Reader], models: dict[str, ModelFile]) -> dict[str, Any]:
-    """Compare the tensors of one name, of which both files have one."""
-    row: dict[str, Any] = {"name": name} | {s: _stored(name, readers[s]) for s in readers}
+def _row(name: str, models: dict[str, ModelFile]) -> dict[str, Any]:
+    """Compare the tensors of a name that is in both files."""
     tensors = models["a"][name], models["b"][name]
+    row: dict[str, Any] = {"name": name}
+    for tensor, (side, model) in zip(tensors, models.items(), strict=True):
+        row[side] = _stored(name, model, tensor)
     same_form = all(row["a"][key] == row["b"][key] for key in ("shape", "dtype"))
     row |= dict.fromkeys(("labels_differ", "weights_differ", "unmeasured", "largest", "rms"))
     if row["a"]["shape"] == row["b"]["shape"]:
@@ -90,9 +88,9 @@ def _row(name: str, readers: dict[str, Reader], models: dict[str, ModelFile]) ->
     return row
 
 
-def _stored(name: str, reader: Reader) -> dict[str, Any]:
-    """Return how a file holds a tensor; None for what a raw one lacks."""
-    entry = reader.entries[name]
+def _stored(name: str, model: ModelFile, tensor: Tensor) -> dict[str, Any]:
+    """Return how a file holds a tensor; a raw one has None in most fields."""
+    entry, coding = model.entries[name], model.coding(name)
     values: dict[str, Any] = dict.fromkeys(STORED)
     values |= {
         "shape": list(entry.shape),
@@ -100,12 +98,10 @@ def _stored(name: str, reader: Reader) -> dict[str, Any]:
         "encoding": ENCODINGS[entry.encoding],
         "bytes": len(entry.header) + entry.data_bytes,
     }
-    if entry.encoding != RAW:
-        head = reader.shared_head(entry)
-        values["gap_bits"] = head.coding.gap_bits or None
-        coders = head.coding.label_coder, head.coding.position_coder
-        values["coders"] = "/".join(CODERS[coder] for coder in coders)
-        values["K"] = len(head.codebook)
+    if coding is not None and isinstance(tensor, CompressedTensor):
+        values["gap_bits"] = coding.gap_bits or None
+        values["coders"] = f"{CODERS[coding.label_coder]}/{CODERS[coding.position_coder]}"
+        values["K"] = len(tensor.codebook)
     return values
 
 
@@ -142,7 +138,7 @@ def _format(values: dict[str, Any]) -> str:
 
 
 def _change(key: str, a: Any, b: Any) -> str:
-    """Return what both sides have, or ``a -> b``."""
+    """Return the value of both sides, or ``a -> b``."""
     texts = [
         "-"
         if one is None

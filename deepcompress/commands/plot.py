@@ -47,9 +47,9 @@ def plot(
     out : str
         Folder for ``layers``, ``counts`` and ``codebooks``; made if it isn't there.
     layer : list of str, optional
-        Whose counts and codebooks to draw; by default the four with the most bytes.
+        Tensors whose counts and codebooks to draw; by default the four with the most bytes.
     against : str, optional
-        As for `commands.verify.verify`: its weights are drawn under the codebooks.
+        As for `commands.verify.verify`; its weights are drawn under the codebooks.
     format : {"png", "svg"}
 
     Raises

@@ -50,8 +50,8 @@ def verify(file: str, against: str | None = None) -> Answer:
     Raises
     ------
     FormatError
-        If it breaks a rule of the format, or isn't byte for byte what this version
-        writes for the tensors in it; or if `against` isn't a valid file.
+        If it breaks a rule of the format, or differs from the bytes that this
+        version writes for its tensors; or if `against` isn't a valid file.
     """
     data = read_file(file)
     count = _check(data, file)
@@ -71,7 +71,7 @@ def verify(file: str, against: str | None = None) -> Answer:
 
 
 def _check(data: bytes, what: str) -> int:
-    """Check a file by itself; return how many tensors it has."""
+    """Check a file by itself; return its number of tensors."""
     model = from_bytes(data, what)
     try:
         again = model.to_bytes()

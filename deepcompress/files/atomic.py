@@ -2,15 +2,15 @@
 
 A file appears under its name only when all of its bytes are on the disk: they
 go to a temporary file in the same folder, which then takes the name in one
-step. Whoever reads sees the old file or the new one; a writer that fails, or is
-killed, leaves the old one as it was.
+step. A reader sees the old file or the new one; a writer that fails, or is killed,
+leaves the old one as it was.
 
-What is settled here:
+Rules:
 
 - a symbolic link is followed: the file that it points to is replaced, the link stays;
 - a replaced file's permissions are kept, a new file's follow the umask;
 - only a regular file can be replaced: a folder or a device is refused;
-- a killed writer leaves a temporary file, told by its suffix ``TEMPORARY_SUFFIX``. The
+- a killed writer leaves a temporary file, known by its suffix ``TEMPORARY_SUFFIX``. The
   next one to the same path removes it: a writer holds a lock on its temporary file for
   as long as it lives, so that a file whose lock can be had has no writer. Where there
   are no locks, nothing is removed. (`journal` removes all of its folder's.)
@@ -30,7 +30,7 @@ from ..errors import ArgumentError, OutputError
 
 try:
     import fcntl
-except ImportError:  # not a POSIX system: what killed writers leave stays
+except ImportError:  # not a POSIX system: files of killed writers stay
     fcntl = None  # type: ignore[assignment]
 
 TEMPORARY_SUFFIX = ".deepcompress-partial"

@@ -1,4 +1,4 @@
-"""Reads JSON of unknown origin, and nothing that Python's parser takes beyond it."""
+"""Reads JSON of unknown origin, without the extensions that Python's parser accepts."""
 
 import json
 import math
@@ -6,13 +6,13 @@ from typing import Any
 
 
 def parse(text: str | bytes) -> Any:
-    """Return what a JSON text says.
+    """Return the value of a JSON text.
 
     Raises
     ------
     ValueError
         If it isn't JSON, is nested too deeply, or has a number that is NaN, infinite, or
-        beyond the range of a float: what is read can be written again.
+        beyond the range of a float, so that every value can be written again.
 
     Examples
     --------

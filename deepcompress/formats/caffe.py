@@ -1,6 +1,6 @@
 """The network that a list of layers describes, where it says enough for that.
 
-To what `layers` reads of each entry, these are added, in Caffe's words and with its defaults:
+Beyond the fields that `layers` reads, an entry has these, in Caffe's words and with its defaults:
 
 - ``inputs``, a list of the blobs that the layer takes, and ``output``, the one that it gives
   (by default its name). A blob that it takes and gives is changed in place.
@@ -37,7 +37,7 @@ _MAX_SOURCES = 10_000
 
 
 class _Unknown(Exception):
-    """The list doesn't say enough, or something that no layer of ours does."""
+    """The list says too little, or has a layer that isn't known here."""
 
 
 def parse_network(data: bytes, what: str = "layers") -> Network | None:
@@ -82,7 +82,7 @@ def parse_network(data: bytes, what: str = "layers") -> Network | None:
 
 @dataclass
 class _Graph:
-    """What the entries so far have built.
+    """The layers that the entries so far have built.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ class _Graph:
     blobs : dict of str to str
         The layer whose output a blob is now.
     channels : dict of str to (int or None, bool)
-        Of each layer's output: how many, if known, and whether there is an image of each.
+        Channels of each layer's output, if known, and whether each is an image.
     """
 
     input_shape: tuple[int, ...] | None = None
@@ -169,7 +169,7 @@ class _Graph:
         return taken, given
 
     def _flatten(self, layer: Linear, sources: Sequence[str]) -> str:
-        """Append what turns an image into a vector, and return its name."""
+        """Append a layer that turns an image into a vector, and return its name."""
         count = self.channels[sources[0]][0]
         if count is not None and layer.inputs % count:
             raise ArgumentError(

@@ -8,7 +8,7 @@ words, also:
 - of a convolution, ``kernel``, the side of its square window, and, if not 1, ``group``,
   which divides both numbers of channels.
 
-Whatever else is there describes what the layers do, and to what: `caffe` builds the network.
+All other fields describe the network, which `caffe` builds.
 """
 
 import json
@@ -34,8 +34,7 @@ class WeightLayer:
     name : str
         1 to 1024 bytes in UTF-8.
     shape : tuple of int
-        Of the weights: (out, in // group, k, k) of a convolution, (out, in) of an inner
-        product.
+        (out, in // group, k, k) for a convolution, (out, in) for an inner product.
 
     Raises
     ------

@@ -17,8 +17,8 @@ Format notes (all little endian; E is a layer's number of stored entries, filler
 - A gap counts skipped zeros, and a filler has label 0, as in our own streams (`relindex`);
   the weights are flattened in the order (out, in // group, kh, kw), or (out, in).
 - No names, no shapes and no magic number: the layers must be known (`layers`).
-- What we insist on beyond their decoder: padding nibbles are zero, centroids are finite and
-  the first is +0.0, the bytes are consumed exactly. Their file keeps to it.
+- Our reader is stricter than their decoder: padding nibbles are zero, centroids are finite and
+  the first is +0.0, no byte is left over. Their file is so.
 - *Round trip.* A stream of 4-bit gaps is kept as it is, so that the bytes come back even
   where its fillers aren't where `relindex` would put them; gaps of another width are
   encoded anew. Their file has the fillers of `relindex`, so both give its bytes.
@@ -210,7 +210,7 @@ def _check_length(
 
 
 def _parts(layer: WeightLayer, count: int) -> tuple[tuple[str, int], ...]:
-    """Return what the file holds of a layer, in its order, with the sizes in bytes."""
+    """Return the parts of a layer in the file's order, with their sizes in bytes."""
     bits = LABEL_BITS[len(layer.shape)]
     return (
         ("centroids", _FLOAT.itemsize * 2**bits),

@@ -119,8 +119,8 @@ class NpzFile(Source):
     DataError
         If the file can't be read, or takes more memory than `max_bytes` or than there is.
     FormatError
-        If it isn't a zip file of nothing but arrays of numbers, a size isn't what another
-        one says, or (when an array is read) a checksum doesn't match.
+        If it isn't a zip file of nothing but arrays of numbers, sizes contradict each other,
+        or (when an array is read) a checksum doesn't match.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ class Source(Mapping[str, Array]):
     Attributes
     ----------
     shapes : dict of str to tuple of int
-        Of all arrays, from headers alone.
+        Shapes of all arrays, from headers alone.
     """
 
     shapes: dict[str, tuple[int, ...]]
@@ -46,11 +46,11 @@ class Format:
     title : str
         With an article, such as ``"an npz"``.
     suffix : str
-        Of its files' names; for a folder, of the files in it.
+        Suffix of its files' names; for a folder, of the files in it.
     open : callable
         Takes a path, and gives a `Source` as a context; raises DataError and FormatError.
     starts : tuple of bytes
-        What a file may begin with; empty if only the suffix tells.
+        The first bytes of its files; empty if only the suffix tells them.
     is_folder : bool
     write : callable or None
         Takes a path and pairs of name and array, and returns the bytes written; raises

@@ -1,1 +1,1 @@
-"""What a file or a run is told by: bytes, tables, pictures, distances and times."""
+"""Reports on a file or a run: bytes, tables, pictures, distances and times."""

@@ -23,7 +23,7 @@ class Alternative:
     coder : str or None
         The strongest one allowed, each stream having the cheapest up to it; None for raw.
     bytes : int
-        Of the tensor in the file, its record in the header included.
+        Size of the tensor in the file, its record in the header included.
     chosen : bool
         Whether the file has it so; of several that would give the same bytes, the first.
     """

@@ -1,4 +1,4 @@
-"""How far two tensors are apart: one that was read, and one that it is to be compared with."""
+"""How far a tensor is from its original."""
 
 import math
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _CHUNK = 1 << 18  # elements at a time, so that there are no further copies of l
 
 @dataclass(frozen=True)
 class Distance:
-    """What sets two tensors of one shape apart.
+    """The differences between two tensors of one shape.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ def distance(tensor: Tensor, original: Tensor) -> Distance:
     Parameters
     ----------
     tensor, original : CompressedTensor or ndarray
-        Of one shape, and of any dtypes of numbers. Two compressed ones are compared
+        Tensors of one shape, and of any dtypes of numbers. Two compressed ones are compared
         where either has a weight, so that their zeros take neither time nor memory.
 
     Raises
@@ -128,7 +128,7 @@ class _SumOfSquares:
 
 
 def _pairs(tensor: Tensor, original: Tensor) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
-    """Yield values to be compared side by side; what is left out is 0 in both."""
+    """Yield values to be compared side by side; values left out are 0 in both."""
     if isinstance(tensor, CompressedTensor) and isinstance(original, CompressedTensor):
         labels = _at_either(tensor, original)
         a, b = tensor.codebook[labels[0]], original.codebook[labels[1]]

@@ -59,7 +59,7 @@ class Inspected:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerRow:
-    """One tensor in the columns of the paper's tables 2 to 5, and what else could hold it.
+    """One tensor in the columns of the paper's tables 2 to 5, and its size in plain formats.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class LayerRow:
     fillers : int
         In the file, that is after P+Q+H.
     bytes_P, bytes_PQ, bytes_PQH : int
-        Of this tensor in a file after each stage, all of its overhead included.
+        Size of this tensor in a file after each stage, all of its overhead included.
     rate_PQ_percent, rate_PQH_percent : float
         Those bytes against dense fp32.
     csr_bytes, csc_bytes : int or None
@@ -160,7 +160,7 @@ def ledger(data: bytes, what: str = "file") -> list[Section]:
     Notes
     -----
     The bits of fillers, both label and gap, are taken out of ``labels`` and ``gaps``,
-    each of which is rounded up to whole bytes per block; ``fillers`` is what they leave.
+    each of which is rounded up to whole bytes per block; ``fillers`` is the rest.
     A stream's padding of at most 7 bits is counted with its last byte: version 1 of the
     format has no other padding.
     """
@@ -265,7 +265,7 @@ def _at_fixed_width(inspected: Inspected, previous: str) -> _Fixed:
 
 
 def _row(inspected: Inspected, fixed: _Fixed) -> LayerRow:
-    """Return a tensor's row, from what it is in the file and what it would be at fixed width."""
+    """Return a tensor's row, from its record in the file and that at fixed width."""
     record, tensor, own = inspected.record, inspected.tensor, inspected.parts
     own_bytes = sum(own.values())
     dense_bytes = max(FP32_BYTES * math.prod(record.shape), 1)

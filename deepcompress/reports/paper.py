@@ -1,4 +1,4 @@
-"""What the paper reports of its four networks (Han et al. 2016, tables 1 to 5), and their shapes.
+"""The paper's figures for its four networks (Han et al. 2016, tables 1 to 5), and their shapes.
 
 Kilobytes are thousands of bytes; error rates and rates are percentages. The
 paper's bytes count neither biases nor Huffman tables nor a file's header.

@@ -1,4 +1,4 @@
-"""Draws the series of `reports.series` with matplotlib, which is loaded only here and only then.
+"""Draws `reports.series` and timings with matplotlib, which is loaded only here and only then.
 
 The colours are Paul Tol's "high contrast": told apart by the colour-blind, and in print
 without colours by their lightness.
@@ -7,11 +7,13 @@ without colours by their lightness.
 import io
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import ArgumentError
+from .product_timing import CrossOver, Timing
 from .series import CodebookSeries, CountSeries, LayerSeries, shown_gaps
 from .tables import printable
 
@@ -52,7 +54,7 @@ def render(draw: Callable[..., "Figure"], *arguments: Any, format: str = "png") 
     draw : callable
         One of the functions below.
     *arguments
-        What it takes.
+        Its arguments.
     format : {"png", "svg"}
     """
     import matplotlib
@@ -141,10 +143,36 @@ def draw_codebooks(series: Sequence[tuple[str, CodebookSeries]]) -> "Figure":
     return figure
 
 
-def _figure(height: float) -> "Figure":
+def draw_products(timings: Sequence[Timing], crossovers: Sequence[CrossOver]) -> "Figure":
+    """Draw how the worth of packed weights falls with density: a panel for each size.
+
+    Each batch has a line. Dotted lines are where the model goes over to dense products.
+    """
+    sizes = list(dict.fromkeys((timing.rows, timing.cols) for timing in timings))
+    batches = sorted({timing.batch for timing in timings})
+    colours = dict(zip(batches, cycle((DARK, MIDDLE, LIGHT)), strict=False))
+    figure = _figure(3.4, 3.4 * len(sizes) + 0.6)
+    panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
+    for axes, size in zip(panels, sizes, strict=True):
+        for batch in batches:
+            mine = [t for t in timings if (t.rows, t.cols, t.batch) == (*size, batch)]
+            densities = [100 * timing.density for timing in mine]
+            ratios = [timing.ratio_dense for timing in mine]
+            axes.plot(densities, ratios, marker="o", color=colours[batch], label=f"batch {batch}")
+        for crossing in crossovers:
+            if (crossing.rows, crossing.cols) == size and crossing.model:
+                axes.axvline(100 * crossing.model, color=colours[crossing.batch], ls=":", lw=1)
+        axes.axhline(1, color="black", lw=0.8)
+        axes.set(xscale="log", yscale="log", xlabel="density, %", title=f"{size[0]} × {size[1]}")
+    panels[0].set_ylabel("packed is so many times faster than dense")
+    panels[0].legend(title="dotted: the model's cross-over", fontsize=8, title_fontsize=8)
+    return figure
+
+
+def _figure(height: float, width: float = WIDTH) -> "Figure":
     from matplotlib.figure import Figure  # no pyplot: neither windows nor global state
 
-    return Figure(figsize=(WIDTH, height), layout="constrained")
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def _stack(axes: Any, rows: Any, series: dict[str, Any]) -> None:

@@ -2,8 +2,8 @@
 
 Weights are random: 5-bit labels, positions independent. Each answer is checked before it is
 timed. The contestants take turns, packed, CSR and dense, of as many products as fill a few
-milliseconds. What counts is each one's fastest turn: whatever else the machine does, it only ever
-makes turns longer, and a user's machine isn't idle.
+milliseconds. The fastest turn of each counts: other work on the machine only ever makes turns
+longer, and a user's machine isn't idle. `benchmarks/` takes tensors and checks from here.
 """
 
 import time
@@ -20,7 +20,7 @@ from .. import native, relindex
 from ..errors import DeepCompressError
 from ..packed.tensor import CompressedTensor
 from ..runtime import crossover
-from ..tensors import Float32Array, SharedWeights
+from ..tensors import Float32Array, Float64Array, SharedWeights
 
 SIZES = ((300, 784), (1024, 1024), (2048, 4096))  # LeNet-300-100's largest layer, and larger ones
 REFERENCE_SIZES = SIZES[:1]  # as NumPy takes seconds for the others
@@ -28,14 +28,14 @@ DENSITIES = (0.02, 0.05, 0.1, 0.2, 0.4)
 BATCHES = (1, 8, 64)
 TURNS, TURN_SECONDS = 7, 0.003
 CASE_SECONDS = 0.7  # after which a case has no more turns, on a machine that is slow or busy
-REST_SECONDS = 0.04  # OpenBLAS's threads spin for 30 ms, at the expense of who comes next
+REST_SECONDS = 0.04  # OpenBLAS's threads spin for 30 ms, at the expense of the next product
 BITS, GAP_BITS = 5, 5
 EPS = 2.0**-23
 
 
 @dataclass(frozen=True)
 class Timing:
-    """What one product took, measured and by the model; seconds of one product."""
+    """Seconds of one product, measured and by the model."""
 
     rows: int
     cols: int
@@ -59,7 +59,7 @@ class Timing:
 
     @property
     def model_runs_dense(self) -> bool:
-        """What `crossover` decides."""
+        """The decision of `runtime.crossover`."""
         return self.model_dense_seconds < self.model_packed_seconds
 
 
@@ -94,7 +94,7 @@ def time_products(
     """
     with threadpool_limits(threads):
         for (rows, cols), density in product(sizes, densities):
-            packed = _random_tensor(rows, cols, density)
+            packed = random_tensor((rows, cols), density)
             dense, csr = packed.to_dense(), packed.to_scipy_csr()
             entries = csr.nnz
             for batch in batches:
@@ -105,7 +105,8 @@ def time_products(
                     "scipy_csr": partial(csr.dot, x),
                     "dense": partial(dense.dot, x),
                 }
-                _check(calls, dense, x)
+                exact, bound = dense.astype(np.float64) @ x, product_bound(dense, x)
+                verify(calls, exact, bound, f"a product of {dense.shape}")
                 seconds = _take_turns(calls, turn_seconds, REST_SECONDS if threads > 1 else 0)
                 isa = native.info()["isa"]
                 yield Timing(
@@ -148,24 +149,37 @@ def _measured(timings: list[Timing]) -> float | None:
     return 0.0
 
 
-def _random_tensor(rows: int, cols: int, density: float) -> CompressedTensor:
+def random_tensor(
+    shape: tuple[int, ...], density: float, bits: int = BITS, gap_bits: int = GAP_BITS
+) -> CompressedTensor:
+    """Return a tensor with random weights at independent places, always the same one."""
     rng = np.random.default_rng(0)
-    mask = rng.random((rows, cols), dtype=np.float32) < density
+    mask = rng.random(shape, dtype=np.float32) < density
     positions = np.flatnonzero(mask)
-    codebook = np.zeros(2**BITS, np.float32)
-    codebook[1:] = np.sort(rng.standard_normal(2**BITS - 1))
-    labels = rng.integers(1, 2**BITS, len(positions)).astype(np.uint8)
-    gaps = relindex.encode(positions, mask.size, GAP_BITS)
-    return CompressedTensor.from_parts(mask.shape, SharedWeights(codebook, labels, BITS), gaps)
+    codebook = np.zeros(2**bits, np.float32)
+    codebook[1:] = np.sort(rng.standard_normal(2**bits - 1))
+    labels = rng.integers(1, 2**bits, len(positions)).astype(np.uint8)
+    gaps = relindex.encode(positions, mask.size, gap_bits)
+    return CompressedTensor.from_parts(shape, SharedWeights(codebook, labels, bits), gaps)
 
 
-def _check(calls: Mapping[str, Callable[[], Any]], dense: Float32Array, x: Float32Array) -> None:
-    """Raise unless the products are equal up to the rounding of float32."""
-    exact = dense.astype(np.float64) @ x
-    bound = (dense.shape[1] + 1) * EPS * (np.abs(dense) @ np.abs(x)) + 1e-30
+def product_bound(dense: Float32Array, x: Float32Array) -> Float64Array:
+    """Return how far a product in float32 may be from the exact one, by the bound of `spmv`."""
+    terms = np.count_nonzero(dense, axis=1).reshape(-1, *[1] * (x.ndim - 1))
+    bound: Float64Array = (terms + 1) * EPS * (np.abs(dense).astype(np.float64) @ np.abs(x))
+    return bound + 1e-30  # as products of tiny numbers vanish
+
+
+def verify(
+    calls: Mapping[str, Callable[[], Any]],
+    exact: Float64Array,
+    bound: Float64Array | float,
+    what: str,
+) -> None:
+    """Raise DeepCompressError unless each call's answer is as exact as the bound says."""
     for name, call in calls.items():
-        if not (np.abs(call() - exact) <= bound).all():
-            raise DeepCompressError(f"a product of {dense.shape} is wrong: {name}")
+        if not (np.abs(np.asarray(call()) - exact) <= bound).all():
+            raise DeepCompressError(f"{what} is wrong: {name}")
 
 
 def _take_turns(
@@ -182,7 +196,7 @@ def _take_turns(
     for _ in range(TURNS):
         time.sleep(rest_seconds)
         for name, call in calls.items():
-            call()  # brings to the cache what the others have driven out
+            call()  # brings its data back to the cache
             start = time.perf_counter()
             for _ in range(counts[name]):
                 call()

@@ -32,7 +32,7 @@ def why(row: LayerRow, record: Record, parts: Mapping[str, int], file_ratio: flo
     -------
     str or None
         A sentence where its ratio against dense fp32 is below `LITTLE`, or below the
-        part `FAR_BELOW` of the file's. It names what takes most of the tensor's bytes.
+        part `FAR_BELOW` of the file's. It names the part that takes most of the tensor's bytes.
     """
     if FP32_BYTES * row.weights / row.bytes_PQH >= max(LITTLE, FAR_BELOW * file_ratio):
         return None
@@ -64,7 +64,7 @@ def why(row: LayerRow, record: Record, parts: Mapping[str, int], file_ratio: flo
 
 
 def _label_bits(row: LayerRow, record: SharedRecord, label_bytes: int) -> str:
-    """Return what a label takes; in a dense tensor the pruned weights have one too."""
+    """Return the bits of a label; in a dense tensor the pruned weights have one too."""
     width, _ = stream_bits(record.coding, len(record.codebook) - 1)
     count = row.weights if record.coding.encoding == DENSE else row.weights * row.kept_percent / 100
     bits = 8 * label_bytes / count

@@ -1,4 +1,4 @@
-"""What the pictures of a ``.dcnn`` file show, as numbers; `plots` draws them.
+"""The numbers behind the pictures of a ``.dcnn`` file; `plots` draws them.
 
 Legend: T tensors of shared weights, K entries of a codebook, B bins.
 """
@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ..errors import ArgumentError
 from ..packed.tensor import CompressedTensor
-from ..tensors import Float32Array, Int64Array
+from ..tensors import Float32Array, Float64Array, Int64Array
 from .ledger import account
-
-Float64Array = npt.NDArray[np.float64]
 
 BINS = 100
 LEAST_GAPS = 16
@@ -64,9 +61,9 @@ class CountSeries:
     labels : ndarray of shape (K,), int64
         ``labels[0]`` counts the fillers.
     gaps : ndarray of shape (2**gap_bits,), int64
-        Of all stored entries.
+        Counts of all stored entries.
     filler_gaps : ndarray of shape (2**gap_bits,), int64
-        Of those that are fillers.
+        Counts of the fillers among them.
     """
 
     labels: Int64Array
@@ -81,11 +78,11 @@ class CodebookSeries:
     Attributes
     ----------
     centroids : ndarray of shape (K - 1,), float32
-        But for the zero.
+        All but the zero.
     counts : ndarray of shape (K - 1,), int64
-        How many weights have each as their value.
+        Number of weights of each.
     edges, originals : ndarray of shape (B + 1,), float64, and (B,), int64; or None
-        Histogram of what the surviving weights were in the original.
+        Histogram of the original values of the surviving weights.
     """
 
     centroids: Float32Array
@@ -164,7 +161,7 @@ def count_series(tensor: CompressedTensor) -> CountSeries:
 
 
 def shown_gaps(series: CountSeries) -> int:
-    """Return at how many gaps, from 0 on, a picture may end: 99 % of weights, at least 16."""
+    """Return the number of gaps, from 0 on, in a picture: those of 99 % of weights, or 16."""
     reached = np.cumsum(series.gaps - series.filler_gaps)
     end = int(np.searchsorted(reached, 0.99 * reached[-1])) + 1
     return min(max(end, LEAST_GAPS), len(series.gaps))

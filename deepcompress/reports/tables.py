@@ -35,7 +35,7 @@ def format_tables(report: Mapping[str, Any]) -> str:
     Parameters
     ----------
     report : mapping
-        What ``report.json`` holds.
+        The contents of ``report.json``.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def align(cells: Sequence[Sequence[str]]) -> str:
 
 
 def printable(name: str) -> str:
-    """Escape what could change the terminal or a table."""
+    """Escape characters that could change the terminal or a table."""
     return name if name.isprintable() else name.encode("unicode_escape").decode()
 
 
