@@ -1,5 +1,6 @@
 """The file format: every dtype and shape exactly, and the document that specifies it."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,14 @@ def test_writer_and_readers_quote_the_document() -> None:
     container = {path.stem for path in QUOTING if path.parent.name == "container"}
     assert container == {"cursor", "header", "reader", "shared_weights", "sizes", "writer"}
     assert READER in QUOTING
+
+
+def test_the_package_uses_the_names_of_fields() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in (PACKAGE / "container").glob("*.py")]
+    used = set(re.findall(r"\w+", " ".join(sources).lower()))
+    fields = re.findall(r"^\| (?:· )?`([A-Z]\w+)` \|", TEXT, re.MULTILINE)
+    assert len(fields) > 30
+    assert {field for field in fields if field.lower() not in used} == set()
 
 
 @given(st.integers(0, 2**63 - 1))

@@ -91,7 +91,8 @@ def parse_header(start: Cursor) -> tuple[dict[str, TensorEntry], dict[str, Any],
         raise ChecksumError(f"{start.what}: checksum of the header doesn't match")
     # > Metadata is a JSON object in UTF-8, without a byte order mark. It has no NaN, no Infinity
     # > and no number beyond the range of float64.
-    text = cursor.take(cursor.varint("size of the metadata"), "metadata")
+    metadata_bytes = cursor.varint("size of the metadata")
+    text = cursor.take(metadata_bytes, "metadata")
     try:
         metadata = strict_json.parse(str(text, "utf-8"))
     except ValueError as error:
@@ -120,15 +121,15 @@ def parse_tensor_header(cursor: Cursor, previous: bytes, offset: int) -> tuple[T
     """Return the next entry and the bytes of its name, given those of the `previous` name."""
     start = cursor.offset
     common = cursor.varint("common bytes of a name")
-    suffix = cursor.varint("size of a name")
+    suffix_bytes = cursor.varint("size of a name")
     previous = previous[:MAX_COMMON_BYTES]
     # > A name has 1 to 65535 bytes and is UTF-8.
-    if common > len(previous) or not 0 < common + suffix <= MAX_NAME_BYTES:
+    if common > len(previous) or not 0 < common + suffix_bytes <= MAX_NAME_BYTES:
         raise cursor.error(
-            f"a name can't have {common} bytes of the one before and {suffix} others"
+            f"a name can't have {common} bytes of the one before and {suffix_bytes} others"
         )
     # > A name is the first Common_Bytes bytes of the name before it, followed by Suffix.
-    encoded = previous[:common] + bytes(cursor.take(suffix, "name"))
+    encoded = previous[:common] + bytes(cursor.take(suffix_bytes, "name"))
     # > Common_Bytes is as large as it can be, but at most 255, and 0 for the first name.
     if common_bytes(previous, encoded) != common:
         raise cursor.error("a name has more in common with the one before than is said")

@@ -14,13 +14,13 @@ def block_count(element_count: int, block_bits: int) -> int:
 
 def block_size(element_count: int, block_bits: int, block: int) -> int:
     """Return the number of elements of a block."""
-    # > 2**Block_Bits elements, of which the last may have fewer.
+    # > 2**Block_Bits elements, of which the last may have fewer
     return min(element_count - (block << block_bits), 1 << block_bits)
 
 
 def stream_bits(coding: Coding, centroid_count: int) -> tuple[int, int]:
     """Return the widths of labels and positions; 0 where there are no positions."""
-    # > For a bitmask without centroids, the width is 1.
+    # > For a bitmask without centroids, the width is one.
     largest = max(centroid_count - 1, 0) if coding.encoding == BITMASK else centroid_count
     positions = {RELATIVE: coding.gap_bits, DENSE: 0, BITMASK: 8}
     return fixed_width(largest), positions[coding.encoding]

@@ -64,7 +64,7 @@ def pack(records: Mapping[str, Record], metadata: Mapping[str, Any] | None = Non
 
 @dataclass(frozen=True)
 class TensorPart:
-    """A tensor's ``Tensor_Header``, and its data: each chunk is followed by its CRC."""
+    """A tensor's ``Tensor_Header``, and its ``Tensor_Data`` as chunks and their CRCs in turn."""
 
     header: bytes
     data: list[bytes]

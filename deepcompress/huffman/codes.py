@@ -150,8 +150,8 @@ def check_lengths(lengths: npt.ArrayLike) -> UInt8Array:
         raise FormatError(
             f"code length {lengths.max()} of symbol {lengths.argmax()} exceeds {MAX_CODE_BITS}"
         )
-    # > The code is complete, that is the sum of 2**-length over the symbols that occur is 1. There
-    # > are two exceptions: a lone symbol has length 1, and there may be no symbol at all.
+    # > The code is complete, that is the sum of 2**-length over the symbols with a code is one.
+    # > There are two exceptions: a lone symbol has length 1, and there may be no symbol at all.
     used = lengths[lengths > 0].astype(np.int64)
     kraft, whole = int((1 << (MAX_CODE_BITS - used)).sum()), 1 << MAX_CODE_BITS
     if kraft > whole:
