@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import native
 from ..bits import packing
+from ..native import relindex as native_relindex
 from ..structs import Stream
 from ..tensors import Float32Array, Int64Array, UInt8Array
 
@@ -18,7 +19,7 @@ def survivors(w: Stream) -> tuple[Int64Array, UInt8Array]:
     labels = packing.unpack(w.labels, w.label_bits, w.count)
     gaps = packing.unpack(w.gaps, w.gap_bits, w.count)
     if native.active():
-        positions = native.decode_gaps(gaps, w.rows * w.cols)
+        positions = native_relindex.decode_gaps(gaps, w.rows * w.cols)
     else:
         positions = np.cumsum(gaps.astype(np.int64) + 1) - 1
     survives = labels != 0
