@@ -24,7 +24,7 @@ from .errors import ArgumentError, shown
 from .model import CompressedModel
 from .model_file import ModelFile, open_file
 from .packed.survivors import pack
-from .tensors import BoolArray, Survivors
+from .tensors import BoolArray, Float32Array, SharedWeights, Survivors
 
 
 def compress(
@@ -41,8 +41,8 @@ def compress(
     tensors : mapping of str to array_like
         Dense tensors of any rank and of any dtype that `container` lists.
     config : Config, optional
-        By default, weights that aren't zero are shared at 5 bits, what says where they
-        are is chosen for the fewest bytes, and biases are kept exactly. A tensor that
+        By default, weights that aren't zero are shared at 5 bits, the encoding of their
+        positions is the one with the fewest bytes, and biases are kept exactly. A tensor that
         sharing would make larger is kept as it is, pruned.
     metadata : mapping, optional
         To be stored with the tensors.
@@ -72,15 +72,15 @@ def compress(
     model = CompressedModel({}, dict(metadata or {}), {})
     for name, values in tensors.items():
         weights = compress_tensor(name, as_array(name, values), config, seed)
-        if isinstance(weights, Encodable):
-            with naming(name):
-                record = encoder.encode(weights.survivors, weights.coding)
-                gap_bits = config.of(name, weights.survivors.shape).gap_bits
-                model.tensors[name] = pack(weights.survivors, gap_bits)
-            model.storage[name] = weights.coding
-            model.keep_record(name, record)
-        else:
+        if not isinstance(weights, Encodable):
             model.tensors[name] = weights
+            continue
+        with naming(name):
+            record = encoder.encode(weights.survivors, weights.coding)
+            gap_bits = config.of(name, weights.survivors.shape).gap_bits
+            model.tensors[name] = pack(weights.survivors, gap_bits)
+        model.storage[name] = weights.coding
+        model.keep_record(name, record)
     return model
 
 
@@ -132,13 +132,13 @@ def at_fixed_width(model: CompressedModel) -> CompressedModel:
 
 
 def checked_config(tensors: Any, config: Config | None, metadata: Any, seed: Any) -> Config:
-    """Return the configuration, by default an empty one, having checked what `compress` takes.
+    """Check the arguments of `compress`; return the configuration, by default an empty one.
 
     The tensors themselves are looked at one by one, by `as_array` and `compress_tensor`.
     """
-    for what, value in (("tensors", tensors), ("metadata", {} if metadata is None else metadata)):
+    for name, value in (("tensors", tensors), ("metadata", {} if metadata is None else metadata)):
         if not hasattr(value, "keys"):
-            raise ArgumentError(f"{what} must be a mapping, not {type(value).__name__}")
+            raise ArgumentError(f"{name} must be a mapping, not {type(value).__name__}")
     for name in tensors:
         if not isinstance(name, str):
             raise ArgumentError(f"a tensor's name must be a string, not {shown(name)}")
@@ -183,7 +183,7 @@ def compress_tensor(
 
 @contextmanager
 def naming(name: str) -> Iterator[None]:
-    """Name the tensor in errors, and make one of ours where it is too large for the memory."""
+    """Name the tensor in errors; raise one of ours where it is too large for the memory."""
     try:
         yield
     except ArgumentError as error:
@@ -210,6 +210,16 @@ def _compress_tensor(
     shared = quantize.share_weights(
         values, mask, wanted.bits, wanted.init, max_iterations=iterations, rng=rng
     )
+    return price_shared(values, mask, shared, wanted)
+
+
+def price_shared(
+    values: Float32Array, mask: BoolArray, shared: SharedWeights, wanted: TensorConfig
+) -> Encodable | Float32Array:
+    """Choose how to write a tensor whose survivors share weights.
+
+    Where every way takes more bytes than the values themselves these are returned, pruned.
+    """
     survivors = Survivors(values.shape, shared.codebook, np.flatnonzero(mask), shared.labels)
     price = prices.choose(survivors, Choice(wanted.coder, wanted.encoding, wanted.gap_bits))
     if price.size_bytes > raw_size(values.nbytes):
