@@ -1,4 +1,4 @@
-"""What to do with each tensor: a default, refined by the tensor's kind and by its name."""
+"""How each tensor is compressed: a default, refined by the tensor's kind and by its name."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -32,7 +32,7 @@ class TensorConfig:
     bits : int
         Width of a label, 1 to 8.
     gap_bits : int or None
-        Width of a gap, 1 to 8; None takes what has the fewest bytes.
+        Width of a gap, 1 to 8; None takes the one with the fewest bytes.
     init : {"linear", "density", "random", "kmeans++"}
         Start of the centroids.
     sensitivity, sparsity, threshold : float or None
@@ -161,7 +161,7 @@ class Config:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Config":
-        """Build a configuration from what `to_dict` returned; raise ConfigError otherwise."""
+        """Build a configuration from the result of `to_dict`; raise ConfigError otherwise."""
         if not isinstance(values, Mapping):
             raise ConfigError(f"expected default, by_kind and by_name, not {shown(values)}")
         for key in values:

@@ -28,7 +28,7 @@ class CompressedModel(Mapping[str, Tensor]):
         JSON's types; ``"network"`` names the network of `nn.zoo` that the tensors belong to.
     storage : dict of str to Coding or Choice
         How compressed tensors are written: as they were read, or by a choice for the
-        fewest bytes, which is also what becomes of those that aren't named.
+        fewest bytes, as are those that aren't named.
     """
 
     tensors: dict[str, Tensor]
@@ -75,11 +75,11 @@ class CompressedModel(Mapping[str, Tensor]):
         return writer.pack(records, self.metadata)
 
     def keep_record(self, name: str, record: SharedRecord) -> None:
-        """Have `to_bytes` write a record that is known to be the tensor's, while both stay."""
+        """Keep a tensor's record for `to_bytes`, for as long as tensor and coding stay the same."""
         self._records[name] = self.tensors[name], record
 
     def _record(self, name: str, tensor: Tensor) -> Record:
-        """Return what a file has of a tensor: the record that is known, or one that is made."""
+        """Return the record that is known of a tensor, or make one."""
         if not isinstance(tensor, CompressedTensor):
             return tensor
         coding = self.storage.get(name, Choice())
@@ -96,7 +96,7 @@ class CompressedModel(Mapping[str, Tensor]):
         Raises
         ------
         OutputError
-            If it can't be written; what was at `path` is untouched then.
+            If it can't be written; a file that was at `path` is untouched then.
         """
         data = self.to_bytes()
         write_bytes(path, data)

@@ -28,7 +28,7 @@ from .tensors import Survivors
 Tensor = CompressedTensor | npt.NDArray[Any]
 
 NO_WAIT = getattr(os, "O_NONBLOCK", 0)
-# Without max_bytes: a small file can't take much memory, and a large one what it may need.
+# Limits without max_bytes: a small file can't take much memory, a large one as much as it needs.
 LEAST_LIMIT = 1 << 30
 LIMIT_PER_BYTE = 1 << 18
 THREAD_BYTES = 1 << 15  # of a tensor in the file; less is decoded sooner than a thread starts
@@ -44,8 +44,8 @@ class ModelFile(Mapping[str, Tensor]):
     what : str
         Its name, for messages.
     max_bytes : int, optional
-        The most memory that decoding one tensor may take, by an estimate from above (see
-        `memory`) that is made before any is allocated. By default, it is 1 GiB or 256 KiB
+        The most memory that decoding one tensor may take, by a bound (see `coding.memory`)
+        that is known before any is allocated. By default, it is 1 GiB or 256 KiB
         for each byte that the tensor has in the file, whichever is more.
 
     Attributes
@@ -82,7 +82,7 @@ class ModelFile(Mapping[str, Tensor]):
         return len(self._reader.entries)
 
     def read(self) -> dict[str, tuple[Tensor, Coding | None]]:
-        """Return all tensors, each with what `coding` says of it; several threads may decode them.
+        """Return all tensors, each with its `coding`; several threads may decode them.
 
         Raises
         ------
@@ -139,7 +139,7 @@ class ModelFile(Mapping[str, Tensor]):
         return None if entry.encoding == RAW else self._reader.shared_head(entry).coding
 
     def rows(self, name: str, start: int, stop: int) -> Tensor:
-        """Read slices `start` up to `stop` of a tensor's first axis, and nothing else of it.
+        """Read slices `start` up to `stop` of a tensor's first axis, and nothing else.
 
         Parameters
         ----------
@@ -156,8 +156,8 @@ class ModelFile(Mapping[str, Tensor]):
         ArgumentError
             If the tensor has no such rows.
         FormatError
-            If what is read isn't valid: the tensor's head, and the blocks (or, of a raw
-            tensor, the chunks) in which the rows lie.
+            If the tensor's head isn't valid, or the blocks (of a raw tensor, the chunks) in
+            which the rows lie. Nothing else is read.
         """
         entry = self._reader.entries[name]
         with self._named(entry):
@@ -236,8 +236,8 @@ def _checked_rows(shape: tuple[int, ...], start: int, stop: int) -> tuple[int, i
 def open_file(path: str | os.PathLike[str], *, max_bytes: int | None = None) -> Iterator[ModelFile]:
     """Open a ``.dcnn`` file to read single tensors, or some of their rows.
 
-    The file is mapped: what isn't asked for isn't read. What was read is a copy and
-    outlives the file.
+    The file is mapped, and read only where it is needed. Tensors are copies and outlive
+    the file.
 
     Parameters
     ----------
@@ -259,8 +259,8 @@ def open_file(path: str | os.PathLike[str], *, max_bytes: int | None = None) -> 
     Notes
     -----
     As with every mapped file, one that is cut short in place while it is open ends the
-    process (SIGBUS). `CompressedModel.save` replaces files as a whole, so that those
-    who have the old one open keep it.
+    process (SIGBUS). `CompressedModel.save` replaces files as a whole, so that an old
+    one stays as it is for those that have it open.
 
     Examples
     --------

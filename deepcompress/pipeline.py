@@ -54,8 +54,8 @@ def compress(
     tensors : mapping of str to array_like
         Dense tensors of any rank and of any dtype that `container` lists.
     config : Config, optional
-        By default, weights that aren't zero are shared at 5 bits, what says where they
-        are is chosen for the fewest bytes, and biases are kept exactly. A tensor that
+        By default, weights that aren't zero are shared at 5 bits, the encoding of their
+        positions is the one with the fewest bytes, and biases are kept exactly. A tensor that
         sharing would make larger is kept as it is, pruned.
     metadata : mapping, optional
         To be stored with the tensors.
@@ -154,13 +154,13 @@ def at_fixed_width(model: CompressedModel) -> CompressedModel:
 
 
 def checked_config(tensors: Any, config: Config | None, metadata: Any, seed: Any) -> Config:
-    """Return the configuration, by default an empty one, having checked what `compress` takes.
+    """Check the arguments of `compress`; return the configuration, by default an empty one.
 
     The tensors themselves are looked at one by one, by `as_array` and `compress_tensor`.
     """
-    for what, value in (("tensors", tensors), ("metadata", {} if metadata is None else metadata)):
+    for name, value in (("tensors", tensors), ("metadata", {} if metadata is None else metadata)):
         if not hasattr(value, "keys"):
-            raise ArgumentError(f"{what} must be a mapping, not {type(value).__name__}")
+            raise ArgumentError(f"{name} must be a mapping, not {type(value).__name__}")
     for name in tensors:
         if not isinstance(name, str):
             raise ArgumentError(f"a tensor's name must be a string, not {shown(name)}")
@@ -192,7 +192,7 @@ def compress_tensor(
 
 @contextmanager
 def naming(name: str) -> Iterator[None]:
-    """Name the tensor in errors, and make one of ours where it is too large for the memory."""
+    """Name the tensor in errors; raise one of ours where it is too large for the memory."""
     try:
         yield
     except ArgumentError as error:

@@ -1,7 +1,7 @@
-"""Compression of what is larger than memory: tensor by tensor, from a source that is read lazily.
+"""Compression of models larger than memory: tensor by tensor, from a source that is read lazily.
 
-A file's header, which comes first, has the sizes of all tensors. So what each tensor becomes
-waits in a temporary file without a name, in the folder of the file to be, until all are done.
+A file's header, which comes first, has the sizes of all tensors. So the bytes of each tensor
+wait in a temporary file without a name, in the folder of the file to be, until all are done.
 """
 
 import contextlib
@@ -52,7 +52,7 @@ def compress_to(
         memory. If it has an attribute ``shapes``, a mapping of names to shapes, the largest
         tensors come first, so that the threads end together.
     path : path-like
-        Of the ``.dcnn`` file, which is written whole or not at all.
+        The ``.dcnn`` file, which is written whole or not at all.
     config, metadata, seed
         As for `pipeline.compress`.
     jobs : int
@@ -69,7 +69,7 @@ def compress_to(
         If a tensor can't be compressed as asked, naming it; or if `jobs` isn't positive.
         ConfigError if `config` names a tensor that isn't there.
     OutputError
-        If the file can't be written; what was at `path` is untouched then.
+        If the file can't be written; a file that was at `path` is untouched then.
 
     Notes
     -----

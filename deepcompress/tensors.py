@@ -80,12 +80,12 @@ class GapStream:
 
 @dataclass(frozen=True)
 class Survivors:
-    """The weights of one tensor that aren't 0: what is priced and encoded, and packed last.
+    """The weights of one tensor that aren't 0, to be priced, encoded, and packed last.
 
     Attributes
     ----------
     shape : tuple of int
-        Of the dense tensor.
+        The dense tensor's.
     codebook : ndarray of shape (K,), float32
         As in `SharedWeights`.
     positions : ndarray of shape (N,), int64

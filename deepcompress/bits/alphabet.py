@@ -1,4 +1,4 @@
-"""Symbols of one byte, and how often each occurs: what every coder begins with."""
+"""Symbols of one byte, and how often each occurs, with which every coder begins."""
 
 import numpy as np
 import numpy.typing as npt

@@ -1,4 +1,4 @@
-"""What a coder is to the rest of the package: how symbols of one alphabet become bytes.
+"""The protocol of coders, which turn the symbols of one alphabet into bytes.
 
 A coder is a subclass in a module of its own, with an entry in `coding.coders`.
 """
@@ -58,7 +58,7 @@ class Code(ABC):
         Parameters
         ----------
         counts : ndarray of shape (B, A), int64
-            Of the symbols in each stream.
+            How often each symbol occurs in each stream.
         streams : callable
             Makes the streams. It is called only where counts don't suffice, as it takes long.
         """
@@ -69,12 +69,12 @@ class Code(ABC):
 
     @abstractmethod
     def symbol_bits(self, alphabet: int) -> list[float]:
-        """Return what each symbol costs, 0 for one that has no code."""
+        """Return the bits of each symbol, 0 for one that has no code."""
 
     @classmethod
     @abstractmethod
     def decoder_bytes(cls, stream_bytes: int) -> int:
-        """Return what the reference decoder takes for a stream at most, besides its symbols."""
+        """Return the most memory that the reference decoder takes for a stream, besides symbols."""
 
     @classmethod
     @abstractmethod

@@ -1,8 +1,8 @@
 """How often each symbol would occur in the blocks of a tensor, without its streams.
 
 The counts are all that a price needs, and those of each encoding and gap width follow from
-one pass over the survivors. `count_symbols` counts what `block_symbols` makes, and so
-defines what `SymbolCounter` finds.
+one pass over the survivors. `count_symbols` counts the symbols themselves, and so
+defines the counts of `SymbolCounter`.
 
 B blocks; k centroids; A symbols in an alphabet (see `coding.symbols`).
 """
@@ -21,7 +21,7 @@ _WIDEST = 1 << MAX_BITS
 
 @dataclass(frozen=True)
 class BlockCounts:
-    """What each block would have in one encoding.
+    """The counts of each block in one encoding.
 
     Attributes
     ----------

@@ -1,7 +1,8 @@
 """A record in a file -> the compressed tensor that it stands for. `coding` goes the way there."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from .. import relindex
 from ..bits import packing
@@ -46,7 +47,7 @@ def decode_symbols(record: SharedRecord, first: int = 0) -> Iterator[BlockSymbol
     Raises
     ------
     FormatError
-        If a table, a stream, or what is in it isn't valid. Positions of a relative
+        If a table, a stream, or its contents aren't valid. Positions of a relative
         tensor aren't checked.
     """
     codes, coding, k = read_codes(record), record.coding, len(record.codebook) - 1
@@ -79,14 +80,14 @@ def _symbols(outcome: UInt8Array | FormatError) -> UInt8Array:
 def decode_blocks(
     record: SharedRecord, first: int = 0, symbols: Iterable[BlockSymbols] | None = None
 ) -> Iterator[DecodedBlock]:
-    """Decode the blocks of a record as `decode_symbols`, with a look at all positions.
+    """Decode the blocks of a record as `decode_symbols`, and check all positions.
 
     `symbols` are those of the blocks, if they were decoded before.
 
     Raises
     ------
     FormatError
-        If a table, a stream, or what is in it isn't valid.
+        If a table, a stream, or its contents aren't valid.
     """
     coding, size = record.coding, math.prod(record.shape)
     known = decode_symbols(record, first) if symbols is None else symbols
@@ -100,73 +101,75 @@ def decode_blocks(
             yield MaskBlock(block.positions, block.labels, elements)
 
 
-def decode_survivors(
-    record: SharedRecord, first: int = 0, symbols: Iterable[BlockSymbols] | None = None
-) -> Survivors:
+def decode_survivors(record: SharedRecord, first: int = 0) -> Survivors:
     """Return the weights of a record's blocks that aren't 0, at their positions in the tensor.
 
     Parameters
     ----------
     record : SharedRecord
     first : int
-        Which of the tensor's blocks the record's first one is.
-    symbols : iterable of BlockSymbols, optional
-        Those of the blocks, if they were decoded before.
+        Index of the record's first block in the tensor.
 
     Raises
     ------
     FormatError
         As `decode_blocks`.
     """
-    blocks = decode_blocks(record, first, symbols)
+    blocks = decode_blocks(record, first)
     positions, labels = join.survivors_of(blocks, first << record.coding.block_bits)
     return Survivors(record.shape, record.codebook, positions, labels)
 
 
-def decode(record: SharedRecord) -> CompressedTensor:
+def decode(record: SharedRecord, symbols: Sequence[BlockSymbols] | None = None) -> CompressedTensor:
     """Turn a record with all its blocks into the packed form that the kernels run.
 
     A relative tensor of one block keeps its fillers. Otherwise gaps have the width that they
     have in the record, unless that takes more than twice its entries: between blocks, zeros
     need fillers in memory only.
 
+    Parameters
+    ----------
+    record : SharedRecord
+    symbols : sequence of BlockSymbols, optional
+        Those of the blocks, if they were decoded before.
+
     Raises
     ------
     FormatError
-        If a table, a stream, or what is in it isn't valid.
+        If a table, a stream, or its contents aren't valid.
     """
-    if record.coding.gap_bits and len(record.blocks) == 1:
-        return _as_stored(record, *decode_blocks(record))
-    label_bits = fixed_width(len(record.codebook) - 1)
-    labels, gaps, count, gap_bits = _join(record, label_bits)
-    streams = (labels, label_bits), (gaps, gap_bits)
-    return CompressedTensor.from_checked(record.shape, record.codebook, count, *streams, True)
-
-
-def from_symbols(record: SharedRecord, symbols: Iterable[BlockSymbols]) -> CompressedTensor:
-    """Return the tensor of a record whose streams were decoded before, as `decode`."""
-    if record.coding.gap_bits and len(record.blocks) == 1:
-        return _as_stored(record, *decode_blocks(record, symbols=symbols))
-    return from_part(record, decode_survivors(record, symbols=symbols))
-
-
-def _as_stored(record: SharedRecord, block: DecodedBlock) -> CompressedTensor:
-    """Pack the one block of a relative record, with its fillers as they are."""
-    assert isinstance(block, GapBlock)
     label_bits, gap_bits = fixed_width(len(record.codebook) - 1), record.coding.gap_bits
-    labels, gaps = packing.pack(block.labels, label_bits), packing.pack(block.gaps, gap_bits)
+    is_joined = not gap_bits or len(record.blocks) != 1
+    if is_joined:
+        labels, gaps, count, gap_bits = _join(_Decoded(record, symbols), record, label_bits)
+    else:
+        (block,) = decode_blocks(record, symbols=symbols)
+        assert isinstance(block, GapBlock)
+        labels, gaps = packing.pack(block.labels, label_bits), packing.pack(block.gaps, gap_bits)
+        count = len(block.labels)
     streams = (labels, label_bits), (gaps, gap_bits)
-    count = len(block.labels)
-    return CompressedTensor.from_checked(record.shape, record.codebook, count, *streams)
+    return CompressedTensor.from_checked(record.shape, record.codebook, count, *streams, is_joined)
 
 
-def _join(record: SharedRecord, label_bits: int) -> tuple[UInt8Array, UInt8Array, int, int]:
+@dataclass(frozen=True)
+class _Decoded:
+    """The blocks of a record, decoded anew whenever they are gone through."""
+
+    record: SharedRecord
+    symbols: Sequence[BlockSymbols] | None
+
+    def __iter__(self) -> Iterator[DecodedBlock]:
+        return decode_blocks(self.record, symbols=self.symbols)
+
+
+def _join(
+    blocks: Iterable[DecodedBlock], record: SharedRecord, label_bits: int
+) -> tuple[UInt8Array, UInt8Array, int, int]:
     """Return packed labels and gaps of all blocks as one stream, its entries, and its gap width.
 
     Blocks with gaps are mostly joined as they are decoded, at the width that they have. Otherwise
     all blocks are counted before the first is joined.
     """
-    blocks: Iterable[DecodedBlock] = _Decoded(record)
     stored, gap_bits = sum(block.count for block in record.blocks), record.coding.gap_bits
     if gap_bits:
         room = stored + min(FILLERS_BETWEEN * len(record.blocks), stored // 8)
@@ -181,16 +184,6 @@ def _join(record: SharedRecord, label_bits: int) -> tuple[UInt8Array, UInt8Array
     joined = join.join(blocks, (label_bits, gap_bits), room)
     assert joined is not None
     return *joined, gap_bits
-
-
-class _Decoded:
-    """The blocks of a record, decoded anew whenever they are gone through."""
-
-    def __init__(self, record: SharedRecord) -> None:
-        self._record = record
-
-    def __iter__(self) -> Iterator[DecodedBlock]:
-        return decode_blocks(self._record)
 
 
 def _decoded_bytes(record: SharedRecord) -> int:

@@ -14,7 +14,7 @@ from .code import Code, Stream
 
 @dataclass(frozen=True)
 class FixedCode(Code):
-    """Symbols of `width` bits, 1 to 8; what is read may lie beyond the alphabet."""
+    """Symbols of `width` bits, 1 to 8; those that are read may lie beyond the alphabet."""
 
     width: int
     has_table: ClassVar[bool] = False
@@ -49,7 +49,7 @@ class FixedCode(Code):
 
     @classmethod
     def decoder_bytes(cls, stream_bytes: int) -> int:
-        """Return what takes a byte for each bit, twice."""
+        """Return the size of a byte for each bit, twice, and of the stream."""
         return 17 * stream_bytes
 
     @classmethod

@@ -50,7 +50,7 @@ class HuffmanCode(Code):
 
     @classmethod
     def decoder_bytes(cls, stream_bytes: int) -> int:
-        """Return what a list of all bits takes, and the bits before."""
+        """Return the size of a list of all bits, of the bits as bytes, and of the stream."""
         return 74 * stream_bytes
 
     @classmethod

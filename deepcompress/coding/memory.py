@@ -4,7 +4,7 @@ It is generous, and counts NumPy's arrays and Python's objects:
 
 - In C, a symbol is there three times at most: decoded, as a block's, and in the mask that is made
   of it; an entry of the result has a byte of its label and one of its gap.
-- By way of positions, as NumPy's twins go and whoever reads a part, an entry has eight numbers of
+- By way of positions, which NumPy's twins and readers of parts go, an entry has eight numbers of
   8 bytes at most: its position in the block and in the tensor, the run of zeros before it, its
   place in the stream, and two steps on the way to each of the last two. A filler has no position
   until the stream is checked, which takes five.
@@ -14,6 +14,7 @@ import math
 from collections.abc import Sequence
 
 from .. import native
+from ..bits.packing import fixed_width
 from ..container.header import TensorEntry
 from ..container.records import RELATIVE
 from ..container.shared_weights import BlockSize, SharedHead
@@ -70,7 +71,9 @@ def decoding_bytes(
         largest = max(symbols, default=0)
         at_once = min(sum(symbols), max(HELD_BYTES, (BLOCKS_AT_ONCE + 1) * largest))
         return needed + SYMBOL_BYTES * at_once + RESULT_BYTES * min(reach, max(2 * stored, wide))
-    fillers = min(reach - stored, max(stored, 5 * wide - stored))
+    label_bits = fixed_width(len(head.codebook) - 1)
+    narrow = wide * (label_bits + MAX_BITS) // (label_bits + 1)
+    fillers = min(reach - stored, max(stored, narrow - stored))
     packing = ENTRY_BYTES * stored + FILLER_BYTES * fillers
     needed += sum(symbols)
     if coding.encoding != RELATIVE:

@@ -40,7 +40,7 @@ MOST_BLOCKS_BITS = 10
 
 @dataclass(frozen=True)
 class Choice:
-    """What may be chosen for a tensor.
+    """The codings that are open to a tensor.
 
     Attributes
     ----------
@@ -51,8 +51,8 @@ class Choice:
     gap_bits : int or None
         Width of the gaps; given, the encoding is relative.
     block_bits : int or None
-        log2 of the elements of a block, 0 to 62; None takes 20, or what cuts the tensor
-        into 1024 blocks where that is more.
+        log2 of the elements of a block, 0 to 62; None takes 20, or more where
+        there would be over 1024 blocks.
     """
 
     coder: str = "huffman"
@@ -118,7 +118,7 @@ def _made_once(weights: Survivors, coding: Coding) -> Callable[[], list[BlockSym
 
 
 def _least(coding: Coding, size: int) -> int:
-    """Return what the streams of a coding take at least, by the bound of `SYMBOLS_PER_BYTE`."""
+    """Return the least bytes that a coding's streams take, by the bound of `SYMBOLS_PER_BYTE`."""
     symbols = {RELATIVE: 0, DENSE: size, BITMASK: size // 8}[coding.encoding]
     return symbols // SYMBOLS_PER_BYTE
 

@@ -49,7 +49,7 @@ class RansCode(Code):
 
     @classmethod
     def decoder_bytes(cls, stream_bytes: int) -> int:
-        """Return what the list of all slots takes, and their numbers."""
+        """Return the size of a list of all slots, and of their numbers."""
         return 3 << 17
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The gateway to the C kernels of `bits`; `gateway` tells what holds for all."""
+"""The gateway to the C kernels of `bits`; `gateway` has their rules."""
 
 import numpy as np
 

@@ -1,6 +1,6 @@
-"""What chooses and loads the C kernels; a module for each folder of ``csrc`` calls them.
+"""The backend: chooses and loads the C kernels, which the modules beside this one call.
 
-``DEEPCOMPRESS_BACKEND`` chooses who computes: ``reference`` (the NumPy twins),
+``DEEPCOMPRESS_BACKEND`` is ``reference`` (the NumPy twins),
 ``native`` (the C kernels, or an error if they aren't there) or ``auto``, the default:
 native where it is available. ``DEEPCOMPRESS_ISA`` chooses the instruction set of
 the native products: ``auto``, the default, is the best one that runs here. Both
@@ -28,7 +28,7 @@ from ..tensors import Float32Array, UInt8Array
 
 BACKENDS = ("auto", "reference", "native")
 
-# What each `enum dc_status` becomes, and what its position counts.
+# The error of each `enum dc_status`, and the unit of its position.
 _ERRORS: dict[str, tuple[type[Exception], str]] = {
     "DC_TRUNCATED": (TruncatedError, "symbol"),
     "DC_BAD_CODE": (FormatError, "symbol"),
@@ -44,7 +44,7 @@ _ERRORS: dict[str, tuple[type[Exception], str]] = {
 
 @dataclass(frozen=True)
 class _Choice:
-    """Who computes; `isa` is an ``enum dc_isa``, or -1 for the reference backend."""
+    """The backend in use; `isa` is an ``enum dc_isa``, or -1 for the reference backend."""
 
     backend: str
     isa: int
@@ -73,7 +73,7 @@ def active() -> bool:
 
 
 def info() -> dict[str, Any]:
-    """Describe the backend in use and what else there is.
+    """Describe the backend in use, and the others.
 
     Returns
     -------
@@ -148,8 +148,8 @@ def _idle_threads_sleep() -> Iterator[None]:
 
     GNU's would let them spin for up to 8 ms, in the hope of more, at the expense of whatever
     else the processors could do. To wake them takes 40 to 70 µs on virtual machines, so they
-    may spin for as long. Who has chosen a policy keeps it, and so has who has loaded the same
-    OpenMP before, as PyTorch may.
+    may spin for as long. A policy that was chosen stays, and so does that of
+    an OpenMP that was loaded before, as by PyTorch.
     """
     policy = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "2000"}
     if (policy.keys() | {"KMP_BLOCKTIME"}) & os.environ.keys():

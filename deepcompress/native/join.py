@@ -1,4 +1,4 @@
-"""The gateway to the C kernels that join decoded blocks; `gateway` tells what holds for all."""
+"""The gateway to the C kernels that join decoded blocks; `gateway` has their rules."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""The gateway to the C kernels of rANS; `gateway` tells what holds for all."""
+"""The gateway to the C kernels of rANS; `gateway` has their rules."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The gateway to the C kernels of `relindex`; `gateway` tells what holds for all."""
+"""The gateway to the C kernels of `relindex`; `gateway` has their rules."""
 
 import numpy as np
 

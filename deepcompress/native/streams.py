@@ -1,4 +1,4 @@
-"""Coded streams as the C decoders take them, side by side; `gateway` tells what holds for all."""
+"""Coded streams as the C decoders take them, side by side; `gateway` has their rules."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..coding import encoder, prices
 from ..coding.code import Code
-from ..coding.decoder import decode_symbols, from_symbols, read_codes
+from ..coding.decoder import decode, decode_symbols, read_codes
 from ..coding.prices import Choice
 from ..coding.symbols import BlockSymbols
 from ..container.header import TensorEntry
@@ -237,7 +237,7 @@ def _inspect(entry: TensorEntry, record: Record, parts: dict[str, int]) -> Inspe
         parts["labels"] = _weights_bytes(codes[0], symbols, "labels")
         parts["gaps"] = _weights_bytes(codes[1], symbols, "positions")
         parts["fillers"] = whole - parts["labels"] - parts["gaps"]
-    return Inspected(entry, record, codes, symbols, from_symbols(record, symbols), parts)
+    return Inspected(entry, record, codes, symbols, decode(record, symbols), parts)
 
 
 def _weights_bytes(code: Code, symbols: list[BlockSymbols], stream: str) -> int:
