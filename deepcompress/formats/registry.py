@@ -16,7 +16,6 @@ from . import npy, npz, safetensors
 from .source import Format, Source, Writer
 
 FORMATS = (npz.FORMAT, safetensors.FORMAT, npy.FORMAT)
-OURS = "a .dcnn"
 
 
 @contextmanager
@@ -40,11 +39,10 @@ def open_source(path: str | os.PathLike[str]) -> Iterator[Source]:
     ArgumentError
         If its format needs an extra that isn't installed.
     """
-    found = _find(path, _start(path))
+    found, _ = _find(path)
     if found is None:
-        files, folders = _split(FORMATS)
-        known = " nor ".join(one.suffix for one in files)
-        raise FormatError(f"{os.fspath(path)}: neither {known}{_list_folders(folders)}")
+        known = " nor ".join(one.suffix for one in _files())
+        raise FormatError(f"{os.fspath(path)}: neither {known}, nor {_folder().title}")
     with _opened(found, path) as source:
         yield source
 
@@ -58,8 +56,7 @@ def open_tensors(path: str | os.PathLike[str]) -> Iterator[Source | ModelFile]:
     DataError, FormatError, ArgumentError
         As `open_source`.
     """
-    start = _start(path)
-    found = _find(path, start)
+    found, start = _find(path)
     if start == MAGIC:
         with open_file(path) as model:
             yield model
@@ -67,57 +64,50 @@ def open_tensors(path: str | os.PathLike[str]) -> Iterator[Source | ModelFile]:
         with _opened(found, path) as source:
             yield source
     else:
-        files, folders = _split(FORMATS)
-        *first, last = [OURS, *(one.title for one in files)]
-        known = f"{', '.join(first)} nor {last} file"
-        raise FormatError(f"{os.fspath(path)}: neither {known}{_list_folders(folders)}")
+        *titles, last = ["a .dcnn", *(one.title for one in _files())]
+        known = f"{', '.join(titles)} nor {last} file, nor {_folder().title}"
+        raise FormatError(f"{os.fspath(path)}: neither {known}")
 
 
 def described() -> str:
     """Return the formats that `open_source` knows, in words."""
-    files, folders = _split(FORMATS)
-    names = " or ".join(f"{one.title.split()[0]} {one.suffix}" for one in files)
-    return ", or ".join([f"{names} file", *(one.title for one in folders)])
+    names = " or ".join(f"{one.title.split()[0]} {one.suffix}" for one in _files())
+    return f"{names} file, or {_folder().title}"
 
 
 def writer(path: str | os.PathLike[str]) -> tuple[str, Writer]:
     """Return title and function of the format to write: that of the suffix if it can, or npz."""
-    suffix = os.path.splitext(path)[1].lower()
     for one in FORMATS:
-        if one.write is not None and one.suffix == suffix:
+        if one.write is not None and one.suffix == _suffix(path):
             return one.title, one.write
     return npz.FORMAT.title, npz.write
 
 
-def _start(path: str | os.PathLike[str]) -> bytes | None:
-    """Return the first bytes of a file, None for a folder."""
+def _find(path: str | os.PathLike[str]) -> tuple[Format | None, bytes]:
+    """Return a file's format, None if it isn't known, and the file's first bytes."""
     if os.path.isdir(path):
-        return None
+        return _folder(), b""
     try:
         with open(path, "rb") as file:
-            return file.read(len(MAGIC))
+            start = file.read(len(MAGIC))
     except OSError as error:
         raise DataError(f"{os.fspath(path)}: {error.strerror or error}") from error
+    by_start = [one for one in _files() if start.startswith(one.starts)]
+    by_suffix = [one for one in _files() if one.suffix == _suffix(path)]
+    return next(iter(by_start + by_suffix), None), start
 
 
-def _find(path: str | os.PathLike[str], start: bytes | None) -> Format | None:
-    """Return the format of a file by its first bytes or else its suffix, None if it has none."""
-    files, folders = _split(FORMATS)
-    if start is None:
-        return folders[0]
-    suffix = os.path.splitext(path)[1].lower()
-    by_start = [one for one in files if start.startswith(one.starts)]
-    by_suffix = [one for one in files if one.suffix == suffix]
-    return next(iter(by_start + by_suffix), None)
+def _files() -> list[Format]:
+    return [one for one in FORMATS if not one.is_folder]
 
 
-def _split(formats: tuple[Format, ...]) -> tuple[list[Format], list[Format]]:
-    """Return formats of files and of folders."""
-    return [one for one in formats if not one.is_folder], [o for o in formats if o.is_folder]
+def _folder() -> Format:
+    """Return the one format whose files fill a folder."""
+    return next(one for one in FORMATS if one.is_folder)
 
 
-def _list_folders(folders: list[Format]) -> str:
-    return "".join(f", nor {one.title}" for one in folders)
+def _suffix(path: str | os.PathLike[str]) -> str:
+    return os.path.splitext(os.fspath(path))[1].lower()
 
 
 @contextmanager
