@@ -367,7 +367,7 @@ enum dc_kind {
 };
 
 /* From x to y, which don't overlap. program.py says which layer becomes which operation; what
- * they compute is what nn.inference.evaluate does. */
+ * they compute is what nn.wiring.evaluate does. */
 struct dc_operation {
     enum dc_kind kind;
     int relu;                       /* after a convolution or a product: negative results are 0 */
