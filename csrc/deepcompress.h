@@ -381,7 +381,7 @@ enum dc_operation_kind {
 };
 
 /* From x to y, which don't overlap. runtime/program.py says which layer becomes which operation;
- * what they compute is what nn.inference.evaluate does. */
+ * what they compute is what nn.wiring.evaluate does. */
 struct dc_operation {
     enum dc_operation_kind kind;
     int relu;                       /* after a convolution or a product: negative results are 0 */

@@ -307,7 +307,7 @@ def _nth_largest(values: Floats, mask: BoolArray | None, n: int) -> np.floating:
     stride = max(1, values.size // SAMPLE_ELEMENTS)
     sample = np.abs(values.reshape(-1)[::stride])
     expected = sample.size * n / values.size
-    rank = int(expected + 6 * math.sqrt(expected) + 6)  # more of a sample than the n largest have
+    rank = int(expected + 6 * math.sqrt(expected) + 6)  # rarely so many belong to the n
     guess = np.partition(sample, -rank)[-rank] if rank < sample.size else sample.dtype.type(0)
     for lowest in (guess, sample.dtype.type(0)):
         found = [chunk[chunk >= lowest] for _, chunk in _magnitudes(values, mask)]
