@@ -126,18 +126,26 @@ static void lay_row(const struct dc_tensor *w, const struct dc_row *begin, int64
     }
 }
 
+static void lay_group(const struct dc_tensor *w, unsigned gap_bits, unsigned label_bits,
+                      const struct dc_row *begins, const uint32_t *order, const uint64_t *starts,
+                      size_t group, uint8_t *data)
+{
+    const size_t rows = (size_t)w->rows;
+    for (size_t lane = 0; lane < DC_LANES && group * DC_LANES + lane < rows; lane++) {
+        const uint32_t row = order[group * DC_LANES + lane];
+        const struct place to = {data + starts[group], data + starts[group + 1], lane};
+        if (dc_may_survive(w, begins, row, (size_t)row + 1))
+            lay_row(w, &begins[row], row, gap_bits, label_bits, to);
+    }
+}
+
 void dc_layout_lanes(const struct dc_tensor *w, unsigned gap_bits, unsigned label_bits,
                      const struct dc_row *begins, const uint32_t *order, const uint64_t *starts,
                      uint8_t *data, size_t shares)
 {
-    const size_t rows = (size_t)w->rows, groups = (rows + DC_LANES - 1) / DC_LANES;
+    const size_t groups = ((size_t)w->rows + DC_LANES - 1) / DC_LANES;
     /* Groups are in descending order of their length, and neighbours are nearly as long. */
     DC_IN_SHARES(shares, static, 1)
     for (size_t group = 0; group < groups; group++)
-        for (size_t lane = 0; lane < DC_LANES && group * DC_LANES + lane < rows; lane++) {
-            const uint32_t row = order[group * DC_LANES + lane];
-            const struct place to = {data + starts[group], data + starts[group + 1], lane};
-            if (dc_may_survive(w, begins, row, (size_t)row + 1))
-                lay_row(w, &begins[row], row, gap_bits, label_bits, to);
-        }
+        lay_group(w, gap_bits, label_bits, begins, order, starts, group, data);
 }
