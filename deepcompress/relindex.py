@@ -74,16 +74,20 @@ def encode(positions: npt.ArrayLike, size: int, gap_bits: int) -> GapStream:
     runs = _zero_runs(positions)
     if runs.size and (last := int(runs.sum()) + runs.size - 1) >= size:
         raise ArgumentError(f"position {last} lies outside a tensor of {size} elements")
-    ends = np.cumsum((runs >> gap_bits) + 1)  # one past each survivor's place in the stream
-    entries = int(ends[-1]) if ends.size else 0
+    places = runs >> gap_bits  # of survivors in the stream: behind all that is before them
+    places += 1
+    np.cumsum(places, out=places)
+    entries = int(places[-1]) if places.size else 0
+    places -= 1
     largest = 2**gap_bits - 1
     try:
         gaps = np.full(entries, largest, np.uint8)
     except (MemoryError, ValueError) as error:  # ValueError beyond NumPy's largest size
         raise ArgumentError(f"{entries} entries of {gap_bits}-bit gaps: {error}") from None
-    gaps[ends - 1] = runs & largest
+    runs &= largest
+    gaps[places] = runs
     fillers = np.ones(entries, np.bool_)
-    fillers[ends - 1] = False
+    fillers[places] = False
     return GapStream(gaps, fillers, gap_bits)
 
 
