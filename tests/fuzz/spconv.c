@@ -128,7 +128,7 @@ static void arrange(const struct dc_tensor *t, const struct weights *weights, ui
     uint16_t *data = exact(2 * end);
     memset(data, 0, 2 * end);
     dc_layout_columns(t, block_cols, offsets, data);
-    struct dc_column_blocks w = {t->rows, t->cols, t->codebook, data, starts, block_cols};
+    struct dc_column_blocks w = {t->rows, t->cols, t->codebook, data, starts, block_cols, NULL};
     require(end == weights->count + blocks * rows);
     check_blocks(weights, &w, counts, offsets);
     convolve(weights, &w, g, x, bias, relu, shares);
