@@ -1,7 +1,6 @@
 """Folders of NumPy's ``.npy`` files, mapped: elements are read when they are used."""
 
 import os
-from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -50,12 +49,6 @@ class NpyFolder(Source):
             raise DataError(f"{path}: {error.strerror or error}") from error
         except Exception as error:  # NumPy raises anything for a damaged file
             raise FormatError(f"{path}: not a whole npy file: {error}") from error
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
 
 
 FORMAT = Format(

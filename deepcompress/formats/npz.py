@@ -165,12 +165,6 @@ class NpzFile(Source):
             array = array.reshape(header.shape, order="F" if header.fortran_order else "C")
             return array.astype(array.dtype.newbyteorder("="), copy=False)
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._members)
-
-    def __len__(self) -> int:
-        return len(self._members)
-
 
 @dataclass(frozen=True)
 class _Header:

@@ -10,7 +10,6 @@ share none.
 import math
 import mmap
 import os
-from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
@@ -120,12 +119,6 @@ class SafetensorsFile(Source):
         elif dtype == "BOOL" and flat.view(np.uint8).max(initial=0) > 1:
             raise FormatError(f"{self._what}: tensor {name!r}: a bool is neither 0 nor 1")
         return flat.reshape(shape)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)
 
 
 FORMAT = Format("a .safetensors", ".safetensors", lambda path: nullcontext(SafetensorsFile(path)))

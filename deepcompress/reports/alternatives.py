@@ -1,6 +1,5 @@
 """The ways to store a tensor with their bytes, the chosen one among them."""
 
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..coding.prices import Choice, prices
@@ -8,31 +7,6 @@ from ..container.cursor import varint
 from ..container.records import CODERS, ENCODINGS, SharedRecord
 from ..container.sizes import raw_size
 from .ledger import FP32_BYTES, Inspected
-
-
-@dataclass(frozen=True)
-class Alternative:
-    """One way to store a tensor.
-
-    Attributes
-    ----------
-    encoding : str
-        One of `container.ENCODINGS`; ``"raw"`` is dense float32, or a raw tensor's own dtype.
-    gap_bits : int or None
-        Only where the encoding is ``"relative"``.
-    coder : str or None
-        The strongest one allowed, each stream having the cheapest up to it; None for raw.
-    bytes : int
-        Size of the tensor in the file, its record in the header included.
-    chosen : bool
-        Whether the file has it so; of several that would give the same bytes, the first.
-    """
-
-    encoding: str
-    gap_bits: int | None
-    coder: str | None
-    bytes: int
-    chosen: bool
 
 
 def alternatives(inspected: Inspected) -> list[dict[str, Any]]:
@@ -45,20 +19,27 @@ def alternatives(inspected: Inspected) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        The fields of `Alternative`: raw, then by coder, encoding and gap width. An encoding
-        that is sure to cost more than another isn't priced (see `coding.prices`). Exactly one
-        is chosen.
+        Raw, then by coder, encoding and gap width. An encoding that is sure to cost more than
+        another isn't priced (see `coding.prices`). The keys are
+
+        - ``encoding``, one of `container.ENCODINGS`; ``"raw"`` is dense float32, or a raw
+          tensor's own dtype;
+        - ``gap_bits``, None where the encoding isn't ``"relative"``;
+        - ``coder``, the strongest one allowed, each stream having the cheapest up to it; None
+          for raw;
+        - ``bytes`` of the tensor in the file, its record in the header included;
+        - ``chosen``, whether the file has it so: exactly one, the first that gives these bytes.
     """
     entry, record, tensor = inspected.entry, inspected.record, inspected.tensor
     own_bytes = len(entry.header) + entry.data_bytes
     if tensor is None or not isinstance(record, SharedRecord):
-        return [asdict(Alternative("raw", None, None, own_bytes, True))]
+        return [_row("raw", None, None, own_bytes, True)]
     without_size = len(entry.header) - len(varint(entry.data_bytes))
 
     def total(data_bytes: int) -> int:
         return without_size + len(varint(data_bytes)) + data_bytes
 
-    rows = [Alternative("raw", None, None, total(raw_size(FP32_BYTES * tensor.size)), False)]
+    rows = [_row("raw", None, None, total(raw_size(FP32_BYTES * tensor.size)), False)]
     coding = record.coding
     is_found = False
     for coder in CODERS:
@@ -66,12 +47,17 @@ def alternatives(inspected: Inspected) -> list[dict[str, Any]]:
             encoding, gap_bits = ENCODINGS[price.coding.encoding], price.coding.gap_bits or None
             is_chosen = not is_found and price.coding == coding
             is_found |= is_chosen
-            rows.append(Alternative(encoding, gap_bits, coder, total(price.size_bytes), is_chosen))
+            rows.append(_row(encoding, gap_bits, coder, total(price.size_bytes), is_chosen))
     if not is_found:  # coders that aren't the cheapest, or blocks of an odd size
         strongest = CODERS[max(coding.label_coder, coding.position_coder)]
         name, gap_bits = ENCODINGS[coding.encoding], coding.gap_bits or None
-        rows.append(Alternative(name, gap_bits, strongest, own_bytes, True))
-    return [asdict(row) for row in rows]
+        rows.append(_row(name, gap_bits, strongest, own_bytes, True))
+    return rows
+
+
+def _row(*values: Any) -> dict[str, Any]:
+    """Return a way's encoding, gap width, coder, bytes, and whether it is chosen, by key."""
+    return dict(zip(("encoding", "gap_bits", "coder", "bytes", "chosen"), values, strict=True))
 
 
 def table(rows: list[dict[str, Any]]) -> list[list[str]]:

@@ -10,7 +10,7 @@ from ..container.sizes import stream_bits
 from . import alternatives, code_listing
 from .ledger import FP32_BYTES, PARTS, Inspected, LayerRow, account
 from .reasons import why
-from .tables import align, printable, shape_text
+from .tables import align, as_cells, printable, shape_text
 
 TENSOR_COLUMNS = (
     ("name", "tensor", "{}"),
@@ -99,12 +99,10 @@ def describe(
 def format_description(description: dict[str, Any]) -> str:
     """Return a description as text, all but the rows of the ledger."""
     size, reference = description["file_bytes"], description["reference_bytes"]
-    tensors = [[header for _, header, _ in TENSOR_COLUMNS]]
-    for row in description["tensors"]:
-        row = row | {"name": printable(row["name"]), "shape": shape_text(row["shape"])}
-        tensors.append(
-            ["-" if row[key] is None else form.format(row[key]) for key, _, form in TENSOR_COLUMNS]
-        )
+    rows = [
+        row | {"name": printable(row["name"]), "shape": shape_text(row["shape"])}
+        for row in description["tensors"]
+    ]
     parts = [["part", "bytes", "share"]]
     for part, part_bytes in description["parts"].items():
         parts.append([part, f"{part_bytes:,}", f"{100 * part_bytes / size:.1f} %"])
@@ -117,23 +115,16 @@ def format_description(description: dict[str, Any]) -> str:
         f"{_against_dense(description['ratio'])}\n"
         f"metadata: {json.dumps(description['metadata'])}"
     )
-    blocks = [head, *map(align, (tensors, parts, stages))]
-    rows = description["tensors"]
-    reasons = [f"{printable(row['name'])}: {row['why']}" for row in rows if row["why"]]
+    blocks = [head, *map(align, (as_cells(rows, TENSOR_COLUMNS), parts, stages))]
+    reasons = [f"{row['name']}: {row['why']}" for row in rows if row["why"]]
     if reasons:
         blocks.append("\n".join(["what shrank little, and why:", *reasons]))
+    prices = "bytes by the strongest coder (* the file's):"
     for key, title, header, lines in (
-        (
-            "alternatives",
-            "bytes by the strongest coder (* the file's):",
-            PRICES,
-            alternatives.table,
-        ),
+        ("alternatives", prices, PRICES, alternatives.table),
         ("codes", "code tables:", CODES, code_listing.table),
     ):
-        cells = [
-            [printable(row["name"]), *line] for row in rows for line in lines(row.get(key, []))
-        ]
+        cells = [[row["name"], *line] for row in rows for line in lines(row.get(key, []))]
         if cells:
             blocks.append(f"{title}\n{align([header, *cells])}")
     return "\n\n".join(blocks)

@@ -1,7 +1,7 @@
 """The tables of a run as text, in the paper's columns and beside the paper's figures."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -65,12 +65,19 @@ def read_report(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def format_layers(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return rows with the fields of `ledger.LayerRow` in the columns of tables 2 and 3."""
-    cells = [[header for _, header, _ in LAYER_COLUMNS]]
+    return align(as_cells(rows, LAYER_COLUMNS))
+
+
+def as_cells(
+    rows: Iterable[Mapping[str, Any]], columns: Sequence[tuple[str, str, str]]
+) -> list[list[str]]:
+    """Return headers, and each row's values as text, by columns of key, header and format."""
+    cells = [[header for _, header, _ in columns]]
     for row in rows:
         cells.append(
-            ["-" if row[key] is None else form.format(row[key]) for key, _, form in LAYER_COLUMNS]
+            ["-" if row[key] is None else form.format(row[key]) for key, _, form in columns]
         )
-    return align(cells)
+    return cells
 
 
 def align(cells: Sequence[Sequence[str]]) -> str:
