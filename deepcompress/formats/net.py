@@ -155,6 +155,7 @@ def write(model: CompressedModel) -> bytes:
 
 
 def _check_layers(layers: Sequence[WeightLayer]) -> tuple[WeightLayer, ...]:
+    """Return the layers as a tuple, or raise unless they are some, each with its own name."""
     is_sequence = isinstance(layers, Sequence) and len(layers) > 0
     if not is_sequence or not all(isinstance(layer, WeightLayer) for layer in layers):
         raise ArgumentError("layers must be a sequence of one WeightLayer or more")

@@ -156,9 +156,8 @@ class NpzFile(Source):
             with self._archive.open(member) as stream:
                 stream.read(header.size)
                 for start in range(0, len(data), _READ_BYTES):
-                    part = stream.read(min(_READ_BYTES, len(data) - start))
-                    data[start : start + len(part)] = part
-                    if len(part) < min(_READ_BYTES, len(data) - start):
+                    piece = data[start : start + _READ_BYTES]
+                    if stream.readinto(piece) < len(piece):
                         raise FormatError("ends before its declared size")
             if header.dtype == np.bool_ and array.view(np.uint8).max(initial=0) > 1:
                 raise FormatError("an element of a bool array is neither 0 nor 1")
