@@ -29,10 +29,6 @@ _PIECE_BYTES = 1 << 20
 def read_idx(path: str | os.PathLike[str]) -> UInt8Array:
     """Read one IDX file of unsigned bytes, plain or gzip-compressed.
 
-    Parameters
-    ----------
-    path : path
-
     Returns
     -------
     ndarray of rank 1 to 3, uint8

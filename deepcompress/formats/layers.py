@@ -66,14 +66,6 @@ class WeightLayer:
 def load_layers(path: str | os.PathLike[str]) -> tuple[WeightLayer, ...]:
     """Read a file of layers and return those with weights, in their order.
 
-    Parameters
-    ----------
-    path : path-like
-
-    Returns
-    -------
-    tuple of WeightLayer
-
     Raises
     ------
     DataError

@@ -13,10 +13,6 @@ from .source import Array, Format, Source
 class NpyFolder(Source):
     """The arrays of a folder's ``.npy`` files, by their names without the suffix.
 
-    Parameters
-    ----------
-    folder : path-like
-
     Raises
     ------
     DataError

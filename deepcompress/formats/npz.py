@@ -156,9 +156,11 @@ class NpzFile(Source):
             with self._archive.open(member) as stream:
                 stream.read(header.size)
                 for start in range(0, len(data), _READ_BYTES):
-                    piece = data[start : start + _READ_BYTES]
-                    if stream.readinto(piece) < len(piece):
+                    size = min(_READ_BYTES, len(data) - start)
+                    part = stream.read(size)
+                    if len(part) < size:
                         raise FormatError("ends before its declared size")
+                    data[start : start + size] = part
             if header.dtype == np.bool_ and array.view(np.uint8).max(initial=0) > 1:
                 raise FormatError("an element of a bool array is neither 0 nor 1")
             array = array.reshape(header.shape, order="F" if header.fortran_order else "C")

@@ -38,10 +38,6 @@ DTYPES = {
 class SafetensorsFile(Source):
     """The tensors of a file, in the order of its header.
 
-    Parameters
-    ----------
-    path : path-like
-
     Raises
     ------
     DataError

@@ -12,10 +12,6 @@ from .ledger import FP32_BYTES, Inspected
 def alternatives(inspected: Inspected) -> list[dict[str, Any]]:
     """Return every way to store a tensor of a file, priced.
 
-    Parameters
-    ----------
-    inspected : Inspected
-
     Returns
     -------
     list of dict

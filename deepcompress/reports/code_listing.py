@@ -12,10 +12,6 @@ from .ledger import Inspected
 def codes(inspected: Inspected) -> list[dict[str, Any]]:
     """List the cost of each symbol.
 
-    Parameters
-    ----------
-    inspected : Inspected
-
     Returns
     -------
     list of dict

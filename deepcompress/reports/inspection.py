@@ -10,7 +10,7 @@ from ..container.sizes import stream_bits
 from . import alternatives, code_listing
 from .ledger import FP32_BYTES, PARTS, Inspected, LayerRow, account
 from .reasons import why
-from .tables import align, as_cells, printable, shape_text
+from .tables import align, as_cells, format_stages, printable, shape_text
 
 TENSOR_COLUMNS = (
     ("name", "tensor", "{}"),
@@ -38,10 +38,8 @@ def describe(
 
     Parameters
     ----------
-    data : bytes
-        The whole file.
-    what : str
-        Its name, for messages.
+    data, what
+        As for `ledger.account`.
     codes, prices : bool
         Whether tensors have ``codes`` (see `code_listing.codes`) and ``alternatives`` (see
         `alternatives.alternatives`; these take the longest).
@@ -107,15 +105,13 @@ def format_description(description: dict[str, Any]) -> str:
     for part, part_bytes in description["parts"].items():
         parts.append([part, f"{part_bytes:,}", f"{100 * part_bytes / size:.1f} %"])
     parts.append(["total", f"{size:,}", "100.0 %"])
-    stages = [["stage", "bytes", "ratio"], ["dense fp32", f"{reference:,}", "1.0x"]]
-    for stage, stage_bytes in description["stages"].items():
-        stages.append([stage, f"{stage_bytes:,}", f"{reference / stage_bytes:.1f}x"])
+    stages = format_stages(reference, description["stages"])
     head = (
         f"format version {description['format_version']}, {size:,} bytes, "
         f"{_against_dense(description['ratio'])}\n"
         f"metadata: {json.dumps(description['metadata'])}"
     )
-    blocks = [head, *map(align, (as_cells(rows, TENSOR_COLUMNS), parts, stages))]
+    blocks = [head, align(as_cells(rows, TENSOR_COLUMNS)), align(parts), stages]
     reasons = [f"{row['name']}: {row['why']}" for row in rows if row["why"]]
     if reasons:
         blocks.append("\n".join(["what shrank little, and why:", *reasons]))
