@@ -36,10 +36,6 @@ def diff(a: str, b: str) -> Answer:
     Tensors are the same if their shapes, dtypes and values are, NaN being equal to NaN;
     neither their order counts, nor the metadata, nor how they are stored.
 
-    Parameters
-    ----------
-    a, b : str
-
     Raises
     ------
     FormatError

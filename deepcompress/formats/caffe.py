@@ -69,46 +69,33 @@ def parse_network(data: bytes, what: str = "layers") -> Network | None:
         If it contradicts itself, naming the entry: a blob that no layer before gives, channels
         or shapes that don't fit, a value that makes no sense.
     """
-    graph = _Graph()
     entries = parse_entries(data, what)
-    known = all("inputs" in entry or entry["type"] == "Input" for _, entry in entries)
-    if not known or not entries:
+    if not all("inputs" in entry or entry["type"] == "Input" for _, entry in entries):
         return None
+    graph, where = _Graph(), what
     try:
-        for where, entry in entries:
-            try:
-                graph.add(entry)
-            except ArgumentError as error:
-                raise FormatError(f"{where}: {error}") from None
+        for place, entry in entries:
+            where = place
+            graph.add(entry)
+        where = what
         return graph.network()
     except _Unknown:
         return None
     except ArgumentError as error:
-        raise FormatError(f"{what}: {error}") from None
+        raise FormatError(f"{where}: {error}") from None
 
 
 @dataclass
 class _Graph:
-    """The layers that the entries so far have built.
+    """The layers that the entries so far have built; layers and sources are as in a `Network`."""
 
-    Attributes
-    ----------
-    input_shape : tuple of int or None
-        As an entry gave it.
-    layers, sources
-        As a `Network` has them.
-    blobs : dict of str to str
-        The layer whose output a blob is now.
-    channels : dict of str to (int or None, bool)
-        Channels of each layer's output, if known, and whether each is an image.
-    """
-
-    input_shape: tuple[int, ...] | None = None
+    input_shape: tuple[int, ...] | None = None  # as an entry gave it
     layers: list[Layer] = field(default_factory=list)
     sources: dict[str, Sequence[str]] = field(default_factory=dict)
+    # The layer whose output a blob is now; each layer's channels, if known, and if it is an image.
     blobs: dict[str, str] = field(default_factory=dict)
     channels: dict[str, tuple[int | None, bool]] = field(default_factory=dict)
-    ended: bool = False
+    ended: bool = False  # by a softmax
 
     def add(self, entry: Mapping[str, Any]) -> None:
         """Append the layer of an entry."""

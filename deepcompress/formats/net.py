@@ -140,10 +140,7 @@ def write(model: CompressedModel) -> bytes:
     counts, contents = bytearray(), bytearray()
     for name, weights, bias in pairs:
         bits = LABEL_BITS[len(weights.shape)]
-        try:
-            weights = _with_gap_bits(weights)
-        except ArgumentError as error:
-            raise ArgumentError(f"tensor {name!r}: {error}") from None
+        weights = _with_gap_bits(name, weights)
         codebook = np.zeros(2**bits, _FLOAT)
         codebook[: len(weights.codebook)] = weights.codebook
         counts += struct.pack("<I", weights.count)
@@ -262,21 +259,22 @@ def _bias(model: CompressedModel, name: str, rows: int) -> npt.NDArray[np.float3
     return bias
 
 
-def _with_gap_bits(weights: CompressedTensor) -> CompressedTensor:
+def _with_gap_bits(name: str, weights: CompressedTensor) -> CompressedTensor:
     """Return the same weights in no more entries than a uint32 counts, with gaps of 4 bits."""
     if weights.gap_bits != GAP_BITS:
         labels = weights.labels()
         survives = labels != 0
         positions = weights.positions()[survives]
         # Before encoding: a few positions far apart can need any number of fillers.
-        _check_count(len(positions) + relindex.filler_count(positions, GAP_BITS))
+        _check_count(name, len(positions) + relindex.filler_count(positions, GAP_BITS))
         shared = SharedWeights(weights.codebook, labels[survives], weights.label_bits)
         gaps = relindex.encode(positions, weights.size, GAP_BITS)
         weights = CompressedTensor.from_parts(weights.shape, shared, gaps)
-    _check_count(weights.count)
+    _check_count(name, weights.count)
     return weights
 
 
-def _check_count(count: int) -> None:
+def _check_count(name: str, count: int) -> None:
     if count > _MAX_COUNT:
-        raise ArgumentError(f"{count} stored entries, a .net file counts up to {_MAX_COUNT}")
+        most = f"a .net file counts up to {_MAX_COUNT}"
+        raise ArgumentError(f"tensor {name!r}: {count} stored entries, {most}")

@@ -134,7 +134,8 @@ def _against_dense(ratio: float) -> str:
 
 
 def _tensor(row: LayerRow, record: Record) -> dict[str, Any]:
-    values = {
+    """Return a tensor's row, None in the columns that only shared weights have."""
+    values = dict.fromkeys(key for key, _, _ in TENSOR_COLUMNS) | {
         "name": row.layer,
         "shape": row.shape,
         "kept_percent": row.kept_percent,
@@ -142,11 +143,9 @@ def _tensor(row: LayerRow, record: Record) -> dict[str, Any]:
         "ratio": FP32_BYTES * row.weights / row.bytes_PQH,
     }
     if not isinstance(record, SharedRecord):
-        only_shared = ("K", "label_bits", "gap_bits", "coders", "entries", "fillers")
-        raw = {"dtype": record.dtype.name, "encoding": "raw"}
-        return raw | dict.fromkeys(only_shared) | values
+        return values | {"dtype": record.dtype.name, "encoding": "raw"}
     coding = record.coding
-    return {
+    return values | {
         "dtype": record.codebook.dtype.name,
         "encoding": ENCODINGS[coding.encoding],
         "K": len(record.codebook),
@@ -155,4 +154,4 @@ def _tensor(row: LayerRow, record: Record) -> dict[str, Any]:
         "coders": f"{CODERS[coding.label_coder]}/{CODERS[coding.position_coder]}",
         "entries": sum(block.count for block in record.blocks),
         "fillers": row.fillers,
-    } | values
+    }
