@@ -7,7 +7,7 @@ from typing import Any
 
 from ..container.records import CODERS, ENCODINGS, MAGIC, Record, SharedRecord
 from ..container.sizes import stream_bits
-from . import alternatives, code_listing
+from . import listings
 from .ledger import FP32_BYTES, PARTS, Inspected, LayerRow, account
 from .reasons import why
 from .tables import align, as_cells, format_stages, printable, shape_text
@@ -41,8 +41,8 @@ def describe(
     data, what
         As for `ledger.account`.
     codes, prices : bool
-        Whether tensors have ``codes`` (see `code_listing.codes`) and ``alternatives`` (see
-        `alternatives.alternatives`; these take the longest).
+        Whether tensors have ``codes`` and ``alternatives``, as from `listings`; the latter take
+        the longest.
 
     Returns
     -------
@@ -65,9 +65,9 @@ def describe(
     def look(row: LayerRow, inspected: Inspected) -> None:
         tensor = _tensor(row, inspected.record)
         if codes:
-            tensor["codes"] = code_listing.codes(inspected)
+            tensor["codes"] = listings.codes(inspected)
         if prices:
-            tensor["alternatives"] = alternatives.alternatives(inspected)
+            tensor["alternatives"] = listings.alternatives(inspected)
         tensors.append(tensor)
         reasons.append(partial(why, row, inspected.record, inspected.parts))
 
@@ -117,8 +117,8 @@ def format_description(description: dict[str, Any]) -> str:
         blocks.append("\n".join(["what shrank little, and why:", *reasons]))
     prices = "bytes by the strongest coder (* the file's):"
     for key, title, header, lines in (
-        ("alternatives", prices, PRICES, alternatives.table),
-        ("codes", "code tables:", CODES, code_listing.table),
+        ("alternatives", prices, PRICES, listings.alternatives_table),
+        ("codes", "code tables:", CODES, listings.codes_table),
     ):
         cells = [[row["name"], *line] for row in rows for line in lines(row.get(key, []))]
         if cells:
