@@ -95,14 +95,9 @@ def read(
         data, what = read_file(source), what or os.fspath(source)
     layers = _check_layers(layers)
     counts = _read_counts(data, layers, what)
-    _check_length(data, layers, counts, what)
+    split = _split(data, layers, counts, what)
     tensors: dict[str, Tensor] = {}
-    offset = _COUNT_BYTES * len(layers)
-    for layer, count in zip(layers, counts, strict=True):
-        parts, start = [], offset
-        for _, size in _parts(layer, count):
-            parts.append(data[offset : offset + size])
-            offset += size
+    for layer, count, (start, parts) in zip(layers, counts, split, strict=True):
         codebook, bias = (np.frombuffer(part, _FLOAT).astype(np.float32) for part in parts[:2])
         labels, gaps = (np.frombuffer(part, np.uint8) for part in parts[2:])
         bits = LABEL_BITS[len(layer.shape)]
@@ -182,40 +177,42 @@ def _read_counts(data: bytes, layers: tuple[WeightLayer, ...], what: str) -> lis
     return counts
 
 
-def _check_length(
+def _split(
     data: bytes, layers: tuple[WeightLayer, ...], counts: list[int], what: str
-) -> None:
-    """Raise unless the file has the very length that counts and layers declare."""
-    parts = [
-        (f"{part} of layer {layer.name!r}", size)
-        for layer, count in zip(layers, counts, strict=True)
-        for part, size in _parts(layer, count)
-    ]
+) -> list[tuple[int, list[bytes]]]:
+    """Return the offset and the parts of each layer, or raise unless they are the whole file."""
     start = _COUNT_BYTES * len(layers)
-    end = start + sum(size for _, size in parts)
+    sizes = [_parts(layer, count) for layer, count in zip(layers, counts, strict=True)]
+    end = start + sum(size for parts in sizes for size in parts.values())
     if len(data) > end:
         raise FormatError(
             f"{what}: {len(data) - end} bytes after those of the last layer (offset {end}): "
             "bytes were added, or the layers aren't those of the file"
         )
-    for part, size in parts:
-        if start + size > len(data):
-            raise TruncatedError(
-                f"{what}: {end - len(data)} bytes are missing: the {part} at offset {start} "
-                f"need {size}, only {len(data) - start} are left"
-            )
-        start += size
+    split: list[tuple[int, list[bytes]]] = []
+    for layer, parts in zip(layers, sizes, strict=True):
+        split.append((start, []))
+        for part, size in parts.items():
+            if start + size > len(data):
+                raise TruncatedError(
+                    f"{what}: {end - len(data)} bytes are missing: the {part} of layer "
+                    f"{layer.name!r} at offset {start} need {size}, "
+                    f"only {len(data) - start} are left"
+                )
+            split[-1][1].append(data[start : start + size])
+            start += size
+    return split
 
 
-def _parts(layer: WeightLayer, count: int) -> tuple[tuple[str, int], ...]:
+def _parts(layer: WeightLayer, count: int) -> dict[str, int]:
     """Return the parts of a layer in the file's order, with their sizes in bytes."""
     bits = LABEL_BITS[len(layer.shape)]
-    return (
-        ("centroids", _FLOAT.itemsize * 2**bits),
-        ("biases", _FLOAT.itemsize * layer.shape[0]),
-        ("labels", packing.packed_size(bits, count)),
-        ("gaps", packing.packed_size(GAP_BITS, count)),
-    )
+    return {
+        "centroids": _FLOAT.itemsize * 2**bits,
+        "biases": _FLOAT.itemsize * layer.shape[0],
+        "labels": packing.packed_size(bits, count),
+        "gaps": packing.packed_size(GAP_BITS, count),
+    }
 
 
 def _pairs(
