@@ -209,7 +209,7 @@ def total(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def main() -> None:
     """Draw, compress, check and tell."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--network", choices=sorted(synthetic.SHAPES), action="append")
+    parser.add_argument("--network", choices=synthetic.NETWORKS, action="append")
     parser.add_argument("--weights", help="a .safetensors or .npz file, or a folder of .npy files")
     parser.add_argument("--jobs", type=int, default=available_threads())
     parser.add_argument(
@@ -222,7 +222,7 @@ def main() -> None:
     parser.add_argument("--compress-only", help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    networks = options.network or sorted(synthetic.SHAPES)
+    networks = options.network or list(synthetic.NETWORKS)
     if (options.weights or options.keep) and len(networks) > 1:
         parser.error("--weights and --keep are for one --network")
     if options.compress_only:

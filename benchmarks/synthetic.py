@@ -34,10 +34,12 @@ from pathlib import Path
 
 import numpy as np
 
-from deepcompress.reports.paper import PAPER, SHAPES
+from deepcompress.nn import zoo
+from deepcompress.reports.paper import PAPER
 
 Float32Array = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 
+NETWORKS = ("alexnet", "vgg-16")
 CHANNEL_DEVIATION = 0.2
 CONCENTRATION = 2.0
 ACTIVITY = {
@@ -56,11 +58,7 @@ def shapes(network: str) -> dict[str, tuple[int, ...]]:
     ----------
     network : {"alexnet", "vgg-16"}
     """
-    both: dict[str, tuple[int, ...]] = {}
-    for name, shape in SHAPES[network].items():
-        both[name] = shape
-        both[name.replace(".weight", ".bias")] = shape[:1]
-    return both
+    return zoo.build(network).param_shapes
 
 
 def densities(network: str) -> dict[str, float]:

@@ -31,6 +31,14 @@ def is_finite(value: Any, low: float = -math.inf, high: float = math.inf) -> boo
         return False
 
 
+def is_name(value: Any, max_bytes: int) -> bool:
+    """Tell whether a value is text of 1 to `max_bytes` bytes in UTF-8."""
+    try:
+        return isinstance(value, str) and 0 < len(value.encode()) <= max_bytes
+    except UnicodeEncodeError:  # JSON can spell half a character
+        return False
+
+
 def as_whole_number(
     value: Any,
     name: str,

@@ -9,58 +9,30 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 PREFIX = __package__ + "."
+# By the folder of today: modules that kept their names, and FORMER=TODAY of the others.
+_MOVED_TO = {
+    "": "modelfile=model_file selection=prune",
+    "bits.": "bitpack=packing delta_tokens=tokens",
+    "coding.": "blocks=join choice=prices coders decoding=decoder memory rans "
+    "rans_table=rans_levels symbol_counts=counts",
+    "container.": "container_header=header container_layout=sizes container_reader=reader "
+    "container_shared=shared_weights container_writer=writer cursor",
+    "experiments.": "datasets experiment=run journal recipes",
+    "files.": "atomic strict_json",
+    "formats.": "idx npz sources=registry",
+    "huffman.": "code_table=table prefix_code=codes",
+    "packed.": "compressed=tensor compressed_conversions=conversions compressed_parts=stream",
+    "quantize.": "initial_centroids=starts lloyd",
+    "reports.": "ledger paper plot_series=series plots report=tables",
+    "runtime.": "compressed_network=network crossover network_file=loading pictures preprocessing "
+    "program program_memory=arena",
+    "spmv.": "layout=lanes layout_choice=choose layout_tiles=tiles spconv=convolution "
+    "spconv_blocks=column_blocks",
+}
 MOVED = {
-    "atomic": "files.atomic",
-    "bitpack": "bits.packing",
-    "blocks": "coding.join",
-    "choice": "coding.prices",
-    "code_table": "huffman.table",
-    "coders": "coding.coders",
-    "compressed": "packed.tensor",
-    "compressed_conversions": "packed.conversions",
-    "compressed_network": "runtime.network",
-    "compressed_parts": "packed.stream",
-    "container_header": "container.header",
-    "container_layout": "container.sizes",
-    "container_reader": "container.reader",
-    "container_shared": "container.shared_weights",
-    "container_writer": "container.writer",
-    "crossover": "runtime.crossover",
-    "cursor": "container.cursor",
-    "datasets": "experiments.datasets",
-    "decoding": "coding.decoder",
-    "delta_tokens": "bits.tokens",
-    "experiment": "experiments.run",
-    "idx": "formats.idx",
-    "initial_centroids": "quantize.starts",
-    "journal": "experiments.journal",
-    "layout": "spmv.lanes",
-    "layout_choice": "spmv.choose",
-    "layout_tiles": "spmv.tiles",
-    "ledger": "reports.ledger",
-    "lloyd": "quantize.lloyd",
-    "memory": "coding.memory",
-    "modelfile": "model_file",
-    "network_file": "runtime.loading",
-    "npz": "formats.npz",
-    "paper": "reports.paper",
-    "pictures": "runtime.pictures",
-    "plot_series": "reports.series",
-    "plots": "reports.plots",
-    "prefix_code": "huffman.codes",
-    "preprocessing": "runtime.preprocessing",
-    "program": "runtime.program",
-    "program_memory": "runtime.arena",
-    "rans": "coding.rans",
-    "rans_table": "coding.rans_levels",
-    "recipes": "experiments.recipes",
-    "report": "reports.tables",
-    "selection": "prune",
-    "sources": "formats.registry",
-    "spconv": "spmv.convolution",
-    "spconv_blocks": "spmv.column_blocks",
-    "strict_json": "files.strict_json",
-    "symbol_counts": "coding.counts",
+    pair.split("=")[0]: folder + pair.split("=")[-1]
+    for folder, pairs in _MOVED_TO.items()
+    for pair in pairs.split()
 }
 
 

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +12,7 @@ from ..errors import ArgumentError
 from ..files.atomic import write_bytes
 from ..nn.parallel import available_threads
 from ..reports import plots, product_timing
-from ..reports.product_timing import CrossOver, Timing
+from ..reports.product_timing import Timing
 from .verb import Answer, Subparsers, add_verb, whole
 
 
@@ -66,7 +65,7 @@ def bench(threads: int | None = None, plot: str | None = None) -> Answer:
         "crossovers": [asdict(crossing) for crossing in crossovers],
         "plot": plot,
     }
-    return Answer(values, _format(values, timings, crossovers))
+    return Answer(values, _format(values))
 
 
 def _check_plot(path: str) -> None:
@@ -82,18 +81,16 @@ def _check_plot(path: str) -> None:
 def _row(timing: Timing) -> dict[str, Any]:
     """Return a row of the table in JSON's types."""
     case = f"{timing.rows}x{timing.cols}-density{timing.density}-batch{timing.batch}"
-    ratios = {"ratio_dense": timing.ratio_dense, "ratio_scipy_csr": timing.ratio_scipy_csr}
     return {
         "case": case,
         **asdict(timing),
-        **ratios,
+        "ratio_dense": timing.ratio_dense,
+        "ratio_scipy_csr": timing.ratio_scipy_csr,
         "model": "dense" if timing.model_runs_dense else "packed",
     }
 
 
-def _format(
-    values: dict[str, Any], timings: Sequence[Timing], crossovers: Sequence[CrossOver]
-) -> str:
+def _format(values: dict[str, Any]) -> str:
     """Return both tables as text."""
     kernels = values["isa"] or "NumPy alone"
     lines = [
@@ -103,32 +100,26 @@ def _format(
         f"{'matrix':>11} {'batch':>5} {'density':>7} {'packed µs':>10} {'dense µs':>10} "
         f"{'CSR µs':>10} {'dense/packed':>12} {'CSR/packed':>10}  model",
     ]
-    for timing in timings:
-        micros = [
-            f"{seconds * 1e6:10,.1f}"
-            for seconds in (timing.ours_seconds, timing.dense_seconds, timing.scipy_csr_seconds)
-        ]
+    rows = values["rows"]
+    for row in rows:
+        micros = [f"{1e6 * row[f'{one}_seconds']:10,.1f}" for one in ("ours", "dense", "scipy_csr")]
         lines.append(
-            f"{_matrix(timing)} {timing.batch:5} {timing.density:7.0%} {' '.join(micros)} "
-            f"{timing.ratio_dense:12.2f} {timing.ratio_scipy_csr:10.2f}  "
-            f"{'dense' if timing.model_runs_dense else 'packed'}"
+            f"{row['rows']:4} x {row['cols']:4} {row['batch']:5} {row['density']:7.0%} "
+            f"{' '.join(micros)} {row['ratio_dense']:12.2f} {row['ratio_scipy_csr']:10.2f}  "
+            f"{row['model']}"
         )
-    right = sum(timing.model_runs_dense == (timing.ratio_dense < 1) for timing in timings)
+    right = sum((row["model"] == "dense") == (row["ratio_dense"] < 1) for row in rows)
     lines += [
         "",
-        f"The model picks the faster one in {right} of {len(timings)} rows.",
+        f"The model picks the faster one in {right} of {len(rows)} rows.",
         "",
         "Dense products are faster from this density on:",
         f"{'matrix':>11} {'batch':>5} {'measured':>9} {'model':>9}",
     ]
-    highest = max(timing.density for timing in timings)
-    for crossing in crossovers:
-        beyond = f"> {highest:.0%}"
-        measured = beyond if crossing.measured is None else f"{crossing.measured:.1%}"
-        model = "never" if crossing.model is None else f"{crossing.model:.1%}"
-        lines.append(f"{_matrix(crossing)} {crossing.batch:5} {measured:>9} {model:>9}")
+    beyond = f"> {max(row['density'] for row in rows):.0%}"
+    for row in values["crossovers"]:
+        measured = beyond if row["measured"] is None else f"{row['measured']:.1%}"
+        model = "never" if row["model"] is None else f"{row['model']:.1%}"
+        matrix = f"{row['rows']:4} x {row['cols']:4}"
+        lines.append(f"{matrix} {row['batch']:5} {measured:>9} {model:>9}")
     return "\n".join([*lines, *([os.fspath(values["plot"])] if values["plot"] else [])])
-
-
-def _matrix(case: Timing | CrossOver) -> str:
-    return f"{case.rows:4} x {case.cols:4}"

@@ -8,12 +8,14 @@ from ..files.reading import read_file
 from ..model_file import ModelFile, Tensor
 from ..packed.tensor import CompressedTensor
 from ..reports.distance import differing_labels, distance
-from ..reports.tables import align, printable, shape_text
+from ..reports.tables import align, as_cells, printable, shape_text
 from .verb import Answer, Subparsers, add_verb
 
 SAME_BYTES, SAME_TENSORS, DIFFER = "same bytes", "same tensors, stored otherwise", "differ"
 STORED = ("shape", "dtype", "encoding", "gap_bits", "coders", "K", "bytes")
-MEASURED = (
+COLUMNS = (
+    ("name", "tensor", "{}"),
+    *((key, key, "{}") for key in STORED),
     ("labels_differ", "labels differ", "{:,}"),
     ("weights_differ", "weights differ", "{:,}"),
     ("largest", "largest", "{:.3g}"),
@@ -33,10 +35,6 @@ def diff(a: str, b: str) -> Answer:
 
     Tensors are the same if their shapes, dtypes and values are, NaN being equal to NaN;
     neither their order counts, nor the metadata, nor how they are stored.
-
-    Parameters
-    ----------
-    a, b : str
 
     Raises
     ------
@@ -129,24 +127,15 @@ def _format(values: dict[str, Any]) -> str:
         lines.append(f"metadata {json.dumps(row['key'])}: {' -> '.join(texts)}")
     if not values["same_order"]:
         lines.append("the tensors are in another order")
-    cells = [["tensor", *STORED, *(header for _, header, _ in MEASURED)]]
+    rows = []
     for row in values["tensors"]:
-        stored = [_change(key, row["a"][key], row["b"][key]) for key in STORED]
-        measured = ["-" if row[key] is None else form.format(row[key]) for key, _, form in MEASURED]
-        cells.append([printable(row["name"]), *stored, *measured])
-    return "\n".join([*lines, *(["", align(cells)] if len(cells) > 1 else [])])
+        stored = {key: _change(key, row["a"][key], row["b"][key]) for key in STORED}
+        rows.append(row | stored | {"name": printable(row["name"])})
+    return "\n".join([*lines, *(["", align(as_cells(rows, COLUMNS))] if rows else [])])
 
 
 def _change(key: str, a: Any, b: Any) -> str:
     """Return the value of both sides, or ``a -> b``."""
-    texts = [
-        "-"
-        if one is None
-        else shape_text(one)
-        if key == "shape"
-        else f"{one:,}"
-        if key == "bytes"
-        else str(one)
-        for one in (a, b)
-    ]
+    as_text = {"shape": shape_text, "bytes": "{:,}".format}.get(key, str)
+    texts = ["-" if one is None else as_text(one) for one in (a, b)]
     return texts[0] if a == b else " -> ".join(texts)

@@ -9,7 +9,7 @@ from ..formats.registry import open_tensors
 from ..model_file import ModelFile
 from ..pipeline import from_bytes
 from ..reports.distance import distance
-from ..reports.tables import align, printable, shape_text
+from ..reports.tables import align, as_cells, printable, shape_text
 from .verb import ORIGINAL, Answer, Subparsers, add_file, add_verb
 
 CHECKS = (
@@ -118,10 +118,5 @@ def _format_comparison(compared: dict[str, Any], against: str) -> list[str]:
     for row in compared["other_shapes"]:
         shapes = (shape_text(row[key]) for key in ("shape", "original"))
         lines.append(f"- {printable(row['name'])} has shape {' and the original '.join(shapes)}")
-    cells = [[header for _, header, _ in COLUMNS]]
-    for row in compared["differences"]:
-        row = row | {"name": printable(row["name"])}
-        cells.append(
-            ["-" if row[key] is None else form.format(row[key]) for key, _, form in COLUMNS]
-        )
-    return [*lines, "", align(cells)] if len(cells) > 1 else lines
+    rows = [row | {"name": printable(row["name"])} for row in compared["differences"]]
+    return [*lines, "", align(as_cells(rows, COLUMNS))] if rows else lines

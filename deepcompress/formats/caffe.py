@@ -16,7 +16,7 @@ Beyond the fields that `layers` reads, an entry has these, in Caffe's words and 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..checks import is_finite
@@ -34,6 +34,13 @@ from .layers import parse_entries, whole
 _NAME = "converted"  # a list has no name for the network
 _DATA = "data"  # Caffe's name for the input
 _MAX_SOURCES = 10_000
+_LAYERS: dict[str, type[Layer]] = {"ReLU": ReLU, "Concat": Concat, "Dropout": Dropout}
+_LAYERS |= {"Convolution": Conv2D, "InnerProduct": Linear, "LRN": LocalResponseNorm}
+# Caffe's words for the fields of our layers, and its defaults.
+_WORDS = {"inputs": "in_channels", "outputs": "out_channels", "padding": "pad", "groups": "group"}
+_WORDS |= {"size": "local_size", "rate": "dropout_ratio"}
+_DEFAULTS: dict[str, float] = {"stride": 1, "padding": 0, "groups": 1}
+_DEFAULTS |= {"size": 5, "alpha": 1.0, "beta": 0.75, "k": 1.0, "rate": 0.5}
 
 
 class _Unknown(Exception):
@@ -62,46 +69,33 @@ def parse_network(data: bytes, what: str = "layers") -> Network | None:
         If it contradicts itself, naming the entry: a blob that no layer before gives, channels
         or shapes that don't fit, a value that makes no sense.
     """
-    graph = _Graph()
     entries = parse_entries(data, what)
-    known = all("inputs" in entry or entry["type"] == "Input" for _, entry in entries)
-    if not known or not entries:
+    if not all("inputs" in entry or entry["type"] == "Input" for _, entry in entries):
         return None
+    graph, where = _Graph(), what
     try:
-        for where, entry in entries:
-            try:
-                graph.add(entry)
-            except ArgumentError as error:
-                raise FormatError(f"{where}: {error}") from None
+        for place, entry in entries:
+            where = place
+            graph.add(entry)
+        where = what
         return graph.network()
     except _Unknown:
         return None
     except ArgumentError as error:
-        raise FormatError(f"{what}: {error}") from None
+        raise FormatError(f"{where}: {error}") from None
 
 
 @dataclass
 class _Graph:
-    """The layers that the entries so far have built.
+    """The layers that the entries so far have built; layers and sources are as in a `Network`."""
 
-    Attributes
-    ----------
-    input_shape : tuple of int or None
-        As an entry gave it.
-    layers, sources
-        As a `Network` has them.
-    blobs : dict of str to str
-        The layer whose output a blob is now.
-    channels : dict of str to (int or None, bool)
-        Channels of each layer's output, if known, and whether each is an image.
-    """
-
-    input_shape: tuple[int, ...] | None = None
+    input_shape: tuple[int, ...] | None = None  # as an entry gave it
     layers: list[Layer] = field(default_factory=list)
     sources: dict[str, Sequence[str]] = field(default_factory=dict)
+    # The layer whose output a blob is now; each layer's channels, if known, and if it is an image.
     blobs: dict[str, str] = field(default_factory=dict)
     channels: dict[str, tuple[int | None, bool]] = field(default_factory=dict)
-    ended: bool = False
+    ended: bool = False  # by a softmax
 
     def add(self, entry: Mapping[str, Any]) -> None:
         """Append the layer of an entry."""
@@ -111,15 +105,15 @@ class _Graph:
         if not self.blobs:
             self.blobs[_DATA], self.channels[INPUT] = INPUT, (None, True)
         taken, given = self._blobs(entry)
-        if self.ended:
-            raise _Unknown  # after a softmax
-        if entry["type"] == "Softmax":
-            if [self.blobs[blob] for blob in taken] != [layer.name for layer in self.layers[-1:]]:
+        sources = [self.blobs[blob] for blob in taken]
+        if entry["type"] == "Softmax" and not self.ended:
+            if sources != [layer.name for layer in self.layers[-1:]]:
                 raise _Unknown  # of something else than the end
             self.ended = True
             return
+        if self.ended:
+            raise _Unknown  # after a softmax
         layer = _layer(entry)
-        sources = [self.blobs[blob] for blob in taken]
         if len(sources) > 1 and not layer.several:
             raise ArgumentError(f"takes one blob, not {len(sources)}")
         if isinstance(layer, Linear) and self.channels[sources[0]][1]:
@@ -147,6 +141,7 @@ class _Graph:
         raise _Unknown
 
     def _add_input(self, entry: Mapping[str, Any]) -> None:
+        """Take the network's input, which comes before all layers."""
         if self.layers or self.blobs:
             raise _Unknown  # a second input
         axes = entry.get("shape")
@@ -157,6 +152,7 @@ class _Graph:
         self.channels[INPUT] = (self.input_shape[0], len(axes) == 3)
 
     def _blobs(self, entry: Mapping[str, Any]) -> tuple[list[str], str]:
+        """Return the blobs that an entry takes, and the one that it gives."""
         taken = entry["inputs"]
         if not isinstance(taken, list) or not 0 < len(taken) <= _MAX_SOURCES:
             raise ArgumentError(f"inputs must be a list of blobs, not {shown(taken)}")
@@ -172,16 +168,14 @@ class _Graph:
         """Append a layer that turns an image into a vector, and return its name."""
         count = self.channels[sources[0]][0]
         if count is not None and layer.inputs % count:
-            raise ArgumentError(
-                f"takes {layer.inputs} numbers, but gets images of {count} channels"
-            )
-        name = "flatten"
-        if name in self.channels:
-            name = f"{layer.name}/flatten"
+            images = f"images of {count} channels"
+            raise ArgumentError(f"takes {layer.inputs} numbers, but gets {images}")
+        name = "flatten" if "flatten" not in self.channels else f"{layer.name}/flatten"
         self._append(Flatten(name), sources)
         return name
 
     def _append(self, layer: Layer, sources: Sequence[str]) -> None:
+        """Append a layer that takes these layers' outputs."""
         if layer.name in self.channels:
             raise ArgumentError(f"a layer before it has the name {shown(layer.name)}, too")
         self.channels[layer.name] = _channels(layer, [self.channels[name] for name in sources])
@@ -191,47 +185,41 @@ class _Graph:
 
 def _layer(entry: Mapping[str, Any]) -> Layer:
     """Return the layer of an entry, whatever it takes."""
-    name, kind = entry["name"], entry["type"]
-    if kind == "Convolution":
-        inputs, outputs = _required(entry, "in_channels"), _required(entry, "out_channels")
-        window = _required(entry, "kernel"), whole("stride", entry.get("stride", 1)), _pad(entry)
-        return Conv2D(name, inputs, outputs, *window, whole("group", entry.get("group", 1)))
-    if kind == "InnerProduct":
-        return Linear(name, _required(entry, "in_channels"), _required(entry, "out_channels"))
-    if kind == "Pooling":
-        return _pooling(entry)
-    if kind == "LRN":
-        defaults = {"alpha": 1.0, "beta": 0.75, "k": 1.0}
-        numbers = {key: _number(key, entry.get(key, value)) for key, value in defaults.items()}
-        return LocalResponseNorm(name, whole("local_size", entry.get("local_size", 5)), **numbers)
-    if kind == "Dropout":
-        return Dropout(name, _number("dropout_ratio", entry.get("dropout_ratio", 0.5)))
-    if kind in ("ReLU", "Concat"):
-        return ReLU(name) if kind == "ReLU" else Concat(name)
-    raise _Unknown
+    kind = _pooling(entry) if entry["type"] == "Pooling" else _LAYERS.get(entry["type"])
+    if kind is None:
+        raise _Unknown
+    values: dict[str, Any] = {"name": entry["name"]}
+    for one in fields(kind)[1:]:
+        key = _WORDS.get(one.name, one.name)
+        value = entry.get(key, _DEFAULTS.get(one.name))
+        if one.type is bool:  # round_up: windows may hang over the edge
+            value = True
+        elif one.type is int:
+            value = whole(key, value, least=0 if key == "pad" else 1)
+        elif is_finite(value, -(2**31), 2**31):
+            value = float(value)
+        else:
+            raise ArgumentError(f"{key} must be a number, not {shown(value)}")
+        values[one.name] = value
+    layer = kind(**values)
+    return GlobalAvgPool2D(layer.name) if layer == AvgPool2D(layer.name, 1, 1, 0, True) else layer
 
 
-def _pooling(entry: Mapping[str, Any]) -> Layer:
-    name, everywhere = entry["name"], entry.get("global", False)
+def _pooling(entry: Mapping[str, Any]) -> type[Layer] | None:
+    """Return the kind of a pooling, None if it isn't known here."""
+    everywhere, pool = entry.get("global", False), entry.get("pool")
     if not isinstance(everywhere, bool):
         raise ArgumentError(f"global must be true or false, not {shown(everywhere)}")
-    kinds = {"MAX": MaxPool2D, "AVE": AvgPool2D}
-    if entry.get("pool") not in ("MAX", "AVE") or (everywhere and entry["pool"] == "MAX"):
-        raise _Unknown
-    if everywhere:
-        return GlobalAvgPool2D(name)
-    sizes = _required(entry, "kernel"), whole("stride", entry.get("stride", 1)), _pad(entry)
-    if sizes == (1, 1, 0) and entry["pool"] == "AVE":
-        return GlobalAvgPool2D(name)
-    return kinds[entry["pool"]](name, *sizes, round_up=True)
+    if pool == "AVE":
+        return GlobalAvgPool2D if everywhere else AvgPool2D
+    return MaxPool2D if pool == "MAX" and not everywhere else None
 
 
 def _channels(layer: Layer, taken: Sequence[tuple[int | None, bool]]) -> tuple[int | None, bool]:
     """Return a layer's channels, and whether they are images, or raise if it can't take these."""
     count, is_image = taken[0]
     if isinstance(layer, (Conv2D, Linear)):
-        fits = is_image == isinstance(layer, Conv2D) and count in (None, layer.inputs)
-        if not fits:
+        if is_image != isinstance(layer, Conv2D) or count not in (None, layer.inputs):
             kind = "images" if is_image else "vectors"
             raise ArgumentError(f"takes {layer.inputs} channels, but gets {kind} of {count}")
         return layer.outputs, is_image
@@ -245,20 +233,6 @@ def _channels(layer: Layer, taken: Sequence[tuple[int | None, bool]]) -> tuple[i
     if not is_image and not isinstance(layer, (ReLU, Dropout)):
         raise ArgumentError("takes images, but gets vectors")
     return count, is_image and not isinstance(layer, GlobalAvgPool2D)
-
-
-def _required(entry: Mapping[str, Any], key: str) -> int:
-    return whole(key, entry.get(key))
-
-
-def _pad(entry: Mapping[str, Any]) -> int:
-    return whole("pad", entry.get("pad", 0), least=0)
-
-
-def _number(what: str, value: Any) -> float:
-    if is_finite(value, -(2**31), 2**31):
-        return float(value)
-    raise ArgumentError(f"{what} must be a number, not {shown(value)}")
 
 
 def _text(value: Any) -> str:

@@ -23,18 +23,11 @@ import numpy as np
 from ..errors import DataError
 from ..tensors import UInt8Array
 
-_GZIP_MAGIC = b"\x1f\x8b"
-_UNSIGNED_BYTE = 0x08
-_MAX_RANK = 3
 _PIECE_BYTES = 1 << 20
 
 
 def read_idx(path: str | os.PathLike[str]) -> UInt8Array:
     """Read one IDX file of unsigned bytes, plain or gzip-compressed.
-
-    Parameters
-    ----------
-    path : path
 
     Returns
     -------
@@ -49,16 +42,14 @@ def read_idx(path: str | os.PathLike[str]) -> UInt8Array:
     """
     try:
         with open(path, "rb") as file:
-            compressed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
-            file.seek(0)
-            stream = gzip.GzipFile(fileobj=file) if compressed else file
+            is_compressed = file.peek(2).startswith(b"\x1f\x8b")
+            stream = gzip.GzipFile(fileobj=file) if is_compressed else file
             return _read_idx(stream)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as reason:
-        raise DataError(
-            f"{path}: after offset {stream.tell()}: corrupt gzip data: {reason}"
-        ) from reason
+        where = f"{path}: after offset {stream.tell()}"
+        raise DataError(f"{where}: corrupt gzip data: {reason}") from reason
     except OSError as reason:
         raise DataError(f"{path}: can't read it: {reason.strerror or reason}") from reason
 
@@ -69,17 +60,15 @@ def _read_idx(stream: BinaryIO | gzip.GzipFile) -> UInt8Array:
     zeros, dtype_code, rank = struct.unpack(">HBB", magic)
     if zeros != 0:
         raise DataError(f"offset 0: not an IDX file, begins with {magic.hex(' ')}")
-    if dtype_code != _UNSIGNED_BYTE:
+    if dtype_code != 0x08:
         raise DataError(f"offset 2: dtype code {dtype_code:#04x}, only 0x08 (unsigned byte)")
-    if not 1 <= rank <= _MAX_RANK:
-        raise DataError(f"offset 3: rank {rank}, only 1 … {_MAX_RANK}")
-    start = 4 + 4 * rank
-    shape = struct.unpack(
-        f">{rank}I", _read(stream, 4, 4 * rank, f"within the sizes of {rank} axes")
-    )
+    if not 1 <= rank <= 3:
+        raise DataError(f"offset 3: rank {rank}, only 1 … 3")
+    sizes = _read(stream, 4, 4 * rank, f"within the sizes of {rank} axes")
+    shape = struct.unpack(f">{rank}I", sizes)
     if 0 in shape:
         raise DataError(f"offset {4 + 4 * shape.index(0)}: an axis of size 0 in {shape}")
-    declared = math.prod(shape)
+    start, declared = 4 + len(sizes), math.prod(shape)
     end = f"after {{}} of the {declared} elements that its header declares"
     elements = _read(stream, start, declared, end)
     if stream.read(1):
@@ -90,7 +79,7 @@ def _read_idx(stream: BinaryIO | gzip.GzipFile) -> UInt8Array:
 def _read(stream: BinaryIO | gzip.GzipFile, offset: int, size: int, end: str) -> bytearray:
     """Read bytes; memory follows those that are there. `end` says where too few of them end."""
     data = bytearray()
-    while len(data) < size and (piece := stream.read(min(size - len(data), _PIECE_BYTES))):
+    while piece := stream.read(min(size - len(data), _PIECE_BYTES)):
         data += piece
     if len(data) < size:
         raise DataError(f"offset {offset + len(data)}: ends {end.format(len(data))}")

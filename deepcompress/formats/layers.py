@@ -17,7 +17,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from ..checks import is_whole
+from ..checks import is_name, is_whole
 from ..errors import ArgumentError, FormatError, shown
 from ..files.reading import read_file
 
@@ -46,7 +46,7 @@ class WeightLayer:
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not 0 < _utf8_size(self.name) <= _MAX_NAME_BYTES:
+        if not is_name(self.name, _MAX_NAME_BYTES):
             raise ArgumentError(
                 f"a name must have 1 to {_MAX_NAME_BYTES} bytes in UTF-8, not {shown(self.name)}"
             )
@@ -65,14 +65,6 @@ class WeightLayer:
 
 def load_layers(path: str | os.PathLike[str]) -> tuple[WeightLayer, ...]:
     """Read a file of layers and return those with weights, in their order.
-
-    Parameters
-    ----------
-    path : path-like
-
-    Returns
-    -------
-    tuple of WeightLayer
 
     Raises
     ------
@@ -132,10 +124,13 @@ def parse_entries(data: bytes, what: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _weight_shape(entry: dict[str, Any]) -> tuple[int, ...]:
-    out_channels, in_channels = (_size(entry, key) for key in ("out_channels", "in_channels"))
+    """Return the shape of the weights of a convolution or an inner product."""
+    out_channels, in_channels = (
+        whole(key, _required(entry, key)) for key in ("out_channels", "in_channels")
+    )
     if entry["type"] == "InnerProduct":
         return out_channels, in_channels
-    kernel = _size(entry, "kernel")
+    kernel = whole("kernel", _required(entry, "kernel"))
     group = whole("group", entry.get("group", 1))
     if out_channels % group or in_channels % group:
         raise ArgumentError(
@@ -151,10 +146,6 @@ def _text(entry: dict[str, Any], key: str) -> str:
     return value
 
 
-def _size(entry: dict[str, Any], key: str) -> int:
-    return whole(key, _required(entry, key))
-
-
 def _required(entry: dict[str, Any], key: str) -> Any:
     if key not in entry:
         raise ArgumentError(f"has no {key}")
@@ -168,19 +159,11 @@ def whole(what: str, value: Any, least: int = 1) -> int:
     return int(value)
 
 
-def _utf8_size(name: str) -> int:
-    """Return the bytes of a name, 0 if it has no UTF-8: JSON can spell half a character."""
-    try:
-        return len(name.encode())
-    except UnicodeEncodeError:
-        return 0
-
-
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Build an object of a JSON file, or raise ValueError if it has a key twice."""
-    built = dict(pairs)
-    if len(built) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"an object has the key {shown(twice)} twice")
+    built: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in built:
+            raise ValueError(f"an object has the key {shown(key)} twice")
+        built[key] = value
     return built

@@ -95,14 +95,9 @@ def read(
         data, what = read_file(source), what or os.fspath(source)
     layers = _check_layers(layers)
     counts = _read_counts(data, layers, what)
-    _check_length(data, layers, counts, what)
+    split = _split(data, layers, counts, what)
     tensors: dict[str, Tensor] = {}
-    offset = _COUNT_BYTES * len(layers)
-    for layer, count in zip(layers, counts, strict=True):
-        parts, start = [], offset
-        for _, size in _parts(layer, count):
-            parts.append(data[offset : offset + size])
-            offset += size
+    for layer, count, (start, parts) in zip(layers, counts, split, strict=True):
         codebook, bias = (np.frombuffer(part, _FLOAT).astype(np.float32) for part in parts[:2])
         labels, gaps = (np.frombuffer(part, np.uint8) for part in parts[2:])
         bits = LABEL_BITS[len(layer.shape)]
@@ -140,10 +135,7 @@ def write(model: CompressedModel) -> bytes:
     counts, contents = bytearray(), bytearray()
     for name, weights, bias in pairs:
         bits = LABEL_BITS[len(weights.shape)]
-        try:
-            weights = _with_gap_bits(weights)
-        except ArgumentError as error:
-            raise ArgumentError(f"tensor {name!r}: {error}") from None
+        weights = _with_gap_bits(name, weights)
         codebook = np.zeros(2**bits, _FLOAT)
         codebook[: len(weights.codebook)] = weights.codebook
         counts += struct.pack("<I", weights.count)
@@ -155,6 +147,7 @@ def write(model: CompressedModel) -> bytes:
 
 
 def _check_layers(layers: Sequence[WeightLayer]) -> tuple[WeightLayer, ...]:
+    """Return the layers as a tuple, or raise unless they are some, each with its own name."""
     is_sequence = isinstance(layers, Sequence) and len(layers) > 0
     if not is_sequence or not all(isinstance(layer, WeightLayer) for layer in layers):
         raise ArgumentError("layers must be a sequence of one WeightLayer or more")
@@ -184,40 +177,42 @@ def _read_counts(data: bytes, layers: tuple[WeightLayer, ...], what: str) -> lis
     return counts
 
 
-def _check_length(
+def _split(
     data: bytes, layers: tuple[WeightLayer, ...], counts: list[int], what: str
-) -> None:
-    """Raise unless the file has the very length that counts and layers declare."""
-    parts = [
-        (f"{part} of layer {layer.name!r}", size)
-        for layer, count in zip(layers, counts, strict=True)
-        for part, size in _parts(layer, count)
-    ]
+) -> list[tuple[int, list[bytes]]]:
+    """Return the offset and the parts of each layer, or raise unless they are the whole file."""
     start = _COUNT_BYTES * len(layers)
-    end = start + sum(size for _, size in parts)
+    sizes = [_parts(layer, count) for layer, count in zip(layers, counts, strict=True)]
+    end = start + sum(size for parts in sizes for size in parts.values())
     if len(data) > end:
         raise FormatError(
             f"{what}: {len(data) - end} bytes after those of the last layer (offset {end}): "
             "bytes were added, or the layers aren't those of the file"
         )
-    for part, size in parts:
-        if start + size > len(data):
-            raise TruncatedError(
-                f"{what}: {end - len(data)} bytes are missing: the {part} at offset {start} "
-                f"need {size}, only {len(data) - start} are left"
-            )
-        start += size
+    split: list[tuple[int, list[bytes]]] = []
+    for layer, parts in zip(layers, sizes, strict=True):
+        split.append((start, []))
+        for part, size in parts.items():
+            if start + size > len(data):
+                raise TruncatedError(
+                    f"{what}: {end - len(data)} bytes are missing: the {part} of layer "
+                    f"{layer.name!r} at offset {start} need {size}, "
+                    f"only {len(data) - start} are left"
+                )
+            split[-1][1].append(data[start : start + size])
+            start += size
+    return split
 
 
-def _parts(layer: WeightLayer, count: int) -> tuple[tuple[str, int], ...]:
+def _parts(layer: WeightLayer, count: int) -> dict[str, int]:
     """Return the parts of a layer in the file's order, with their sizes in bytes."""
     bits = LABEL_BITS[len(layer.shape)]
-    return (
-        ("centroids", _FLOAT.itemsize * 2**bits),
-        ("biases", _FLOAT.itemsize * layer.shape[0]),
-        ("labels", packing.packed_size(bits, count)),
-        ("gaps", packing.packed_size(GAP_BITS, count)),
-    )
+    return {
+        "centroids": _FLOAT.itemsize * 2**bits,
+        "biases": _FLOAT.itemsize * layer.shape[0],
+        "labels": packing.packed_size(bits, count),
+        "gaps": packing.packed_size(GAP_BITS, count),
+    }
 
 
 def _pairs(
@@ -261,21 +256,22 @@ def _bias(model: CompressedModel, name: str, rows: int) -> npt.NDArray[np.float3
     return bias
 
 
-def _with_gap_bits(weights: CompressedTensor) -> CompressedTensor:
+def _with_gap_bits(name: str, weights: CompressedTensor) -> CompressedTensor:
     """Return the same weights in no more entries than a uint32 counts, with gaps of 4 bits."""
     if weights.gap_bits != GAP_BITS:
         labels = weights.labels()
         survives = labels != 0
         positions = weights.positions()[survives]
         # Before encoding: a few positions far apart can need any number of fillers.
-        _check_count(len(positions) + relindex.filler_count(positions, GAP_BITS))
+        _check_count(name, len(positions) + relindex.filler_count(positions, GAP_BITS))
         shared = SharedWeights(weights.codebook, labels[survives], weights.label_bits)
         gaps = relindex.encode(positions, weights.size, GAP_BITS)
         weights = CompressedTensor.from_parts(weights.shape, shared, gaps)
-    _check_count(weights.count)
+    _check_count(name, weights.count)
     return weights
 
 
-def _check_count(count: int) -> None:
+def _check_count(name: str, count: int) -> None:
     if count > _MAX_COUNT:
-        raise ArgumentError(f"{count} stored entries, a .net file counts up to {_MAX_COUNT}")
+        most = f"a .net file counts up to {_MAX_COUNT}"
+        raise ArgumentError(f"tensor {name!r}: {count} stored entries, {most}")

@@ -1,7 +1,6 @@
 """Folders of NumPy's ``.npy`` files, mapped: elements are read when they are used."""
 
 import os
-from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -13,10 +12,6 @@ from .source import Array, Format, Source
 
 class NpyFolder(Source):
     """The arrays of a folder's ``.npy`` files, by their names without the suffix.
-
-    Parameters
-    ----------
-    folder : path-like
 
     Raises
     ------
@@ -50,12 +45,6 @@ class NpyFolder(Source):
             raise DataError(f"{path}: {error.strerror or error}") from error
         except Exception as error:  # NumPy raises anything for a damaged file
             raise FormatError(f"{path}: not a whole npy file: {error}") from error
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
 
 
 FORMAT = Format(

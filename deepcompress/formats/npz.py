@@ -156,20 +156,15 @@ class NpzFile(Source):
             with self._archive.open(member) as stream:
                 stream.read(header.size)
                 for start in range(0, len(data), _READ_BYTES):
-                    part = stream.read(min(_READ_BYTES, len(data) - start))
-                    data[start : start + len(part)] = part
-                    if len(part) < min(_READ_BYTES, len(data) - start):
+                    size = min(_READ_BYTES, len(data) - start)
+                    part = stream.read(size)
+                    if len(part) < size:
                         raise FormatError("ends before its declared size")
+                    data[start : start + size] = part
             if header.dtype == np.bool_ and array.view(np.uint8).max(initial=0) > 1:
                 raise FormatError("an element of a bool array is neither 0 nor 1")
             array = array.reshape(header.shape, order="F" if header.fortran_order else "C")
             return array.astype(array.dtype.newbyteorder("="), copy=False)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._members)
-
-    def __len__(self) -> int:
-        return len(self._members)
 
 
 @dataclass(frozen=True)

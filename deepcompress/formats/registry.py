@@ -22,14 +22,6 @@ FORMATS = (npz.FORMAT, safetensors.FORMAT, npy.FORMAT)
 def open_source(path: str | os.PathLike[str]) -> Iterator[Source]:
     """Open a file, or a folder, of arrays of other programs.
 
-    Parameters
-    ----------
-    path : path-like
-
-    Yields
-    ------
-    Source
-
     Raises
     ------
     DataError

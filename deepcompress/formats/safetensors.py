@@ -10,17 +10,18 @@ share none.
 import math
 import mmap
 import os
-from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
+from ..checks import is_whole
 from ..container.records import MAX_RANK
 from ..errors import DataError, FormatError
 from ..files import strict_json
 from .source import Array, Format, Source
 
+_MOST = 2**63 - 1
 MAX_HEADER_BYTES = 100_000_000  # the limit of the format's own library
 METADATA = "__metadata__"
 BF16 = "BF16"  # the upper half of a float32, which NumPy doesn't know
@@ -38,10 +39,6 @@ DTYPES = {
 
 class SafetensorsFile(Source):
     """The tensors of a file, in the order of its header.
-
-    Parameters
-    ----------
-    path : path-like
 
     Raises
     ------
@@ -94,16 +91,11 @@ class SafetensorsFile(Source):
         if not isinstance(dtype, str) or dtype not in DTYPES:
             raise FormatError(f"{what}: dtype {str(dtype)[:40]!r} isn't one of {', '.join(DTYPES)}")
         for numbers, most in ((shape, MAX_RANK), (offsets, 2)):
-            if (
-                not isinstance(numbers, list)
-                or len(numbers) > most
-                or any(type(number) is not int or not 0 <= number < 1 << 63 for number in numbers)
-            ):
+            are_whole = isinstance(numbers, list) and all(is_whole(n, 0, _MOST) for n in numbers)
+            if not are_whole or len(numbers) > most:
                 raise FormatError(f"{what}: {str(numbers)[:80]} is no shape and no offsets")
-        if (
-            len(offsets) != 2
-            or offsets[1] - offsets[0] != math.prod(shape) * DTYPES[dtype].itemsize
-        ):
+        size = math.prod(shape) * DTYPES[dtype].itemsize
+        if len(offsets) != 2 or offsets[1] - offsets[0] != size:
             raise FormatError(f"{what}: data_offsets {offsets} for {dtype} of shape {shape}")
         self.shapes[name] = tuple(shape)
         self._entries[name] = dtype, offsets[0]
@@ -120,12 +112,6 @@ class SafetensorsFile(Source):
         elif dtype == "BOOL" and flat.view(np.uint8).max(initial=0) > 1:
             raise FormatError(f"{self._what}: tensor {name!r}: a bool is neither 0 nor 1")
         return flat.reshape(shape)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)
 
 
 FORMAT = Format("a .safetensors", ".safetensors", lambda path: nullcontext(SafetensorsFile(path)))

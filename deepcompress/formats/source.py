@@ -1,7 +1,7 @@
 """The interface of a format: how its files are told, opened and written."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,12 @@ class Source(Mapping[str, Array]):
     @abstractmethod
     def __getitem__(self, name: str) -> Array:
         """Read an array."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.shapes)
+
+    def __len__(self) -> int:
+        return len(self.shapes)
 
 
 Opener = Callable[[str], AbstractContextManager[Source]]

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
 from typing import Any
 
-from ..checks import is_finite, is_whole
+from ..checks import is_finite, is_name, is_whole
 from ..errors import ArgumentError, ConfigError, FormatError, shown
 from . import zoo
 from .conv import Conv2D
@@ -191,11 +191,8 @@ def _list(what: str, value: Any) -> list[Any]:
 
 def _name(what: str, value: Any) -> str:
     """Return a text of fit length, or raise, naming the field."""
-    try:
-        if isinstance(value, str) and 0 < len(value.encode()) <= _MAX_NAME_BYTES:
-            return value
-    except UnicodeEncodeError:  # JSON can spell half a character
-        pass
+    if is_name(value, _MAX_NAME_BYTES):
+        return str(value)
     raise ArgumentError(
         f"{what} must be text of 1 to {_MAX_NAME_BYTES} bytes in UTF-8, not {shown(value)}"
     )

@@ -65,7 +65,7 @@ def distance(tensor: Tensor, original: Tensor) -> Distance:
     """
     if tensor.shape != original.shape:
         raise ArgumentError(f"shapes {tensor.shape} and {original.shape} can't be compared")
-    differing = unmeasured = without_size = 0
+    differing = 0
     differences, magnitudes = _SumOfSquares(), _SumOfSquares()
     for a, b in _pairs(tensor, original):
         with np.errstate(over="ignore", invalid="ignore"):
@@ -73,24 +73,13 @@ def distance(tensor: Tensor, original: Tensor) -> Distance:
             apart = np.where(equal, 0.0, _absolute_difference(a, b))
             sizes = np.abs(b.astype(np.complex128 if b.dtype.kind == "c" else np.float64))
         differing += len(a) - int(np.count_nonzero(equal))
-        measured = np.isfinite(apart)
-        unmeasured += len(a) - int(np.count_nonzero(measured))
-        differences.add(apart[measured])
-        known = np.isfinite(sizes)
-        without_size += len(b) - int(np.count_nonzero(known))
-        magnitudes.add(sizes[known])
+        differences.add(apart)
+        magnitudes.add(sizes)
     elements = math.prod(tensor.shape)
-    rms = differences.root(elements - unmeasured)
-    reference = magnitudes.root(elements - without_size)
-    relative = rms / reference if reference else math.inf
-    return Distance(
-        elements,
-        differing,
-        unmeasured,
-        differences.largest,
-        rms,
-        relative if math.isfinite(relative) else None,
-    )
+    rms, reference = differences.root(elements), magnitudes.root(elements)
+    relative = rms / reference if reference and math.isfinite(rms / reference) else None
+    unmeasured, largest = differences.left_out, differences.largest
+    return Distance(elements, differing, unmeasured, largest, rms, relative)
 
 
 def differing_labels(tensor: CompressedTensor, other: CompressedTensor) -> int:
@@ -111,10 +100,14 @@ class _SumOfSquares:
     """A sum of squares that neither overflows nor vanishes: scaled by the largest, as in BLAS."""
 
     def __init__(self) -> None:
-        self.largest = 0.0
-        self._scaled = 0.0
+        self.largest = self._scaled = 0.0
+        self.left_out = 0
 
     def add(self, values: npt.NDArray[np.float64]) -> None:
+        """Add the squares of those values that are finite; count the others as left out."""
+        finite = np.isfinite(values)
+        self.left_out += len(values) - int(np.count_nonzero(finite))
+        values = values[finite]
         largest = float(values.max(initial=0.0))
         if largest > self.largest:
             self._scaled *= (self.largest / largest) ** 2
@@ -122,8 +115,9 @@ class _SumOfSquares:
         if self.largest:
             self._scaled += float(np.square(values / self.largest).sum())
 
-    def root(self, count: int) -> float:
-        """Return the root of the mean, for `count` values of which zeros may be left out."""
+    def root(self, elements: int) -> float:
+        """Return the root of the mean; elements neither added nor left out are zeros."""
+        count = elements - self.left_out
         return self.largest * math.sqrt(self._scaled / count) if count else 0.0
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from ..container.records import CODERS, ENCODINGS, MAGIC, Record, SharedRecord
 from ..container.sizes import stream_bits
-from . import alternatives, code_listing
+from . import listings
 from .ledger import FP32_BYTES, PARTS, Inspected, LayerRow, account
 from .reasons import why
-from .tables import align, printable, shape_text
+from .tables import align, as_cells, format_stages, printable, shape_text
 
 TENSOR_COLUMNS = (
     ("name", "tensor", "{}"),
@@ -38,13 +38,11 @@ def describe(
 
     Parameters
     ----------
-    data : bytes
-        The whole file.
-    what : str
-        Its name, for messages.
+    data, what
+        As for `ledger.account`.
     codes, prices : bool
-        Whether tensors have ``codes`` (see `code_listing.codes`) and ``alternatives`` (see
-        `alternatives.alternatives`; these take the longest).
+        Whether tensors have ``codes`` and ``alternatives``, as from `listings`; the latter take
+        the longest.
 
     Returns
     -------
@@ -67,9 +65,9 @@ def describe(
     def look(row: LayerRow, inspected: Inspected) -> None:
         tensor = _tensor(row, inspected.record)
         if codes:
-            tensor["codes"] = code_listing.codes(inspected)
+            tensor["codes"] = listings.codes(inspected)
         if prices:
-            tensor["alternatives"] = alternatives.alternatives(inspected)
+            tensor["alternatives"] = listings.alternatives(inspected)
         tensors.append(tensor)
         reasons.append(partial(why, row, inspected.record, inspected.parts))
 
@@ -99,41 +97,30 @@ def describe(
 def format_description(description: dict[str, Any]) -> str:
     """Return a description as text, all but the rows of the ledger."""
     size, reference = description["file_bytes"], description["reference_bytes"]
-    tensors = [[header for _, header, _ in TENSOR_COLUMNS]]
-    for row in description["tensors"]:
-        row = row | {"name": printable(row["name"]), "shape": shape_text(row["shape"])}
-        tensors.append(
-            ["-" if row[key] is None else form.format(row[key]) for key, _, form in TENSOR_COLUMNS]
-        )
+    rows = [
+        row | {"name": printable(row["name"]), "shape": shape_text(row["shape"])}
+        for row in description["tensors"]
+    ]
     parts = [["part", "bytes", "share"]]
     for part, part_bytes in description["parts"].items():
         parts.append([part, f"{part_bytes:,}", f"{100 * part_bytes / size:.1f} %"])
     parts.append(["total", f"{size:,}", "100.0 %"])
-    stages = [["stage", "bytes", "ratio"], ["dense fp32", f"{reference:,}", "1.0x"]]
-    for stage, stage_bytes in description["stages"].items():
-        stages.append([stage, f"{stage_bytes:,}", f"{reference / stage_bytes:.1f}x"])
+    stages = format_stages(reference, description["stages"])
     head = (
         f"format version {description['format_version']}, {size:,} bytes, "
         f"{_against_dense(description['ratio'])}\n"
         f"metadata: {json.dumps(description['metadata'])}"
     )
-    blocks = [head, *map(align, (tensors, parts, stages))]
-    rows = description["tensors"]
-    reasons = [f"{printable(row['name'])}: {row['why']}" for row in rows if row["why"]]
+    blocks = [head, align(as_cells(rows, TENSOR_COLUMNS)), align(parts), stages]
+    reasons = [f"{row['name']}: {row['why']}" for row in rows if row["why"]]
     if reasons:
         blocks.append("\n".join(["what shrank little, and why:", *reasons]))
+    prices = "bytes by the strongest coder (* the file's):"
     for key, title, header, lines in (
-        (
-            "alternatives",
-            "bytes by the strongest coder (* the file's):",
-            PRICES,
-            alternatives.table,
-        ),
-        ("codes", "code tables:", CODES, code_listing.table),
+        ("alternatives", prices, PRICES, listings.alternatives_table),
+        ("codes", "code tables:", CODES, listings.codes_table),
     ):
-        cells = [
-            [printable(row["name"]), *line] for row in rows for line in lines(row.get(key, []))
-        ]
+        cells = [[row["name"], *line] for row in rows for line in lines(row.get(key, []))]
         if cells:
             blocks.append(f"{title}\n{align([header, *cells])}")
     return "\n\n".join(blocks)
@@ -147,7 +134,8 @@ def _against_dense(ratio: float) -> str:
 
 
 def _tensor(row: LayerRow, record: Record) -> dict[str, Any]:
-    values = {
+    """Return a tensor's row, None in the columns that only shared weights have."""
+    values = dict.fromkeys(key for key, _, _ in TENSOR_COLUMNS) | {
         "name": row.layer,
         "shape": row.shape,
         "kept_percent": row.kept_percent,
@@ -155,11 +143,9 @@ def _tensor(row: LayerRow, record: Record) -> dict[str, Any]:
         "ratio": FP32_BYTES * row.weights / row.bytes_PQH,
     }
     if not isinstance(record, SharedRecord):
-        only_shared = ("K", "label_bits", "gap_bits", "coders", "entries", "fillers")
-        raw = {"dtype": record.dtype.name, "encoding": "raw"}
-        return raw | dict.fromkeys(only_shared) | values
+        return values | {"dtype": record.dtype.name, "encoding": "raw"}
     coding = record.coding
-    return {
+    return values | {
         "dtype": record.codebook.dtype.name,
         "encoding": ENCODINGS[coding.encoding],
         "K": len(record.codebook),
@@ -168,4 +154,4 @@ def _tensor(row: LayerRow, record: Record) -> dict[str, Any]:
         "coders": f"{CODERS[coding.label_coder]}/{CODERS[coding.position_coder]}",
         "entries": sum(block.count for block in record.blocks),
         "fillers": row.fillers,
-    } | values
+    }

@@ -141,10 +141,8 @@ def ledger(data: bytes, what: str = "file") -> list[Section]:
 
     Parameters
     ----------
-    data : bytes
-        The whole file.
-    what : str
-        Its name, for messages.
+    data, what
+        As for `account`.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The paper's figures for its four networks (Han et al. 2016, tables 1 to 5), and their shapes.
+"""The paper's figures for its four networks (Han et al. 2016, tables 1 to 5).
 
 Kilobytes are thousands of bytes; error rates and rates are percentages. The
 paper's bytes count neither biases nor Huffman tables nor a file's header.
@@ -95,37 +95,4 @@ PAPER = {
             PaperRow("total", 138_344_128, 7.5, 6.4, 4.1, 5, 3.1, 3.2, 2.05),
         ),
     ),
-}
-
-# Weights of the networks that are too large for MNIST; of Caffe's AlexNet, conv2, conv4 and
-# conv5 see half of the channels each. A bias per output comes with each.
-SHAPES: dict[str, dict[str, tuple[int, ...]]] = {
-    "alexnet": {
-        "conv1.weight": (96, 3, 11, 11),
-        "conv2.weight": (256, 48, 5, 5),
-        "conv3.weight": (384, 256, 3, 3),
-        "conv4.weight": (384, 192, 3, 3),
-        "conv5.weight": (256, 192, 3, 3),
-        "fc6.weight": (4096, 9216),
-        "fc7.weight": (4096, 4096),
-        "fc8.weight": (1000, 4096),
-    },
-    "vgg-16": {
-        "conv1_1.weight": (64, 3, 3, 3),
-        "conv1_2.weight": (64, 64, 3, 3),
-        "conv2_1.weight": (128, 64, 3, 3),
-        "conv2_2.weight": (128, 128, 3, 3),
-        "conv3_1.weight": (256, 128, 3, 3),
-        "conv3_2.weight": (256, 256, 3, 3),
-        "conv3_3.weight": (256, 256, 3, 3),
-        "conv4_1.weight": (512, 256, 3, 3),
-        "conv4_2.weight": (512, 512, 3, 3),
-        "conv4_3.weight": (512, 512, 3, 3),
-        "conv5_1.weight": (512, 512, 3, 3),
-        "conv5_2.weight": (512, 512, 3, 3),
-        "conv5_3.weight": (512, 512, 3, 3),
-        "fc6.weight": (4096, 25088),
-        "fc7.weight": (4096, 4096),
-        "fc8.weight": (1000, 4096),
-    },
 }

@@ -96,7 +96,6 @@ def time_products(
         for (rows, cols), density in product(sizes, densities):
             packed = random_tensor((rows, cols), density)
             dense, csr = packed.to_dense(), packed.to_scipy_csr()
-            entries = csr.nnz
             for batch in batches:
                 shape = (cols, batch) if batch > 1 else (cols,)
                 x = np.random.default_rng(1).standard_normal(shape).astype(np.float32)
@@ -109,17 +108,11 @@ def time_products(
                 verify(calls, exact, bound, f"a product of {dense.shape}")
                 seconds = _take_turns(calls, turn_seconds, REST_SECONDS if threads > 1 else 0)
                 isa = native.info()["isa"]
-                yield Timing(
-                    rows,
-                    cols,
-                    density,
-                    batch,
-                    seconds["ours"],
-                    seconds["dense"],
-                    seconds["scipy_csr"],
-                    crossover.packed_ns(rows, cols, entries, batch, isa, threads) * 1e-9,
-                    crossover.dense_ns(rows, cols, batch, isa, threads) * 1e-9,
-                )
+                packed_ns = crossover.packed_ns(rows, cols, csr.nnz, batch, isa, threads)
+                dense_ns = crossover.dense_ns(rows, cols, batch, isa, threads)
+                measured = seconds["ours"], seconds["dense"], seconds["scipy_csr"]
+                model = packed_ns * 1e-9, dense_ns * 1e-9
+                yield Timing(rows, cols, density, batch, *measured, *model)
 
 
 def find_crossovers(timings: Iterable[Timing], isa: str | None, threads: int) -> list[CrossOver]:

@@ -96,10 +96,8 @@ def layer_series(data: bytes, what: str = "file", max_rows: int = MAX_ROWS) -> L
 
     Parameters
     ----------
-    data : bytes
-        A whole ``.dcnn`` file.
-    what : str
-        Its name, for messages.
+    data, what
+        As for `ledger.account`.
     max_rows : int
         Where there are more tensors, the smallest (in bytes) share the last row.
 

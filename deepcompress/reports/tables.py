@@ -1,7 +1,7 @@
 """The tables of a run as text, in the paper's columns and beside the paper's figures."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,16 @@ LAYER_COLUMNS = (
     ("rate_PQH_percent", "P+Q+H", "{:.2f}"),
 )
 
-SIZES = {
-    "fp32 bytes": ("reference_bytes", "{:,}"),
-    "file bytes": ("file_bytes", "{:,}"),
-    "ratio": ("ratio", "{:.1f}x"),
-}
+RUN_COLUMNS = (
+    ("network", "network", "{}"),
+    ("reference_error", "reference error", "{:.2f} %"),
+    ("pruned_error", "pruned error", "{:.2f} %"),
+    ("quantized_error", "quantized error", "{:.2f} %"),
+    ("compressed_error", "compressed error", "{:.2f} %"),
+    ("reference_bytes", "fp32 bytes", "{:,}"),
+    ("file_bytes", "file bytes", "{:,}"),
+    ("ratio", "ratio", "{:.1f}x"),
+)
 
 
 def format_tables(report: Mapping[str, Any]) -> str:
@@ -45,11 +50,13 @@ def format_tables(report: Mapping[str, Any]) -> str:
         the paper's leave out biases, code tables and headers.
     """
     paper = PAPER.get(report["network"])
-    blocks = [_summary(report), _stages(report), format_layers(report["layers"])]
+    runs, theirs = [report], ""
     if paper is not None:
-        rows = [asdict(row) for row in paper.rows]
-        blocks.append("The paper's table:\n" + format_layers(rows))
-    return "\n\n".join(blocks) + "\n"
+        unstated = {"network": "the paper", "pruned_error": None, "quantized_error": None}
+        runs.append(asdict(paper) | unstated)
+        theirs = f"\n\nThe paper's table:\n{format_layers([asdict(row) for row in paper.rows])}"
+    summary = align(as_cells(runs, RUN_COLUMNS))
+    return f"{summary}\n\n{_stages(report)}\n\n{format_layers(report['layers'])}{theirs}\n"
 
 
 def read_report(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -65,11 +72,26 @@ def read_report(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def format_layers(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return rows with the fields of `ledger.LayerRow` in the columns of tables 2 and 3."""
-    cells = [[header for _, header, _ in LAYER_COLUMNS]]
+    return align(as_cells(rows, LAYER_COLUMNS))
+
+
+def as_cells(
+    rows: Iterable[Mapping[str, Any]], columns: Sequence[tuple[str, str, str]]
+) -> list[list[str]]:
+    """Return headers, and each row's values as text, by columns of key, header and format."""
+    cells = [[header for _, header, _ in columns]]
     for row in rows:
         cells.append(
-            ["-" if row[key] is None else form.format(row[key]) for key, _, form in LAYER_COLUMNS]
+            ["-" if row[key] is None else form.format(row[key]) for key, _, form in columns]
         )
+    return cells
+
+
+def format_stages(reference: int, sizes: Mapping[str, int]) -> str:
+    """Return the bytes after each stage, and their ratios against dense fp32."""
+    cells = [["stage", "bytes", "ratio"], ["dense fp32", f"{reference:,}", "1.0x"]]
+    for stage, size in sizes.items():
+        cells.append([stage, f"{size:,}", f"{reference / size:.1f}x"])
     return align(cells)
 
 
@@ -78,11 +100,8 @@ def align(cells: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = []
     for row in cells:
-        first, *others = [
-            cell.ljust(width) if index == 0 else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join([first, *others]).rstrip())
+        others = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
+        lines.append("  ".join([row[0].ljust(widths[0]), *others]).rstrip())
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(lines)
 
@@ -103,41 +122,12 @@ def shape_text(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape)) or "()"
 
 
-def _summary(report: Mapping[str, Any]) -> str:
-    stages = ("reference", "pruned", "quantized", "compressed")
-    cells = [["network", *(f"{stage} error" for stage in stages), *SIZES]]
-    cells.append(
-        [
-            report["network"],
-            *(f"{report[f'{stage}_error']:.2f} %" for stage in stages),
-            *(form.format(report[key]) for key, form in SIZES.values()),
-        ]
-    )
-    paper = PAPER.get(report["network"])
-    if paper is not None:
-        errors = asdict(paper) | {"pruned_error": None, "quantized_error": None}
-        cells.append(
-            [
-                "the paper",
-                *(
-                    "-" if errors[f"{stage}_error"] is None else f"{errors[f'{stage}_error']:.2f} %"
-                    for stage in stages
-                ),
-                *(form.format(errors[key]) for key, form in SIZES.values()),
-            ]
-        )
-    return align(cells)
-
-
 def _stages(report: Mapping[str, Any]) -> str:
-    cells = [["stage", "bytes", "ratio"]]
-    sizes = {"dense fp32": report["reference_bytes"]}
+    """Return the bytes after each stage, with pruned weights in plain formats too."""
+    sizes = {}
     plain = [row for row in report["layers"] if row["csr_bytes"] is None]
     for form in ("csr", "csc"):
         sizes[f"pruned, plain {form.upper()}"] = sum(row["bytes_P"] for row in plain) + sum(
             row[f"{form}_bytes"] for row in report["layers"] if row not in plain
         )
-    sizes |= report["stages"]
-    for stage, size in sizes.items():
-        cells.append([stage, f"{size:,}", f"{report['reference_bytes'] / size:.1f}x"])
-    return align(cells)
+    return format_stages(report["reference_bytes"], sizes | report["stages"])
