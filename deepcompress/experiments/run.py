@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from .. import __version__, prune, quantize
 from ..config import Config, TensorConfig
+from ..errors import ArgumentError
 from ..files.atomic import write_bytes, write_json, write_text
 from ..model import CompressedModel
 from ..nn import optim, zoo
@@ -76,6 +77,8 @@ def run(
     ------
     OutputError
         If the folder holds another run or can't be written.
+    ArgumentError
+        If training diverges, naming phase, epoch and step. Finished phases stay in the journal.
     """
     if holdout_images:
         data = holdout(data, holdout_images)
@@ -245,21 +248,28 @@ class _Run:
 
             def piece(start: int = start, end: int = end, state: State = state) -> State:
                 trainables = state.trainables()
-                optimizer = fit(
-                    network,
-                    state.params,
-                    (self.data.train_images, self.data.train_labels),
-                    trainables,
-                    sgd,
-                    schedule,
-                    epochs=end,
-                    batch_size=self.recipe.batch_size,
-                    seed=seed,
-                    start_epoch=start,
-                    state=state.optimizer if start else None,
-                    threads=self.threads,
-                    on_epoch=lambda epoch, loss, seconds: self.on_epoch(phase, epoch + 1, loss),
-                )
+                try:
+                    optimizer = fit(
+                        network,
+                        state.params,
+                        (self.data.train_images, self.data.train_labels),
+                        trainables,
+                        sgd,
+                        schedule,
+                        epochs=end,
+                        batch_size=self.recipe.batch_size,
+                        seed=seed,
+                        start_epoch=start,
+                        state=state.optimizer if start else None,
+                        threads=self.threads,
+                        on_epoch=lambda epoch, loss, seconds: self.on_epoch(phase, epoch + 1, loss),
+                    )
+                except ArgumentError as error:
+                    raise ArgumentError(
+                        f"phase {phase!r}: {error}. Phases that have ended are kept in "
+                        f"{self.journal.folder}, where the same run would fail again; one with "
+                        "another seed or recipe needs another folder"
+                    ) from error
                 trained = {
                     one.name: replace(state.shared[one.name], codebook=one.codebook)
                     for one in trainables
