@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
 from ..errors import ArgumentError
-from .layers import Array, Layer, Params, Shape
+from .layers import Array, Gradients, Layer, Params, Rng, Shape
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,7 @@ class Conv2D(Layer):
         )
         return self.outputs, height, width
 
-    def forward(
-        self, params: Params, x: Array, rng: np.random.Generator | None = None
-    ) -> tuple[Array, Any]:
+    def forward(self, params: Params, x: Array, rng: Rng = None) -> tuple[Array, Any]:
         """(I, H, W, B) -> (O, OH, OW, B); the cache is the patches, and x's shape."""
         weight, bias = params[f"{self.name}.weight"], params[f"{self.name}.bias"]
         shape = self.output_shape(x.shape[:3])
@@ -69,9 +67,7 @@ class Conv2D(Layer):
         y += bias[:, None]
         return y.reshape(*shape, -1), (patches, x.shape)
 
-    def backward(
-        self, params: Params, cache: Any, dy: Array, need_dx: bool = True
-    ) -> tuple[Array | None, dict[str, Array]]:
+    def backward(self, params: Params, cache: Any, dy: Array, need_dx: bool = True) -> Gradients:
         """(O, OH, OW, B) -> (I, H, W, B); products of dy's rows with the patches, summed."""
         patches, x_shape = cache
         weight = params[f"{self.name}.weight"]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError
-from .layers import Array, Layer, Params, Shape
+from .layers import Array, Gradients, Layer, Params, Rng, Shape
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,7 @@ class MaxPool2D(_Pool2D):
     Among equal values the first in row-major order gets the gradient, as in Caffe and PyTorch.
     """
 
-    def forward(
-        self, params: Params, x: Array, rng: np.random.Generator | None = None
-    ) -> tuple[Array, Any]:
+    def forward(self, params: Params, x: Array, rng: Rng = None) -> tuple[Array, Any]:
         """(C, H, W, B) -> (C, OH, OW, B); the cache is the padded images, y, and x's shape."""
         padded = self._padded(x, -np.inf)
         taps = self._taps(padded, *self.output_shape(x.shape[:3])[1:])
@@ -96,9 +94,7 @@ class MaxPool2D(_Pool2D):
             np.maximum(y, tap, out=y)
         return y, (padded, y, x.shape)
 
-    def backward(
-        self, params: Params, cache: Any, dy: Array, need_dx: bool = True
-    ) -> tuple[Array | None, dict[str, Array]]:
+    def backward(self, params: Params, cache: Any, dy: Array, need_dx: bool = True) -> Gradients:
         """(C, OH, OW, B) -> (C, H, W, B): to the first place that holds the maximum."""
         padded, y, (_, height, width, _) = cache
         dpadded = np.zeros(padded.shape, dy.dtype)
@@ -126,9 +122,7 @@ class AvgPool2D(_Pool2D):
     beyond the padding, where a window hangs over, do not.
     """
 
-    def forward(
-        self, params: Params, x: Array, rng: np.random.Generator | None = None
-    ) -> tuple[Array, Any]:
+    def forward(self, params: Params, x: Array, rng: Rng = None) -> tuple[Array, Any]:
         """(C, H, W, B) -> (C, OH, OW, B)."""
         padded = self._padded(x, 0)
         taps = self._taps(padded, *self.output_shape(x.shape[:3])[1:])
@@ -138,9 +132,7 @@ class AvgPool2D(_Pool2D):
         y *= self._weights(x.shape).astype(x.dtype)
         return y, (x.shape, padded.shape)
 
-    def backward(
-        self, params: Params, cache: Any, dy: Array, need_dx: bool = True
-    ) -> tuple[Array | None, dict[str, Array]]:
+    def backward(self, params: Params, cache: Any, dy: Array, need_dx: bool = True) -> Gradients:
         """(C, OH, OW, B) -> (C, H, W, B)."""
         x_shape, padded_shape = cache
         _, height, width, _ = x_shape
@@ -169,16 +161,12 @@ class GlobalAvgPool2D(Layer):
         self._require(len(shape) == 3, shape, "(C, H, W)")
         return (shape[0],)
 
-    def forward(
-        self, params: Params, x: Array, rng: np.random.Generator | None = None
-    ) -> tuple[Array, Any]:
+    def forward(self, params: Params, x: Array, rng: Rng = None) -> tuple[Array, Any]:
         """(C, H, W, B) -> (C, B)."""
         y: Array = x.mean(axis=(1, 2))
         return y, x.shape
 
-    def backward(
-        self, params: Params, cache: Any, dy: Array, need_dx: bool = True
-    ) -> tuple[Array | None, dict[str, Array]]:
+    def backward(self, params: Params, cache: Any, dy: Array, need_dx: bool = True) -> Gradients:
         """(C, B) -> (C, H, W, B)."""
         share = dy / dy.dtype.type(cache[1] * cache[2])
         return np.broadcast_to(share[:, None, None], cache).copy(), {}
