@@ -176,9 +176,7 @@ def paper_config() -> Config:
     Those of its text: in its tables every gap has 5 bits (in AlexNet's 4), and all labels of
     LeNet-300-100 have 6.
     """
-    return Config(
-        by_kind={"conv": {"bits": 8, "gap_bits": 8}, "fc": {"bits": 5, "gap_bits": 5}},
-    )
+    return Config(by_kind={"conv": {"bits": 8, "gap_bits": 8}, "fc": {"bits": 5, "gap_bits": 5}})
 
 
 def kind_of(shape: tuple[int, ...]) -> str:

@@ -211,12 +211,7 @@ PAPER_RECIPES = {
 # The densities of tables 2 and 3, approached by the cubic schedule.
 PAPER_SPARSITY = {
     "lenet-300-100": {"ip1.weight": 0.92, "ip2.weight": 0.91, "ip3.weight": 0.74},
-    "lenet-5": {
-        "conv1.weight": 0.34,
-        "conv2.weight": 0.88,
-        "ip1.weight": 0.92,
-        "ip2.weight": 0.81,
-    },
+    "lenet-5": {"conv1.weight": 0.34, "conv2.weight": 0.88, "ip1.weight": 0.92, "ip2.weight": 0.81},
 }
 
 RECIPES = {("paper", network): recipe for network, recipe in PAPER_RECIPES.items()} | {

@@ -59,7 +59,9 @@ class Conv2D(Layer):
         if not isinstance(weight, np.ndarray):
             options = {"stride": self.stride, "padding": self.padding, "groups": self.groups}
             return weight.convolve(x, bias=bias, **options), None
-        patches = self._patches(self._padded(x), shape)
+        around = (self.padding, self.padding)
+        padded = np.pad(x, ((0, 0), around, around, (0, 0))) if self.padding else x
+        patches = self._patches(padded, shape)
         grouped = self.groups, self.outputs // self.groups, shape[1], patches.shape[3]
         y: Array = np.empty(grouped, x.dtype)
         np.matmul(self._kernel_rows(weight)[:, None], patches, out=y.transpose(0, 2, 1, 3))
@@ -82,16 +84,6 @@ class Conv2D(Layer):
         if not need_dx:
             return None, grads
         return self._image_gradient(weight, np.ascontiguousarray(dy_rows), x_shape), grads
-
-    def _padded(self, x: Array) -> Array:
-        """Return images surrounded by zeros."""
-        channels, height, width, batch = x.shape
-        pad = self.padding
-        if not pad:
-            return x
-        padded = np.zeros((channels, height + 2 * pad, width + 2 * pad, batch), x.dtype)
-        padded[:, pad:-pad, pad:-pad] = x
-        return padded
 
     def _patches(self, x: Array, shape: Shape) -> Array:
         """Return the receptive fields of padded images, (G, OH, k * I/G * k, OW*B).

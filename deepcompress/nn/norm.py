@@ -148,13 +148,8 @@ class BatchNorm(Scale):
         deviation = np.sqrt(variance)
         sums = _sum_channels(dy)
         dweight = (_sum_channels(dy * x) - mean * sums) / deviation
-        grads = dict(
-            zip(
-                self.param_shapes(),
-                (dweight, sums, -weight / deviation * sums, -weight * dweight / (2 * variance)),
-                strict=True,
-            )
-        )
+        dmean, dvariance = -weight / deviation * sums, -weight * dweight / (2 * variance)
+        grads = dict(zip(self.param_shapes(), (dweight, sums, dmean, dvariance), strict=True))
         return (dy * _along_channels(weight / deviation, dy) if need_dx else None), grads
 
 

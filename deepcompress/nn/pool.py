@@ -56,16 +56,13 @@ class _Pool2D(Layer):
 
     def _padded(self, x: Array, fill: float) -> Array:
         """Return `x` surrounded by `fill` up to the edge of the last window."""
-        channels, height, width, batch = x.shape
-        _, rows, cols = self.output_shape(x.shape[:3])
-        pad = self.padding
-        tall = max(pad + height, (rows - 1) * self.stride + self.kernel)
-        wide = max(pad + width, (cols - 1) * self.stride + self.kernel)
-        if (tall, wide) == (height, width):
+        around = [(0, 0)]
+        for extent in x.shape[1:3]:
+            end = (self._windows(extent) - 1) * self.stride + self.kernel
+            around.append((self.padding, max(0, end - self.padding - extent)))
+        if not any(map(any, around)):
             return x
-        padded = np.full((channels, tall, wide, batch), fill, x.dtype)
-        padded[:, pad : pad + height, pad : pad + width] = x
-        return padded
+        return np.pad(x, [*around, (0, 0)], constant_values=fill)
 
     def _taps(self, padded: Array, rows: int, cols: int) -> Iterator[Array]:
         """Yield a view of all windows' pixels at each place of the window, in row-major order."""
@@ -100,9 +97,8 @@ class MaxPool2D(_Pool2D):
         dpadded = np.zeros(padded.shape, dy.dtype)
         left = np.ones(y.shape, np.bool_)  # windows whose maximum hasn't been found yet
         rows, cols = dy.shape[1:3]
-        for tap, dtap in zip(
-            self._taps(padded, rows, cols), self._taps(dpadded, rows, cols), strict=True
-        ):
+        taps, dtaps = (self._taps(images, rows, cols) for images in (padded, dpadded))
+        for tap, dtap in zip(taps, dtaps, strict=True):
             found = tap == y
             found &= left
             left ^= found
