@@ -138,12 +138,7 @@ class Config:
         return _override(base, self.by_name.get(name, {}))
 
     def check_names(self, names: Collection[str]) -> None:
-        """Refuse a name in `by_name` that no tensor has: it must be misspelt.
-
-        Raises
-        ------
-        ConfigError
-        """
+        """Raise ConfigError for a name in `by_name` that no tensor has: it must be misspelt."""
         absent = [name for name in self.by_name if name not in names]
         if absent:
             raise ConfigError(

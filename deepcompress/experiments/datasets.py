@@ -32,18 +32,10 @@ MNIST_FILES = (
 
 @dataclass(frozen=True)
 class Dataset:
-    """Labelled images, split into those to train on and those to report on.
+    """Labelled images, split into those to train on and those to report on."""
 
-    Attributes
-    ----------
-    train_images, test_images : ndarray of shape (n, 1, height, width), float32
-        Pixels, 0 (background) to 1.
-    train_labels, test_labels : ndarray of shape (n,), int64
-        The digit on each image, 0 to 9.
-    """
-
-    train_images: Float32Array
-    train_labels: Int64Array
+    train_images: Float32Array  # (n, 1, height, width), pixels from 0, the background, to 1
+    train_labels: Int64Array  # (n,), the digit on each image, 0 to 9
     test_images: Float32Array
     test_labels: Int64Array
 

@@ -123,7 +123,9 @@ class _Run:
 
     def report(self, model_path: Path) -> dict[str, Any]:
         """Go through all phases, write the model, and account for it."""
-        state = self._dense()
+        rng = np.random.default_rng([self.seed, 0])
+        state = State(self.network.init(rng, self.recipe.initializer))
+        state = self._train("train", state, self.recipe.train, self.recipe.dropout)
         errors = {"reference_error": self._error("reference", state.params)}
         dropout = self.recipe.dropout
         for index, one_round in enumerate(self.recipe.rounds, start=1):
@@ -154,12 +156,6 @@ class _Run:
     def _phase(self, name: str, function: Callable[[], State]) -> State:
         """Return the state that a phase ends with, computed now or taken from the journal."""
         return State.from_record(self.journal.phase(name, lambda: function().to_record()))
-
-    def _dense(self) -> State:
-        """Train the network as it is before compression."""
-        rng = np.random.default_rng([self.seed, 0])
-        state = State(self.network.init(rng, self.recipe.initializer))
-        return self._train("train", state, self.recipe.train, self.recipe.dropout)
 
     def _prune(self, phase: str, state: State, one_round: Round) -> State:
         """Remove the small ones of the surviving weights."""

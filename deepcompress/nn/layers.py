@@ -42,15 +42,9 @@ Gradients = tuple[Any, dict[str, Array]]  # of the input, or None, and of each p
 
 @dataclass(frozen=True)
 class Layer(ABC):
-    """Base of all layers.
+    """Base of all layers."""
 
-    Attributes
-    ----------
-    name : str
-        Unique in its network; the parameters are ``"<name>.weight"`` and ``"<name>.bias"``.
-    """
-
-    name: str
+    name: str  # unique in its network; parameters are ``"<name>.weight"`` and ``"<name>.bias"``
     several: ClassVar[bool] = False  # whether x and dx are lists of arrays
 
     def param_shapes(self) -> dict[str, Shape]:

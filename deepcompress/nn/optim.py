@@ -24,16 +24,10 @@ _BLOCK = 65536  # elements at a time, so that all operands of an update stay in 
 
 @dataclass(frozen=True)
 class Optimizer(ABC):
-    """Base of all optimizers.
-
-    Attributes
-    ----------
-    l2 : float
-        Weight decay: ``l2 * w`` is added to the gradient of each weight, not of biases.
-    """
+    """Base of all optimizers."""
 
     slots: ClassVar[tuple[str, ...]]  # names of the vectors that the state has for each trainable
-    l2: float = 0.0
+    l2: float = 0.0  # weight decay: ``l2 * w`` joins the gradient of each weight, not of biases
 
     @abstractmethod
     def _step(

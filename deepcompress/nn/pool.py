@@ -16,19 +16,14 @@ from .layers import Array, Gradients, Layer, Params, Rng, Shape
 class _Pool2D(Layer):
     """Square windows over ``(C, H, W, B)``; the channels are independent.
 
-    Attributes
-    ----------
-    kernel, stride, padding : int
-        ``padding < kernel``, so that every window sees a real pixel.
-    round_up : bool
-        False: only windows inside the padded image count (PyTorch's default). True: the number
-        of windows is rounded up, as Caffe always does, and the last may hang over the edge; one
-        that would start beyond the image and its first padding is dropped.
+    With `round_up`, the number of windows is rounded up, as Caffe always does, and the last may
+    hang over the edge; one that would start beyond the image and its first padding is dropped.
+    Without, only windows inside the padded image count (PyTorch's default).
     """
 
     kernel: int
     stride: int
-    padding: int = 0
+    padding: int = 0  # below the kernel, so that every window sees a real pixel
     round_up: bool = False
 
     def __post_init__(self) -> None:
