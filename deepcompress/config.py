@@ -138,12 +138,7 @@ class Config:
         return _override(base, self.by_name.get(name, {}))
 
     def check_names(self, names: Collection[str]) -> None:
-        """Refuse a name in `by_name` that no tensor has: it must be misspelt.
-
-        Raises
-        ------
-        ConfigError
-        """
+        """Raise ConfigError for a name in `by_name` that no tensor has: it must be misspelt."""
         absent = [name for name in self.by_name if name not in names]
         if absent:
             raise ConfigError(
@@ -176,9 +171,7 @@ def paper_config() -> Config:
     Those of its text: in its tables every gap has 5 bits (in AlexNet's 4), and all labels of
     LeNet-300-100 have 6.
     """
-    return Config(
-        by_kind={"conv": {"bits": 8, "gap_bits": 8}, "fc": {"bits": 5, "gap_bits": 5}},
-    )
+    return Config(by_kind={"conv": {"bits": 8, "gap_bits": 8}, "fc": {"bits": 5, "gap_bits": 5}})
 
 
 def kind_of(shape: tuple[int, ...]) -> str:

@@ -6,6 +6,7 @@ the same arrays on every machine. Augmentation and batching belong to `nn.train`
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,18 +32,10 @@ MNIST_FILES = (
 
 @dataclass(frozen=True)
 class Dataset:
-    """Labelled images, split into those to train on and those to report on.
+    """Labelled images, split into those to train on and those to report on."""
 
-    Attributes
-    ----------
-    train_images, test_images : ndarray of shape (n, 1, height, width), float32
-        Pixels, 0 (background) to 1.
-    train_labels, test_labels : ndarray of shape (n,), int64
-        The digit on each image, 0 to 9.
-    """
-
-    train_images: Float32Array
-    train_labels: Int64Array
+    train_images: Float32Array  # (n, 1, height, width), pixels from 0, the background, to 1
+    train_labels: Int64Array  # (n,), the digit on each image, 0 to 9
     test_images: Float32Array
     test_labels: Int64Array
 
@@ -95,8 +88,7 @@ def load_digits() -> Dataset:
         ) from reason
     digits = load()
     images = (digits.images / 16).astype(np.float32)[:, np.newaxis]  # pixels are 0 … 16
-    labels = digits.target.astype(np.int64)
-    test = DIGITS_TEST_IMAGES
+    labels, test = digits.target.astype(np.int64), DIGITS_TEST_IMAGES
     return Dataset(images[:-test], labels[:-test], images[-test:], labels[-test:])
 
 
@@ -136,7 +128,7 @@ def load_mnist(folder: str | os.PathLike[str] | None = None) -> Dataset:
                 f"{paths[images]} has {len(arrays[images])} images, "
                 f"but {paths[labels]} has {len(arrays[labels])} labels"
             )
-    return _mnist(*arrays)
+    return _mnist(arrays)
 
 
 def holdout(dataset: Dataset, count: int) -> Dataset:
@@ -168,10 +160,14 @@ def holdout(dataset: Dataset, count: int) -> Dataset:
 
 def _find_mnist(folder: Path) -> list[Path]:
     """Paths of the four files, in the order of MNIST_FILES; plain before compressed."""
+    spellings = [
+        [f"{spelling}{suffix}" for suffix in ("", ".gz") for spelling in spellings]
+        for spellings in ((name, name.replace("-idx", ".idx")) for name in MNIST_FILES)
+    ]
     for place in (folder, folder / "mnist"):
         found = [
-            next((path for path in _spellings(place, name) if os.path.isfile(path)), None)
-            for name in MNIST_FILES
+            next((place / one for one in names if os.path.isfile(place / one)), None)
+            for names in spellings
         ]
         if all(found):
             return [path for path in found if path]
@@ -179,15 +175,6 @@ def _find_mnist(folder: Path) -> list[Path]:
             missing = [name for name, path in zip(MNIST_FILES, found, strict=True) if path is None]
             raise DataError(f"{place} holds a part of MNIST, but not {', '.join(missing)}")
     raise _mnist_missing(f"{folder} holds none of them")
-
-
-def _spellings(place: Path, name: str) -> list[Path]:
-    """Return the usual names of a file of MNIST."""
-    return [
-        place / f"{spelling}{suffix}"
-        for suffix in ("", ".gz")
-        for spelling in (name, name.replace("-idx", ".idx"))
-    ]
 
 
 def _download_mnist() -> Dataset:
@@ -207,9 +194,8 @@ def _download_mnist() -> Dataset:
     if not np.array_equal(pixels, images):
         raise DataError("OpenML's MNIST has pixels that are not integers in 0 … 255")
     pixels = pixels.reshape(total, MNIST_PIXELS, MNIST_PIXELS)
-    train = slice(MNIST_TRAIN_IMAGES)
-    test = slice(MNIST_TRAIN_IMAGES, None)
-    return _mnist(pixels[train], labels[train], pixels[test], labels[test])
+    train, test = slice(MNIST_TRAIN_IMAGES), slice(MNIST_TRAIN_IMAGES, None)
+    return _mnist([pixels[train], labels[train], pixels[test], labels[test]])
 
 
 def _mnist_missing(reason: str) -> DataError:
@@ -221,17 +207,10 @@ def _mnist_missing(reason: str) -> DataError:
     )
 
 
-def _mnist(
-    train_images: UInt8Array,
-    train_labels: UInt8Array,
-    test_images: UInt8Array,
-    test_labels: UInt8Array,
-) -> Dataset:
-    """Scale and shape pixels and labels of matching counts."""
-    scale = np.float32(255)
-    return Dataset(
-        train_images[:, np.newaxis].astype(np.float32) / scale,
-        train_labels.astype(np.int64),
-        test_images[:, np.newaxis].astype(np.float32) / scale,
-        test_labels.astype(np.int64),
+def _mnist(arrays: Sequence[UInt8Array]) -> Dataset:
+    """Scale and shape pixels and labels of matching counts, in the order of MNIST_FILES."""
+    train_images, test_images = (
+        pixels[:, np.newaxis].astype(np.float32) / np.float32(255) for pixels in arrays[::2]
     )
+    train_labels, test_labels = (labels.astype(np.int64) for labels in arrays[1::2])
+    return Dataset(train_images, train_labels, test_images, test_labels)

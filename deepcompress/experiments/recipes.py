@@ -10,81 +10,43 @@ from ..prune import cubic_sparsity
 
 @dataclass(frozen=True)
 class Training:
-    """One stretch of training by SGD with momentum 0.9.
-
-    Attributes
-    ----------
-    epochs : int
-    rate : float
-        Learning rate at the start; it falls to `final_rate` along half a cosine.
-    final_rate : float
-    l2 : float
-        L2 regularization of the weights.
-    """
+    """One stretch of training by SGD with momentum."""
 
     epochs: int
-    rate: float
+    rate: float  # learning rate at the start; it falls to `final_rate` along half a cosine
     final_rate: float = 0.0
-    l2: float = 0.0
+    l2: float = 0.0  # L2 regularization of the weights
 
 
 @dataclass(frozen=True)
 class Round:
-    """One round of pruning, and of training the surviving weights.
+    """One round of pruning, by the weight tensors' names, and of training the surviving weights."""
 
-    Attributes
-    ----------
-    sensitivity : dict of str to float
-        For a weight tensor, threshold / standard deviation of its surviving weights.
-    retrain : Training
-    sparsity : dict of str to float
-        For a weight tensor that isn't in `sensitivity`, its fraction of zeros.
-    """
-
-    sensitivity: Mapping[str, float]
+    sensitivity: Mapping[str, float]  # threshold / standard deviation of the surviving weights
     retrain: Training
+    # The fraction of zeros of a tensor that isn't in `sensitivity`.
     sparsity: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All numbers of a run of `experiments.run` for one network.
-
-    Attributes
-    ----------
-    name, network, data : str
-        `data` is ``"mnist"`` or ``"digits"``.
-    initializer : str
-        ``"he"`` or ``"xavier"``.
-    batch_size : int
-    dropout : dict of str to float
-        Rate of each dropout layer while the dense network trains; 0 where not named.
-    dropout_of : dict of str to str
-        The weight tensor whose lost connections lower a layer's rate: the one before the
-        layer, or after it where the layer is the first.
-    train : Training
-        Training of the dense network.
-    rounds : tuple of Round
-    bits : dict of str to int
-        Width of the labels of each weight tensor.
-    init : str
-        Start of the centroids.
-    fine_tune : Training
-        Training of the centroids and biases.
-    """
+    """All numbers of a run of `experiments.run` for one network."""
 
     name: str
     network: str
-    data: str
-    initializer: str
+    data: str  # "mnist" or "digits"
+    initializer: str  # "he" or "xavier"
     batch_size: int
+    # Rate of each dropout layer while the dense network trains; 0 where not named.
     dropout: Mapping[str, float]
+    # The weight tensor whose lost connections lower a layer's rate: the one before the layer, or
+    # after it where the layer is the first.
     dropout_of: Mapping[str, str]
-    train: Training
+    train: Training  # of the dense network
     rounds: tuple[Round, ...]
-    bits: Mapping[str, int]
-    fine_tune: Training
-    init: str = "linear"
+    bits: Mapping[str, int]  # width of the labels of each weight tensor
+    fine_tune: Training  # of the centroids and biases
+    init: str = "linear"  # start of the centroids
     momentum: float = 0.9
 
     def to_dict(self) -> dict[str, Any]:
@@ -96,13 +58,13 @@ def _rounds(
     sensitivities: Mapping[str, tuple[float, ...]], retrain: Training, last: Training
 ) -> tuple[Round, ...]:
     """Pair the n-th sensitivity of each tensor; retrain by `retrain`, at last by `last`."""
-    count = len(next(iter(sensitivities.values())))
+    rounds = list(zip(*sensitivities.values(), strict=True))
     return tuple(
         Round(
-            {name: values[index] for name, values in sensitivities.items()},
-            last if index == count - 1 else retrain,
+            dict(zip(sensitivities, values, strict=True)),
+            last if index == len(rounds) else retrain,
         )
-        for index in range(count)
+        for index, values in enumerate(rounds, start=1)
     )
 
 
@@ -211,12 +173,7 @@ PAPER_RECIPES = {
 # The densities of tables 2 and 3, approached by the cubic schedule.
 PAPER_SPARSITY = {
     "lenet-300-100": {"ip1.weight": 0.92, "ip2.weight": 0.91, "ip3.weight": 0.74},
-    "lenet-5": {
-        "conv1.weight": 0.34,
-        "conv2.weight": 0.88,
-        "ip1.weight": 0.92,
-        "ip2.weight": 0.81,
-    },
+    "lenet-5": {"conv1.weight": 0.34, "conv2.weight": 0.88, "ip1.weight": 0.92, "ip2.weight": 0.81},
 }
 
 RECIPES = {("paper", network): recipe for network, recipe in PAPER_RECIPES.items()} | {

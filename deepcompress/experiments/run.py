@@ -8,7 +8,7 @@ where it was and ends with the same bytes.
 import contextlib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from .. import __version__, prune, quantize
 from ..config import Config, TensorConfig
+from ..errors import ArgumentError
 from ..files.atomic import write_bytes, write_json, write_text
 from ..model import CompressedModel
 from ..nn import optim, zoo
@@ -76,15 +77,13 @@ def run(
     ------
     OutputError
         If the folder holds another run or can't be written.
+    ArgumentError
+        If training diverges, naming phase, epoch and step. Finished phases stay in the journal.
     """
     if holdout_images:
         data = holdout(data, holdout_images)
-    config = {
-        "deepcompress": __version__,
-        "recipe": recipe.to_dict(),
-        "seed": seed,
-        "holdout_images": holdout_images,
-    }
+    config: dict[str, Any] = {"deepcompress": __version__, "recipe": recipe.to_dict()}
+    config |= {"seed": seed, "holdout_images": holdout_images}
     folder = Path(out)
     with contextlib.closing(Journal(folder, config)) as journal:
         report_path, model_path = folder / "report.json", folder / "model.dcnn"
@@ -107,27 +106,26 @@ def error_percent(
     return 100 * error_count(logits, data.test_labels) / len(logits)
 
 
+@dataclass
 class _Run:
     """A run on its way; `journal` holds the phases that it has finished."""
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        data: Dataset,
-        journal: Journal,
-        seed: int,
-        threads: int | None,
-        on_epoch: OnEpoch | None,
-    ) -> None:
-        self.recipe, self.data, self.journal = recipe, data, journal
-        self.seed, self.threads = seed, threads
-        self.on_epoch = on_epoch or (lambda phase, epoch, loss: None)
-        self.network = zoo.build(recipe.network)
-        self.stretches = 0  # each draws from a seed of its own
+    recipe: Recipe
+    data: Dataset
+    journal: Journal
+    seed: int
+    threads: int | None
+    on_epoch: OnEpoch | None
+    stretches: int = 0  # each draws from a seed of its own
+
+    def __post_init__(self) -> None:
+        self.network = zoo.build(self.recipe.network)
 
     def report(self, model_path: Path) -> dict[str, Any]:
         """Go through all phases, write the model, and account for it."""
-        state = self._dense()
+        rng = np.random.default_rng([self.seed, 0])
+        state = State(self.network.init(rng, self.recipe.initializer))
+        state = self._train("train", state, self.recipe.train, self.recipe.dropout)
         errors = {"reference_error": self._error("reference", state.params)}
         dropout = self.recipe.dropout
         for index, one_round in enumerate(self.recipe.rounds, start=1):
@@ -159,24 +157,15 @@ class _Run:
         """Return the state that a phase ends with, computed now or taken from the journal."""
         return State.from_record(self.journal.phase(name, lambda: function().to_record()))
 
-    def _dense(self) -> State:
-        """Train the network as it is before compression."""
-        rng = np.random.default_rng([self.seed, 0])
-        state = State(self.network.init(rng, self.recipe.initializer))
-        return self._train("train", state, self.recipe.train, self.recipe.dropout)
-
     def _prune(self, phase: str, state: State, one_round: Round) -> State:
         """Remove the small ones of the surviving weights."""
 
         def pruned() -> State:
-            masks = {
-                name: rule(state.params[name], value, state.mask(name))
-                for rule, targets in (
-                    (prune.sensitivity_mask, one_round.sensitivity),
-                    (prune.sparsity_mask, one_round.sparsity),
-                )
-                for name, value in targets.items()
-            }
+            masks = {}
+            for name, value in one_round.sensitivity.items():
+                masks[name] = prune.sensitivity_mask(state.params[name], value, state.mask(name))
+            for name, value in one_round.sparsity.items():
+                masks[name] = prune.sparsity_mask(state.params[name], value, state.mask(name))
             zeroed = {name: state.params[name] * mask for name, mask in masks.items()}
             return State(state.params | zeroed, state.masks | masks)
 
@@ -196,12 +185,11 @@ class _Run:
             for index, (name, bits) in enumerate(self.recipe.bits.items()):
                 masks[name] = mask = state.mask(name)
                 rng = np.random.default_rng([self.seed, index])
-                weights = quantize.share_weights(
+                shared[name] = quantize.share_weights(
                     params[name], mask, bits, self.recipe.init, rng=rng
                 )
                 params[name] = np.zeros_like(params[name])
-                params[name][mask] = weights.codebook[weights.labels]
-                shared[name] = weights
+                params[name][mask] = shared[name].codebook[shared[name].labels]
             return State(params, masks, shared)
 
         return self._phase("quantize", clustered)
@@ -240,26 +228,38 @@ class _Run:
         schedule = optim.cosine(training.rate, training.epochs, training.final_rate)
         sgd = optim.SGD(l2=training.l2, momentum=self.recipe.momentum)
         seed = (self.seed, self.stretches)
+
+        def tell(epoch: int, loss: float, seconds: float) -> None:
+            if self.on_epoch is not None:
+                self.on_epoch(phase, epoch + 1, loss)
+
         for start in range(0, training.epochs, PIECE_EPOCHS):
             end = min(start + PIECE_EPOCHS, training.epochs)
 
             def piece(start: int = start, end: int = end, state: State = state) -> State:
                 trainables = state.trainables()
-                optimizer = fit(
-                    network,
-                    state.params,
-                    (self.data.train_images, self.data.train_labels),
-                    trainables,
-                    sgd,
-                    schedule,
-                    epochs=end,
-                    batch_size=self.recipe.batch_size,
-                    seed=seed,
-                    start_epoch=start,
-                    state=state.optimizer if start else None,
-                    threads=self.threads,
-                    on_epoch=lambda epoch, loss, seconds: self.on_epoch(phase, epoch + 1, loss),
-                )
+                try:
+                    optimizer = fit(
+                        network,
+                        state.params,
+                        (self.data.train_images, self.data.train_labels),
+                        trainables,
+                        sgd,
+                        schedule,
+                        epochs=end,
+                        batch_size=self.recipe.batch_size,
+                        seed=seed,
+                        start_epoch=start,
+                        state=state.optimizer if start else None,
+                        threads=self.threads,
+                        on_epoch=tell,
+                    )
+                except ArgumentError as error:
+                    raise ArgumentError(
+                        f"phase {phase!r}: {error}. Phases that have ended are kept in "
+                        f"{self.journal.folder}, where the same run would fail again; one with "
+                        "another seed or recipe needs another folder"
+                    ) from error
                 trained = {
                     one.name: replace(state.shared[one.name], codebook=one.codebook)
                     for one in trainables

@@ -12,25 +12,13 @@ from ..tensors import BoolArray, Float32Array, SharedWeights
 
 @dataclass(frozen=True)
 class State:
-    """The result of a phase, with which the next begins.
+    """The result of a phase, with which the next begins: arrays by the parameters' names."""
 
-    Attributes
-    ----------
-    params : dict of str to ndarray of float32
-        Every parameter of the network, dense; zero where a weight is pruned.
-    masks : dict of str to ndarray of bool
-        The survivors of each tensor that has been pruned or shared.
-    shared : dict of str to SharedWeights
-        Once weights are shared, those of each such tensor. Centroids that train stay in the order
-        of their labels, which may cease to be ascending.
-    optimizer : dict of str to ndarray
-        The optimizer's state between two pieces of a stretch of training.
-    """
-
-    params: dict[str, Float32Array]
-    masks: dict[str, BoolArray] = field(default_factory=dict)
+    params: dict[str, Float32Array]  # every parameter, dense; zero where a weight is pruned
+    masks: dict[str, BoolArray] = field(default_factory=dict)  # survivors, once pruned or shared
+    # Centroids that train stay in the order of their labels, which may cease to be ascending.
     shared: dict[str, SharedWeights] = field(default_factory=dict)
-    optimizer: OptimizerState = field(default_factory=dict)
+    optimizer: OptimizerState = field(default_factory=dict)  # between two pieces of training
 
     def mask(self, name: str) -> BoolArray:
         """Return the survivors of a tensor: all of it, unless it has been pruned."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
 from ..errors import ArgumentError
-from .layers import Array, Layer, Params, Shape
+from .layers import Array, Gradients, Layer, Params, Rng, Shape
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,16 @@ class Conv2D(Layer):
         )
         return self.outputs, height, width
 
-    def forward(
-        self, params: Params, x: Array, rng: np.random.Generator | None = None
-    ) -> tuple[Array, Any]:
+    def forward(self, params: Params, x: Array, rng: Rng = None) -> tuple[Array, Any]:
         """(I, H, W, B) -> (O, OH, OW, B); the cache is the patches, and x's shape."""
         weight, bias = params[f"{self.name}.weight"], params[f"{self.name}.bias"]
         shape = self.output_shape(x.shape[:3])
         if not isinstance(weight, np.ndarray):
             options = {"stride": self.stride, "padding": self.padding, "groups": self.groups}
             return weight.convolve(x, bias=bias, **options), None
-        patches = self._patches(self._padded(x), shape)
+        around = (self.padding, self.padding)
+        padded = np.pad(x, ((0, 0), around, around, (0, 0))) if self.padding else x
+        patches = self._patches(padded, shape)
         grouped = self.groups, self.outputs // self.groups, shape[1], patches.shape[3]
         y: Array = np.empty(grouped, x.dtype)
         np.matmul(self._kernel_rows(weight)[:, None], patches, out=y.transpose(0, 2, 1, 3))
@@ -69,9 +69,7 @@ class Conv2D(Layer):
         y += bias[:, None]
         return y.reshape(*shape, -1), (patches, x.shape)
 
-    def backward(
-        self, params: Params, cache: Any, dy: Array, need_dx: bool = True
-    ) -> tuple[Array | None, dict[str, Array]]:
+    def backward(self, params: Params, cache: Any, dy: Array, need_dx: bool = True) -> Gradients:
         """(O, OH, OW, B) -> (I, H, W, B); products of dy's rows with the patches, summed."""
         patches, x_shape = cache
         weight = params[f"{self.name}.weight"]
@@ -86,16 +84,6 @@ class Conv2D(Layer):
         if not need_dx:
             return None, grads
         return self._image_gradient(weight, np.ascontiguousarray(dy_rows), x_shape), grads
-
-    def _padded(self, x: Array) -> Array:
-        """Return images surrounded by zeros."""
-        channels, height, width, batch = x.shape
-        pad = self.padding
-        if not pad:
-            return x
-        padded = np.zeros((channels, height + 2 * pad, width + 2 * pad, batch), x.dtype)
-        padded[:, pad:-pad, pad:-pad] = x
-        return padded
 
     def _patches(self, x: Array, shape: Shape) -> Array:
         """Return the receptive fields of padded images, (G, OH, k * I/G * k, OW*B).

@@ -67,11 +67,7 @@ def to_definition(network: Network) -> dict[str, Any]:
         if layer.name in network.sources:
             entry["sources"] = list(network.sources[layer.name])
         layers.append(entry)
-    definition = {
-        "name": network.name,
-        "input_shape": list(network.input_shape),
-        "layers": layers,
-    }
+    definition = {"name": network.name, "input_shape": list(network.input_shape), "layers": layers}
     try:
         from_definition(definition)
     except FormatError as error:

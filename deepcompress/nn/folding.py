@@ -1,5 +1,6 @@
 """Batch normalization folded into the layer before it, so that running it costs nothing."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -44,6 +45,7 @@ def fold_batch_norm(
     folded = dict(params)
     layers = {layer.name: layer for layer in network.layers}
     now = {name: name for name in network.shapes}  # the output that replaces each output
+    takers = Counter(source for step in network.steps for source in step.sources)
     steps: list[Step] = []
     for step in network.steps:
         name, into = step.layer.name, now[step.sources[0]]
@@ -51,7 +53,7 @@ def fold_batch_norm(
         if not (
             isinstance(step.layer, Scale)
             and isinstance(target, (Conv2D, Linear))
-            and _takers(network, step.sources[0]) == 1
+            and takers[step.sources[0]] == 1
         ):
             steps.append(step)
             continue
@@ -67,11 +69,6 @@ def fold_batch_norm(
     sources = {step.layer.name: tuple(now[source] for source in step.sources) for step in steps}
     kept = tuple(step.layer for step in steps)
     return replace(network, layers=kept, sources=sources), folded
-
-
-def _takers(network: Network, name: str) -> int:
-    """Count the layers that take an output."""
-    return sum(step.sources.count(name) for step in network.steps)
 
 
 def _float64(params: Mapping[str, Array], name: str) -> Array:

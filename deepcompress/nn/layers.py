@@ -36,19 +36,15 @@ from ..errors import ArgumentError
 Array = npt.NDArray[Any]  # float32 to train, float64 to check gradients
 Params = Mapping[str, Any]  # ndarrays; at inference also compressed weights
 Shape = tuple[int, ...]
+Rng = np.random.Generator | None
+Gradients = tuple[Any, dict[str, Array]]  # of the input, or None, and of each parameter
 
 
 @dataclass(frozen=True)
 class Layer(ABC):
-    """Base of all layers.
+    """Base of all layers."""
 
-    Attributes
-    ----------
-    name : str
-        Unique in its network; the parameters are ``"<name>.weight"`` and ``"<name>.bias"``.
-    """
-
-    name: str
+    name: str  # unique in its network; parameters are ``"<name>.weight"`` and ``"<name>.bias"``
     several: ClassVar[bool] = False  # whether x and dx are lists of arrays
 
     def param_shapes(self) -> dict[str, Shape]:
@@ -66,9 +62,7 @@ class Layer(ABC):
         """
 
     @abstractmethod
-    def forward(
-        self, params: Params, x: Array, rng: np.random.Generator | None = None
-    ) -> tuple[Array, Any]:
+    def forward(self, params: Params, x: Array, rng: Rng = None) -> tuple[Array, Any]:
         """Return the output and the cache for `backward`.
 
         Parameters
@@ -82,9 +76,7 @@ class Layer(ABC):
         """
 
     @abstractmethod
-    def backward(
-        self, params: Params, cache: Any, dy: Array, need_dx: bool = True
-    ) -> tuple[Array | None, dict[str, Array]]:
+    def backward(self, params: Params, cache: Any, dy: Array, need_dx: bool = True) -> Gradients:
         """Return the gradients of the loss with respect to the input and each parameter.
 
         Parameters
@@ -129,18 +121,14 @@ class Linear(Layer):
         self._require(shape == (self.inputs,), shape, f"({self.inputs},)")
         return (self.outputs,)
 
-    def forward(
-        self, params: Params, x: Array, rng: np.random.Generator | None = None
-    ) -> tuple[Array, Any]:
+    def forward(self, params: Params, x: Array, rng: Rng = None) -> tuple[Array, Any]:
         """(I, B) -> (O, B): ``y = W x + b``."""
         weight = params[f"{self.name}.weight"]
         y: Array = weight @ (x if isinstance(weight, np.ndarray) else np.ascontiguousarray(x))
         y += params[f"{self.name}.bias"][:, None]
         return y, x
 
-    def backward(
-        self, params: Params, cache: Any, dy: Array, need_dx: bool = True
-    ) -> tuple[Array | None, dict[str, Array]]:
+    def backward(self, params: Params, cache: Any, dy: Array, need_dx: bool = True) -> Gradients:
         """(O, B) -> (I, B): ``dx = W' dy``, ``dW = dy x'``, and ``db`` is the sum of dy."""
         x = cache
         grads = {f"{self.name}.weight": dy @ x.T, f"{self.name}.bias": dy.sum(axis=1)}
@@ -154,16 +142,12 @@ class ReLU(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         return shape
 
-    def forward(
-        self, params: Params, x: Array, rng: np.random.Generator | None = None
-    ) -> tuple[Array, Any]:
+    def forward(self, params: Params, x: Array, rng: Rng = None) -> tuple[Array, Any]:
         """(C, ..., B) -> the same; the cache is y, which is positive where x is."""
         y = np.maximum(x, 0)
         return y, y
 
-    def backward(
-        self, params: Params, cache: Any, dy: Array, need_dx: bool = True
-    ) -> tuple[Array | None, dict[str, Array]]:
+    def backward(self, params: Params, cache: Any, dy: Array, need_dx: bool = True) -> Gradients:
         """(C, ..., B) -> the same."""
         return np.multiply(dy, cache > 0, out=dy), {}
 
@@ -185,9 +169,7 @@ class Dropout(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         return shape
 
-    def forward(
-        self, params: Params, x: Array, rng: np.random.Generator | None = None
-    ) -> tuple[Array, Any]:
+    def forward(self, params: Params, x: Array, rng: Rng = None) -> tuple[Array, Any]:
         """(C, ..., B) -> the same; the cache is the factor of each number."""
         if rng is None or self.rate == 0:
             return x, None
@@ -195,9 +177,7 @@ class Dropout(Layer):
         scale = keep * x.dtype.type(1 / (1 - self.rate))
         return x * scale, scale
 
-    def backward(
-        self, params: Params, cache: Any, dy: Array, need_dx: bool = True
-    ) -> tuple[Array | None, dict[str, Array]]:
+    def backward(self, params: Params, cache: Any, dy: Array, need_dx: bool = True) -> Gradients:
         """(C, ..., B) -> the same."""
         return (dy if cache is None else np.multiply(dy, cache, out=dy)), {}
 
@@ -209,15 +189,11 @@ class Flatten(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         return (math.prod(shape),)
 
-    def forward(
-        self, params: Params, x: Array, rng: np.random.Generator | None = None
-    ) -> tuple[Array, Any]:
+    def forward(self, params: Params, x: Array, rng: Rng = None) -> tuple[Array, Any]:
         """(C, H, W, B) -> (F, B)."""
         return x.reshape(-1, x.shape[-1]), x.shape
 
-    def backward(
-        self, params: Params, cache: Any, dy: Array, need_dx: bool = True
-    ) -> tuple[Array | None, dict[str, Array]]:
+    def backward(self, params: Params, cache: Any, dy: Array, need_dx: bool = True) -> Gradients:
         """(F, B) -> (C, H, W, B)."""
         return dy.reshape(cache), {}
 
@@ -234,14 +210,10 @@ class Concat(Layer):
             self._require(one[1:] == shape[0][1:], one, f"({expected}) like the first")
         return (sum(one[0] for one in shape), *shape[0][1:])
 
-    def forward(
-        self, params: Params, x: Any, rng: np.random.Generator | None = None
-    ) -> tuple[Array, Any]:
+    def forward(self, params: Params, x: Any, rng: Rng = None) -> tuple[Array, Any]:
         """[(C_1, ..., B), (C_2, ..., B), ...] -> (C_1 + C_2 + ..., ..., B)."""
         return np.concatenate(x), [len(one) for one in x]
 
-    def backward(
-        self, params: Params, cache: Any, dy: Array, need_dx: bool = True
-    ) -> tuple[Any, dict[str, Array]]:
+    def backward(self, params: Params, cache: Any, dy: Array, need_dx: bool = True) -> Gradients:
         """(C_1 + C_2 + ..., ..., B) -> [(C_1, ..., B), (C_2, ..., B), ...]."""
         return np.split(dy, np.cumsum(cache)[:-1]), {}

@@ -99,10 +99,7 @@ class Network:
         }
 
     def init(
-        self,
-        rng: np.random.Generator,
-        scheme: str = "he",
-        dtype: npt.DTypeLike = np.float32,
+        self, rng: np.random.Generator, scheme: str = "he", dtype: npt.DTypeLike = np.float32
     ) -> dict[str, Array]:
         """Draw fresh parameters: normal weights, zero biases, and normalizations that do nothing.
 

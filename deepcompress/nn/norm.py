@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError
-from .layers import Array, Layer, Params, Shape
+from .layers import Array, Gradients, Layer, Params, Rng, Shape
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,7 @@ class LocalResponseNorm(Layer):
         self._require(len(shape) == 3, shape, "(C, H, W)")
         return shape
 
-    def forward(
-        self, params: Params, x: Array, rng: np.random.Generator | None = None
-    ) -> tuple[Array, Any]:
+    def forward(self, params: Params, x: Array, rng: Rng = None) -> tuple[Array, Any]:
         """(C, H, W, B) -> the same."""
         scale = self._over_channels(x * x)
         scale *= x.dtype.type(self.alpha / self.size)
@@ -47,9 +45,7 @@ class LocalResponseNorm(Layer):
         divided = self._inverse_power(scale)
         return x * divided, (x, scale, divided)
 
-    def backward(
-        self, params: Params, cache: Any, dy: Array, need_dx: bool = True
-    ) -> tuple[Array | None, dict[str, Array]]:
+    def backward(self, params: Params, cache: Any, dy: Array, need_dx: bool = True) -> Gradients:
         """(C, H, W, B) -> the same.
 
         The output of channel j depends on x_i by its scale: d scale_j / d x_i = 2 alpha/size x_i.
@@ -102,18 +98,14 @@ class Scale(Layer):
         """Return the factor and the summand of each channel."""
         return params[f"{self.name}.weight"], params[f"{self.name}.bias"]
 
-    def forward(
-        self, params: Params, x: Array, rng: np.random.Generator | None = None
-    ) -> tuple[Array, Any]:
+    def forward(self, params: Params, x: Array, rng: Rng = None) -> tuple[Array, Any]:
         """(C, ..., B) -> the same."""
         factor, summand = (_along_channels(part, x) for part in self.affine(params))
         y: Array = x * factor
         y += summand
         return y, x
 
-    def backward(
-        self, params: Params, cache: Any, dy: Array, need_dx: bool = True
-    ) -> tuple[Array | None, dict[str, Array]]:
+    def backward(self, params: Params, cache: Any, dy: Array, need_dx: bool = True) -> Gradients:
         """(C, ..., B) -> the same; ``dweight`` and ``dbias`` are sums over pixels and batch."""
         x, weight = cache, params[f"{self.name}.weight"]
         grads = {
@@ -148,9 +140,7 @@ class BatchNorm(Scale):
         factor = weight / np.sqrt(variance + variance.dtype.type(self.epsilon))
         return factor, bias - mean * factor
 
-    def backward(
-        self, params: Params, cache: Any, dy: Array, need_dx: bool = True
-    ) -> tuple[Array | None, dict[str, Array]]:
+    def backward(self, params: Params, cache: Any, dy: Array, need_dx: bool = True) -> Gradients:
         """(C, ..., B) -> the same; mean and variance have gradients, too."""
         x = cache
         weight, _, mean, variance = (params[name] for name in self.param_shapes())
@@ -158,13 +148,8 @@ class BatchNorm(Scale):
         deviation = np.sqrt(variance)
         sums = _sum_channels(dy)
         dweight = (_sum_channels(dy * x) - mean * sums) / deviation
-        grads = dict(
-            zip(
-                self.param_shapes(),
-                (dweight, sums, -weight / deviation * sums, -weight * dweight / (2 * variance)),
-                strict=True,
-            )
-        )
+        dmean, dvariance = -weight / deviation * sums, -weight * dweight / (2 * variance)
+        grads = dict(zip(self.param_shapes(), (dweight, sums, dmean, dvariance), strict=True))
         return (dy * _along_channels(weight / deviation, dy) if need_dx else None), grads
 
 

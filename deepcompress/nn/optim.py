@@ -4,12 +4,11 @@ An optimizer holds hyperparameters only. Its state is a dict of arrays (``init``
 `update` changes in place, so that it can be saved and restored with `numpy.savez`.
 """
 
-# ruff: noqa: D102 -- overriding methods are documented where they are declared
-
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -25,19 +24,10 @@ _BLOCK = 65536  # elements at a time, so that all operands of an update stay in 
 
 @dataclass(frozen=True)
 class Optimizer(ABC):
-    """Base of all optimizers.
+    """Base of all optimizers."""
 
-    Attributes
-    ----------
-    l2 : float
-        Weight decay: ``l2 * w`` is added to the gradient of each weight, not of biases.
-    """
-
-    l2: float = 0.0
-
-    @abstractmethod
-    def slots(self) -> tuple[str, ...]:
-        """Names of the vectors that the state has for each trainable."""
+    slots: ClassVar[tuple[str, ...]]  # names of the vectors that the state has for each trainable
+    l2: float = 0.0  # weight decay: ``l2 * w`` joins the gradient of each weight, not of biases
 
     @abstractmethod
     def _step(
@@ -49,7 +39,7 @@ class Optimizer(ABC):
         """Return the state before the first step: the step count, and zeros for each slot."""
         state: State = {"step": np.zeros((), np.int64)}
         for trainable in trainables:
-            for slot in self.slots():
+            for slot in self.slots:
                 state[f"{trainable.name}.{slot}"] = np.zeros_like(trainable.value)
         return state
 
@@ -73,7 +63,7 @@ class Optimizer(ABC):
         for trainable, grad in zip(trainables, grads, strict=True):
             value = trainable.value
             decay = trainable.decay
-            slots = [state[f"{trainable.name}.{slot}"] for slot in self.slots()]
+            slots = [state[f"{trainable.name}.{slot}"] for slot in self.slots]
             if self.l2 and isinstance(decay, np.ndarray):
                 grad += self.l2 * decay * value
             for start in range(0, value.size, _BLOCK):
@@ -87,10 +77,8 @@ class Optimizer(ABC):
 class SGD(Optimizer):
     """Gradient descent with momentum: ``v = momentum * v + g; w -= rate * v``."""
 
+    slots = ("velocity",)
     momentum: float = 0.9
-
-    def slots(self) -> tuple[str, ...]:
-        return ("velocity",)
 
     def _step(
         self, value: Array, grad: Array, slots: Sequence[Array], rate: float, count: int
@@ -105,12 +93,10 @@ class SGD(Optimizer):
 class Adam(Optimizer):
     """Adam (Kingma & Ba 2015, algorithm 1), with L2 in the gradient as in PyTorch's `Adam`."""
 
+    slots = ("mean", "square")
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
-
-    def slots(self) -> tuple[str, ...]:
-        return ("mean", "square")
 
     def _step(
         self, value: Array, grad: Array, slots: Sequence[Array], rate: float, count: int

@@ -9,26 +9,21 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError
-from .layers import Array, Layer, Params, Shape
+from .layers import Array, Gradients, Layer, Params, Rng, Shape
 
 
 @dataclass(frozen=True)
 class _Pool2D(Layer):
     """Square windows over ``(C, H, W, B)``; the channels are independent.
 
-    Attributes
-    ----------
-    kernel, stride, padding : int
-        ``padding < kernel``, so that every window sees a real pixel.
-    round_up : bool
-        False: only windows inside the padded image count (PyTorch's default). True: the number
-        of windows is rounded up, as Caffe always does, and the last may hang over the edge; one
-        that would start beyond the image and its first padding is dropped.
+    With `round_up`, the number of windows is rounded up, as Caffe always does, and the last may
+    hang over the edge; one that would start beyond the image and its first padding is dropped.
+    Without, only windows inside the padded image count (PyTorch's default).
     """
 
     kernel: int
     stride: int
-    padding: int = 0
+    padding: int = 0  # below the kernel, so that every window sees a real pixel
     round_up: bool = False
 
     def __post_init__(self) -> None:
@@ -56,16 +51,13 @@ class _Pool2D(Layer):
 
     def _padded(self, x: Array, fill: float) -> Array:
         """Return `x` surrounded by `fill` up to the edge of the last window."""
-        channels, height, width, batch = x.shape
-        _, rows, cols = self.output_shape(x.shape[:3])
-        pad = self.padding
-        tall = max(pad + height, (rows - 1) * self.stride + self.kernel)
-        wide = max(pad + width, (cols - 1) * self.stride + self.kernel)
-        if (tall, wide) == (height, width):
+        around = [(0, 0)]
+        for extent in x.shape[1:3]:
+            end = (self._windows(extent) - 1) * self.stride + self.kernel
+            around.append((self.padding, max(0, end - self.padding - extent)))
+        if not any(map(any, around)):
             return x
-        padded = np.full((channels, tall, wide, batch), fill, x.dtype)
-        padded[:, pad : pad + height, pad : pad + width] = x
-        return padded
+        return np.pad(x, [*around, (0, 0)], constant_values=fill)
 
     def _taps(self, padded: Array, rows: int, cols: int) -> Iterator[Array]:
         """Yield a view of all windows' pixels at each place of the window, in row-major order."""
@@ -85,9 +77,7 @@ class MaxPool2D(_Pool2D):
     Among equal values the first in row-major order gets the gradient, as in Caffe and PyTorch.
     """
 
-    def forward(
-        self, params: Params, x: Array, rng: np.random.Generator | None = None
-    ) -> tuple[Array, Any]:
+    def forward(self, params: Params, x: Array, rng: Rng = None) -> tuple[Array, Any]:
         """(C, H, W, B) -> (C, OH, OW, B); the cache is the padded images, y, and x's shape."""
         padded = self._padded(x, -np.inf)
         taps = self._taps(padded, *self.output_shape(x.shape[:3])[1:])
@@ -96,17 +86,14 @@ class MaxPool2D(_Pool2D):
             np.maximum(y, tap, out=y)
         return y, (padded, y, x.shape)
 
-    def backward(
-        self, params: Params, cache: Any, dy: Array, need_dx: bool = True
-    ) -> tuple[Array | None, dict[str, Array]]:
+    def backward(self, params: Params, cache: Any, dy: Array, need_dx: bool = True) -> Gradients:
         """(C, OH, OW, B) -> (C, H, W, B): to the first place that holds the maximum."""
         padded, y, (_, height, width, _) = cache
         dpadded = np.zeros(padded.shape, dy.dtype)
         left = np.ones(y.shape, np.bool_)  # windows whose maximum hasn't been found yet
         rows, cols = dy.shape[1:3]
-        for tap, dtap in zip(
-            self._taps(padded, rows, cols), self._taps(dpadded, rows, cols), strict=True
-        ):
+        taps, dtaps = (self._taps(images, rows, cols) for images in (padded, dpadded))
+        for tap, dtap in zip(taps, dtaps, strict=True):
             found = tap == y
             found &= left
             left ^= found
@@ -126,9 +113,7 @@ class AvgPool2D(_Pool2D):
     beyond the padding, where a window hangs over, do not.
     """
 
-    def forward(
-        self, params: Params, x: Array, rng: np.random.Generator | None = None
-    ) -> tuple[Array, Any]:
+    def forward(self, params: Params, x: Array, rng: Rng = None) -> tuple[Array, Any]:
         """(C, H, W, B) -> (C, OH, OW, B)."""
         padded = self._padded(x, 0)
         taps = self._taps(padded, *self.output_shape(x.shape[:3])[1:])
@@ -138,9 +123,7 @@ class AvgPool2D(_Pool2D):
         y *= self._weights(x.shape).astype(x.dtype)
         return y, (x.shape, padded.shape)
 
-    def backward(
-        self, params: Params, cache: Any, dy: Array, need_dx: bool = True
-    ) -> tuple[Array | None, dict[str, Array]]:
+    def backward(self, params: Params, cache: Any, dy: Array, need_dx: bool = True) -> Gradients:
         """(C, OH, OW, B) -> (C, H, W, B)."""
         x_shape, padded_shape = cache
         _, height, width, _ = x_shape
@@ -169,16 +152,12 @@ class GlobalAvgPool2D(Layer):
         self._require(len(shape) == 3, shape, "(C, H, W)")
         return (shape[0],)
 
-    def forward(
-        self, params: Params, x: Array, rng: np.random.Generator | None = None
-    ) -> tuple[Array, Any]:
+    def forward(self, params: Params, x: Array, rng: Rng = None) -> tuple[Array, Any]:
         """(C, H, W, B) -> (C, B)."""
         y: Array = x.mean(axis=(1, 2))
         return y, x.shape
 
-    def backward(
-        self, params: Params, cache: Any, dy: Array, need_dx: bool = True
-    ) -> tuple[Array | None, dict[str, Array]]:
+    def backward(self, params: Params, cache: Any, dy: Array, need_dx: bool = True) -> Gradients:
         """(C, B) -> (C, H, W, B)."""
         share = dy / dy.dtype.type(cache[1] * cache[2])
         return np.broadcast_to(share[:, None, None], cache).copy(), {}

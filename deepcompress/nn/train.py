@@ -3,10 +3,15 @@
 Each mini-batch is split into a fixed number of shards. A thread takes a shard through the network
 and back with a single-threaded BLAS, and the gradients are added in the order of the shards. So
 the arithmetic depends on `shards`, never on `threads`.
+
+Training has diverged once the loss isn't finite after a step, or a parameter or the optimizer's
+state after an epoch. They then go back to the end of the epoch before: what the steps in between
+have left is rarely of use, and it is from the end of an epoch that `fit` can go on.
 """
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +51,7 @@ def fit(
     ----------
     network : Network
     params : dict of str to ndarray
-        All parameters; those of `trainables` are updated in place, the others don't change.
+        All parameters, finite; those of `trainables` are updated in place, the others don't change.
     data : (x, labels)
         Inputs of shape (n, ...), of the parameters' dtype, and classes of shape (n,).
     trainables : sequence of Trainable
@@ -80,7 +85,10 @@ def fit(
     Raises
     ------
     ArgumentError
-        If data, parameters, trainables, state and network don't fit each other.
+        If data, parameters, trainables, state and network don't fit each other, or aren't
+        finite. If training diverges: the message names step and epoch, from 1 on, and the input
+        that isn't finite or what to change; parameters, trainables and state are again those
+        after the last whole epoch.
     """
     x, labels = data
     _check(network, params, x, labels, trainables)
@@ -90,6 +98,10 @@ def fit(
     state = fresh if state is None else state
     if {name: a.shape for name, a in state.items()} != {n: a.shape for n, a in fresh.items()}:
         raise ArgumentError("the optimizer's state doesn't belong to it and these trainables")
+    variables = {f"parameter {one.name!r}": one.value for one in trainables}
+    variables |= {f"the optimizer's {name!r}": array for name, array in state.items()}
+    if unfit := _not_finite(variables):
+        raise ArgumentError(f"{unfit} holds NaN or infinity")
     steps = -(-len(x) // batch_size)
     for trainable in trainables:
         trainable.scatter(params)
@@ -98,17 +110,28 @@ def fit(
         for epoch in range(start_epoch, epochs):
             started = time.perf_counter()
             order = _rng(seed, epoch, _SHUFFLE).permutation(len(x))
+            kept = {name: array.copy() for name, array in variables.items()}
             total = 0.0
             for step in range(steps):
                 batch = order[step * batch_size : (step + 1) * batch_size]
                 parts = np.array_split(batch, min(shards, len(batch)))
                 rngs = _dropout_rngs(network, len(parts), seed, epoch, step)
-                loss, grads = _gradients(run, network, params, data, parts, rngs)
+                rate = schedule(epoch + step / steps)
+                with np.errstate(all="ignore"):  # what isn't finite is found below
+                    loss, grads = _gradients(run, network, params, data, parts, rngs)
+                    gathered = [t.gather(grads[t.name]) for t in trainables]
+                    optimizer.update(trainables, gathered, state, rate)
                 total += loss * len(batch)
-                gathered = [t.gather(grads[t.name]) for t in trainables]
-                optimizer.update(trainables, gathered, state, schedule(epoch + step / steps))
+                # What breaks shows in the next loss, or else at the epoch's end.
+                broken = None if math.isfinite(loss) else "the loss"
+                if step == steps - 1 and not broken:
+                    broken = _not_finite(variables)
+                for name, array in kept.items() if broken else ():
+                    variables[name][...] = array
                 for trainable in trainables:
                     trainable.scatter(params)
+                if broken:
+                    raise _diverged(broken, x, epoch + 1, step + 1, rate)
             if on_epoch is not None:
                 on_epoch(epoch, total / len(x), time.perf_counter() - started)
     return state
@@ -128,7 +151,8 @@ def _gradients(
 
     def shard(index: int) -> tuple[float, dict[str, Array]]:
         part = parts[index]
-        return network.loss_and_grads(params, x[part], labels[part], rngs[index], count)
+        with np.errstate(all="ignore"):  # of this thread; what isn't finite shows in the loss
+            return network.loss_and_grads(params, x[part], labels[part], rngs[index], count)
 
     (loss, grads), *others = run(shard, range(len(parts)))
     for other_loss, other_grads in others:
@@ -136,6 +160,26 @@ def _gradients(
         for name, grad in other_grads.items():
             grads[name] += grad
     return loss, grads
+
+
+def _not_finite(arrays: Mapping[str, Array]) -> str | None:
+    """Return the name of the first array that isn't finite, if there is one."""
+    return next((name for name, array in arrays.items() if not np.isfinite(array).all()), None)
+
+
+def _diverged(broken: str, x: Array, epoch: int, step: int, rate: float) -> ArgumentError:
+    """Return the error for a loss or variable that isn't finite; an input may be the cause."""
+    finite = np.isfinite(x.reshape(len(x), -1)).all(axis=1)
+    if finite.all():
+        cause = f"{broken} isn't finite at a rate of {rate:g}"
+        cure = "lower the rate or the momentum, or scale the inputs or the initial weights down"
+    else:
+        cause = f"input {finite.argmin()} of {len(x)} holds NaN or infinity"
+        cure = "correct it or leave it out"
+    return ArgumentError(
+        f"training diverged in step {step} of epoch {epoch}: {cause}; {cure}. "
+        f"Parameters and optimizer are again as before epoch {epoch}"
+    )
 
 
 def _dropout_rngs(
@@ -170,6 +214,8 @@ def _check(
     for name, tensor in params.items():
         if not isinstance(tensor, np.ndarray) or tensor.dtype != x.dtype:
             raise ArgumentError(f"parameter {name!r} isn't an ndarray of dtype {x.dtype}")
+        if not np.isfinite(tensor).all():
+            raise ArgumentError(f"parameter {name!r} holds NaN or infinity")
     for trainable in trainables:
         if trainable.name not in params:
             raise ArgumentError(f"network {network.name!r} has no parameter {trainable.name!r}")

@@ -15,20 +15,11 @@ INPUT = "input"  # the name of the network's own input
 
 @dataclass(frozen=True)
 class Step:
-    """One layer in the order of work.
-
-    Attributes
-    ----------
-    layer : Layer
-    sources : tuple of str
-        The layers whose outputs it takes, or `INPUT`.
-    done : tuple of str
-        The `sources` that no later layer takes.
-    """
+    """One layer in the order of work."""
 
     layer: Layer
-    sources: tuple[str, ...]
-    done: tuple[str, ...]
+    sources: tuple[str, ...]  # the layers whose outputs it takes, or `INPUT`
+    done: tuple[str, ...]  # the sources that no later layer takes
 
     def of(self, values: Mapping[str, Any]) -> Any:
         """Return the layer's input out of values by name: a list if it takes several."""
@@ -38,29 +29,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Stage:
-    """A step of inference, with the ReLU behind it or without.
-
-    Attributes
-    ----------
-    step : Step
-    relu : bool
-    name : str
-        Name of the output: the layer's, or that of the ReLU.
-    """
+    """A step of inference, with the ReLU behind it or without."""
 
     step: Step
     relu: bool
-    name: str
+    name: str  # of the output: the layer's, or that of the ReLU
 
 
 def plan(layers: Sequence[Layer], sources: Mapping[str, Sequence[str]]) -> tuple[Step, ...]:
-    """Return a network's steps in order.
-
-    Raises
-    ------
-    ArgumentError
-        If they make no network: see `Network`.
-    """
+    """Return a network's steps in order, or raise ArgumentError as `Network` does."""
     if not layers:
         raise ArgumentError("a network needs a layer at least")
     places = {INPUT: -1}

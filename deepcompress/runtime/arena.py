@@ -16,25 +16,11 @@ def place(
 ) -> tuple[dict[Name, int | None], int]:
     """Give each value the first gap that is large enough between those needed at the same time.
 
-    Parameters
-    ----------
-    given : sequence of str
-        The value that each operation writes, in their order.
-    inside : mapping
-        For a value inside another's memory, the other and the first element there.
-    sizes : mapping
-        Elements of each value.
-    last_use : mapping
-        Index of the last operation that needs each value.
-    source : str
-        The program's input, which has memory of its own.
-
-    Returns
-    -------
-    places : dict
-        First element of each value; None in the memory of `source`.
-    elements : int
-        Size of the stretch of memory.
+    `given` are the values that the operations write, in their order; `inside` has, for a value in
+    another's memory, the other and the first element there; `sizes` are elements of each value;
+    `last_use` is the index of the last operation that needs it. The program's input, `source`, has
+    memory of its own. Return the first element of each value, None in the memory of `source`, and
+    the elements of the stretch of memory.
     """
 
     def whole(name: Name) -> tuple[Name, int]:

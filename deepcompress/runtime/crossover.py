@@ -18,52 +18,27 @@ Assumptions of the model:
 `R` rows, `C` columns of the weights, `S` surviving weights, `N` columns of x.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Coefficients of one instruction set, in nanoseconds but for `cache_bytes`.
+    """Coefficients of one instruction set, in nanoseconds but for `cache_bytes`."""
 
-    Attributes
-    ----------
-    call : float
-        Overhead of a packed product over a dense one, beside the work.
-    entry : float
-        One survivor, with one column.
-    row : float
-        One row, with one column.
-    many_entry : float
-        Unpacking one survivor, with several columns.
-    many_column : float
-        One survivor and column, with several of them.
-    many_x : float
-        One element of x, with several columns: those of a tile are brought together.
-    dense_cached, dense_memory : float
-        One weight of the dense product with one column, from the cache and from memory.
-    dense_weight : float
-        Copying one weight of the dense product, with several columns.
-    dense_column : float
-        One weight and column, with several of them.
-    convolution_column, convolution_dense : float
-        One survivor and output pixel of a packed convolution; one weight and pixel of a dense one.
-    cache_bytes : int
-        Bytes of dense weights likely to be still in the cache at the next product.
-    """
-
-    call: float = 4000.0
-    entry: float = 0.42
-    row: float = 2.0
-    many_entry: float = 1.5
-    many_column: float = 0.023
-    many_x: float = 0.3
-    dense_cached: float = 0.067
-    dense_memory: float = 0.25
-    dense_weight: float = 0.11
-    dense_column: float = 0.0245
-    convolution_column: float = 0.034
-    convolution_dense: float = 0.027
-    cache_bytes: int = 1 << 24
+    call: float = 4000.0  # overhead of a packed product over a dense one, beside the work
+    entry: float = 0.42  # a survivor, with one column
+    row: float = 2.0  # a row, with one column
+    many_entry: float = 1.5  # unpacking a survivor, with several columns
+    many_column: float = 0.023  # a survivor and column, with several of them
+    many_x: float = 0.3  # an element of x, with several columns: those of a tile are gathered
+    dense_cached: float = 0.067  # a weight of a dense product with one column, from the cache
+    dense_memory: float = 0.25  # the same from memory
+    dense_weight: float = 0.11  # copying a weight of a dense product, with several columns
+    dense_column: float = 0.0245  # a weight and column of it
+    convolution_column: float = 0.034  # a survivor and output pixel of a packed convolution
+    convolution_dense: float = 0.027  # a weight and output pixel of a dense one
+    cache_bytes: int = 1 << 24  # of dense weights, likely to be cached at the next product
 
 
 COSTS = {
@@ -148,12 +123,7 @@ def convolution_runs_dense(
     columns : int
         Pixels of the output times images of the batch.
     isa
-        As for `runs_dense`.
-
-    Returns
-    -------
-    bool
-        As `runs_dense`.
+        As for `runs_dense`, like the result.
     """
     costs, pixels = _costs(isa), _in_registers(columns)
     packed = (costs.many_entry + costs.convolution_column * pixels) * entries
@@ -176,23 +146,15 @@ def packed_ns(
 
 
 def dense_ns(
-    rows: int,
-    cols: int,
-    columns: int,
-    isa: str | None,
-    threads: int,
-    *,
-    among_others: bool = False,
+    rows: int, cols: int, columns: int, isa: str | None, threads: int, *, among_others: bool = False
 ) -> float:
     """Estimate the nanoseconds of a dense product; parameters as for `runs_dense`."""
     costs, size = _costs(isa), rows * cols
     shared = _threads(size * columns / PARALLEL_DENSE, threads)
     if columns == 1:
         cached = min(size, (OWN_BYTES if among_others else costs.cache_bytes) // 4)
-        # Two threads already take all that memory gives.
-        return costs.dense_cached * cached / shared + costs.dense_memory * (size - cached) / min(
-            shared, 2
-        )
+        from_memory = costs.dense_memory * (size - cached) / min(shared, 2)  # two take all it gives
+        return costs.dense_cached * cached / shared + from_memory
     return (costs.dense_weight + costs.dense_column * _in_registers(columns)) * size / shared
 
 
@@ -202,18 +164,14 @@ def density(rows: int, cols: int, columns: int, isa: str | None, threads: int) -
     Parameters are those of `runs_dense`.
     """
     size = rows * cols
-    if not runs_dense(rows, cols, size, columns, isa, threads):
+
+    def dense(entries: int) -> bool:
+        return runs_dense(rows, cols, entries, columns, isa, threads)
+
+    if not dense(size):
         return None
-    if runs_dense(rows, cols, 0, columns, isa, threads):
-        return 0.0
-    packed, dense = 0, size  # numbers of entries with which each is faster
-    while dense - packed > 1:
-        middle = (packed + dense) // 2
-        if runs_dense(rows, cols, middle, columns, isa, threads):
-            dense = middle
-        else:
-            packed = middle
-    return dense / size
+    first = bisect_left(range(size), True, key=dense)
+    return first / size if first else 0.0
 
 
 def _costs(isa: str | None) -> Costs:

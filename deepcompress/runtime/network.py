@@ -6,7 +6,7 @@ or a definition (see `nn.definition`), and, for pictures, ``"preprocessing"`` (s
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -228,9 +228,13 @@ class CompressedNetwork:
         as_whole_number(batch_size, "batch_size", 1)
         if isinstance(images, (str, os.PathLike)):
             raise ArgumentError(f"images must be several, not one path: {os.fspath(images)}")
+        pictures = (
+            load_picture(image, preprocessing, f"picture {index}")
+            for index, image in enumerate(images)
+        )
+        batches = iter(lambda: list(islice(pictures, batch_size)), [])
         return self._joined(
-            self._infer(np.stack(batch).reshape(-1, *self.input_shape))
-            for batch in _batches(_loaded(images, preprocessing), batch_size)
+            self._infer(np.stack(batch).reshape(-1, *self.input_shape)) for batch in batches
         )
 
     def _infer(self, x: Float32Array) -> Float32Array:
@@ -260,13 +264,3 @@ def _describe(value: Tensor) -> tuple[bool, float, int]:
         return True, value.density, value.nbytes
     density = np.count_nonzero(value) / value.size if value.size else 0.0
     return False, density, value.nbytes
-
-
-def _loaded(images: Iterable[Any], preprocessing: Preprocessing) -> Iterator[Float32Array]:
-    for index, image in enumerate(images):
-        yield load_picture(image, preprocessing, f"picture {index}")
-
-
-def _batches(inputs: Iterator[Float32Array], size: int) -> Iterator[list[Float32Array]]:
-    while batch := list(islice(inputs, size)):
-        yield batch

@@ -134,13 +134,8 @@ def compiled(
 
 def _copy(taken: Name, given: Name, size: int) -> Operation:
     """Return the copy of a value to where a concatenation wants it."""
-    return Operation(
-        kind=OperationKind.COPY,
-        taken=taken,
-        given=given,
-        geometry=_flat(size),
-        work=COPY_WORK * size,
-    )
+    kind, work = OperationKind.COPY, COPY_WORK * size
+    return Operation(kind=kind, taken=taken, given=given, geometry=_flat(size), work=work)
 
 
 def _operation(
@@ -171,13 +166,9 @@ def _operation(
         }
     else:
         return None
+    source, work = stage.step.sources[0], LAYER_WORK[kind] * size
     return Operation(
-        kind=kind,
-        taken=stage.step.sources[0],
-        given=stage.name,
-        geometry=geometry,
-        work=LAYER_WORK[kind] * size,
-        **constants,
+        kind=kind, taken=source, given=stage.name, geometry=geometry, work=work, **constants
     )
 
 
