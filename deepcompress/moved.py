@@ -17,7 +17,7 @@ MOVED = {
     "code_table": "huffman.table",
     "coders": "coding.coders",
     "compressed": "packed.tensor",
-    "compressed_conversions": "packed.conversions",
+    "compressed_conversions": "packed.tensor",
     "compressed_network": "runtime.network",
     "compressed_parts": "packed.stream",
     "container_header": "container.header",

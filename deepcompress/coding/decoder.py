@@ -10,9 +10,10 @@ from ..bits.packing import fixed_width
 from ..container.records import BITMASK, DENSE, RELATIVE, SharedRecord
 from ..container.sizes import block_size, stream_bits, stream_symbols
 from ..errors import FormatError
+from ..packed.stream import matrix_of
 from ..packed.survivors import cheapest_gap_bits, pack
 from ..packed.tensor import CompressedTensor
-from ..structs import GapBlock, MaskBlock
+from ..structs import GapBlock, MaskBlock, Stream
 from ..tensors import Survivors, UInt8Array
 from . import coders, join
 from .code import Code
@@ -26,13 +27,7 @@ HELD_BYTES = 1 << 26  # decoded blocks of so many are held; more are decoded twi
 
 
 def read_codes(record: SharedRecord) -> tuple[Code, Code]:
-    """Return the codes of a record's streams.
-
-    Raises
-    ------
-    FormatError
-        If a table isn't valid.
-    """
+    """Return the codes of a record's streams, or raise FormatError if a table isn't valid."""
     coding, k = record.coding, len(record.codebook) - 1
     sizes, widths = alphabets(coding, k), stream_bits(coding, k)
     return (
@@ -44,11 +39,8 @@ def read_codes(record: SharedRecord) -> tuple[Code, Code]:
 def decode_symbols(record: SharedRecord, first: int = 0) -> Iterator[BlockSymbols]:
     """Decode the blocks of a record, of which the first is the tensor's block `first`.
 
-    Raises
-    ------
-    FormatError
-        If a table, a stream, or its contents aren't valid. Positions of a relative
-        tensor aren't checked.
+    A table, a stream or contents that aren't valid are a FormatError. Positions of a relative
+    tensor aren't checked.
     """
     codes, coding, k = read_codes(record), record.coding, len(record.codebook) - 1
     size = math.prod(record.shape)
@@ -83,11 +75,6 @@ def decode_blocks(
     """Decode the blocks of a record as `decode_symbols`, and check all positions.
 
     `symbols` are those of the blocks, if they were decoded before.
-
-    Raises
-    ------
-    FormatError
-        If a table, a stream, or its contents aren't valid.
     """
     coding, size = record.coding, math.prod(record.shape)
     known = decode_symbols(record, first) if symbols is None else symbols
@@ -104,16 +91,7 @@ def decode_blocks(
 def decode_survivors(record: SharedRecord, first: int = 0) -> Survivors:
     """Return the weights of a record's blocks that aren't 0, at their positions in the tensor.
 
-    Parameters
-    ----------
-    record : SharedRecord
-    first : int
-        Index of the record's first block in the tensor.
-
-    Raises
-    ------
-    FormatError
-        As `decode_blocks`.
+    The record's first block is the tensor's block `first`. Errors are those of `decode_symbols`.
     """
     blocks = decode_blocks(record, first)
     positions, labels = join.survivors_of(blocks, first << record.coding.block_bits)
@@ -147,8 +125,9 @@ def decode(record: SharedRecord, symbols: Sequence[BlockSymbols] | None = None) 
         assert isinstance(block, GapBlock)
         labels, gaps = packing.pack(block.labels, label_bits), packing.pack(block.gaps, gap_bits)
         count = len(block.labels)
-    streams = (labels, label_bits), (gaps, gap_bits)
-    return CompressedTensor.from_checked(record.shape, record.codebook, count, *streams, is_joined)
+    matrix, widths = matrix_of(record.shape), (label_bits, gap_bits)
+    stream = Stream(*matrix, count, record.codebook, *widths, labels, gaps)
+    return CompressedTensor.from_checked(record.shape, stream, is_joined)
 
 
 @dataclass(frozen=True)

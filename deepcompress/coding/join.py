@@ -47,13 +47,7 @@ class Survey:
 
 
 def from_gaps(labels: UInt8Array, gaps: UInt8Array, elements: int) -> GapBlock:
-    """Return the entries of a relative block.
-
-    Raises
-    ------
-    FormatError
-        If one lies outside the elements.
-    """
+    """Return the entries of a relative block; one outside the elements is a FormatError."""
     if native.active():
         native_relindex.check_gaps(gaps, elements)
     else:
@@ -62,13 +56,11 @@ def from_gaps(labels: UInt8Array, gaps: UInt8Array, elements: int) -> GapBlock:
 
 
 def check_mask(mask: UInt8Array, count: int, elements: int, block: int) -> None:
-    """Raise unless a mask has `count` bits, all of them elements; `block` is for the message.
-
-    Raises
-    ------
-    FormatError
-    """
-    ones = native_join.count_bits(mask) if native.active() else _count_bits(mask)
+    """Raise FormatError unless a mask has `count` bits, all of them elements of block `block`."""
+    if native.active():
+        ones = native_join.count_bits(mask)
+    else:
+        ones = int(np.unpackbits(mask).sum(dtype=np.int64))
     if ones != count:
         raise FormatError(f"a mask of {ones} bits for {count} entries (block {block})")
     if elements % 8 and mask.size and mask[-1] >> elements % 8:
@@ -164,7 +156,3 @@ def survivors_of(blocks: Iterable[DecodedBlock], first: int = 0) -> tuple[Int64A
         all_labels.append(labels)
         first += block.elements
     return np.concatenate(all_positions), np.concatenate(all_labels)
-
-
-def _count_bits(mask: UInt8Array) -> int:
-    return int(np.unpackbits(mask).sum(dtype=np.int64))

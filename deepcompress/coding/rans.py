@@ -76,27 +76,15 @@ def encode(symbols: npt.ArrayLike, levels: npt.ArrayLike) -> bytes:
 def decode(
     payload: bytes | memoryview | UInt8Array, levels: npt.ArrayLike, count: int
 ) -> UInt8Array:
-    """Read ``count`` symbols; the payload must end with the last of them.
+    """Read ``count`` symbols as `huffman.decode`, with levels in place of code lengths.
 
-    Parameters
-    ----------
-    payload : bytes, memoryview or ndarray of uint8
-    levels : array_like of shape (A,), uint8
-        Level of each symbol of the alphabet, 0 to 31.
-    count : int
-        Number of symbols, ``>= 0``. Nothing in the payload bounds it, as a symbol may take
-        0 bits: it is for the caller to see that so many bytes can be had.
-
-    Returns
-    -------
-    ndarray of shape (count,), uint8
+    Nothing in the payload bounds the count, as a symbol may take 0 bits: it is for the caller to
+    see that so many bytes can be had.
 
     Raises
     ------
-    ArgumentError
-        If `count` is negative, or an array has the wrong dtype or shape.
-    TruncatedError
-        If the payload ends before the last symbol.
+    ArgumentError, TruncatedError
+        As `huffman.decode`.
     FormatError
         If a level exceeds 31, there are symbols but no levels or levels but no
         symbols, the first or the last state is none that `encode` leaves, or bytes
