@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from ..errors import FormatError
+from ..bits.outcomes import Outcome
 from ..tensors import Int64Array, UInt8Array
 
 Stream = tuple[bytes, int, int]  # its bytes, the index of its code, and how many symbols it has
@@ -67,7 +67,5 @@ class Code(ABC):
 
     @classmethod
     @abstractmethod
-    def decode_streams(
-        cls, codes: Sequence[Any], streams: Sequence[Stream]
-    ) -> list[UInt8Array | FormatError]:
+    def decode_streams(cls, codes: Sequence[Any], streams: Sequence[Stream]) -> list[Outcome]:
         """Return the symbols of each stream, or why it has none, for one or two codes."""

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from ..bits.outcomes import Outcome
 from ..errors import FormatError
-from ..tensors import UInt8Array
 from .code import Code, Stream
 from .fixed_code import FixedCode
 from .huffman_code import HuffmanCode
@@ -21,14 +21,12 @@ def read(coder: int, table: bytes, alphabet: int, width: int) -> Code:
     return code
 
 
-def decode_streams(
-    codes: Sequence[Code], streams: Sequence[Stream]
-) -> list[UInt8Array | FormatError]:
+def decode_streams(codes: Sequence[Code], streams: Sequence[Stream]) -> list[Outcome]:
     """Return the symbols of each stream, or why it has none, for one or two codes.
 
     At fixed width, symbols beyond the alphabet pass.
     """
-    outcomes: dict[int, UInt8Array | FormatError] = {}
+    outcomes: dict[int, Outcome] = {}
     kinds: list[type[Code]] = [*dict.fromkeys(map(type, codes))]
     for kind in kinds:  # whose streams are decoded side by side
         of_kind = [index for index, code in enumerate(codes) if type(code) is kind]

@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from .. import relindex
 from ..bits import packing
+from ..bits.outcomes import symbols_of
 from ..bits.packing import fixed_width
 from ..container.records import BITMASK, DENSE, RELATIVE, SharedRecord
 from ..container.sizes import block_size, stream_bits, stream_symbols
@@ -54,19 +54,13 @@ def decode_symbols(record: SharedRecord, first: int = 0) -> Iterator[BlockSymbol
             streams += [(block.labels, 0, counts[0]), (block.positions, 1, counts[1])]
         outcomes = coders.decode_streams(codes, streams)[::-1]  # each is let go in its turn
         for index, (block, elements) in enumerate(zip(group, sizes, strict=True), first + at):
-            labels, positions = _symbols(outcomes.pop()), _symbols(outcomes.pop())
+            labels, positions = symbols_of(outcomes.pop()), symbols_of(outcomes.pop())
             if labels.size and labels.max() >= limit:
                 entry = int((labels >= limit).argmax())
                 raise FormatError(f"a label has no centroid (entry {entry} of block {index})")
             if coding.encoding == BITMASK:
                 join.check_mask(positions, block.count, elements, index)
             yield BlockSymbols(block.count, labels, positions)
-
-
-def _symbols(outcome: UInt8Array | FormatError) -> UInt8Array:
-    if isinstance(outcome, FormatError):
-        raise outcome
-    return outcome
 
 
 def decode_blocks(
@@ -119,7 +113,7 @@ def decode(record: SharedRecord, symbols: Sequence[BlockSymbols] | None = None) 
     label_bits, gap_bits = fixed_width(len(record.codebook) - 1), record.coding.gap_bits
     is_joined = not gap_bits or len(record.blocks) != 1
     if is_joined:
-        labels, gaps, count, gap_bits = _join(_Decoded(record, symbols), record, label_bits)
+        labels, gaps, count, gap_bits = _join(record, symbols, label_bits)
     else:
         (block,) = decode_blocks(record, symbols=symbols)
         assert isinstance(block, GapBlock)
@@ -130,19 +124,8 @@ def decode(record: SharedRecord, symbols: Sequence[BlockSymbols] | None = None) 
     return CompressedTensor.from_checked(record.shape, stream, is_joined)
 
 
-@dataclass(frozen=True)
-class _Decoded:
-    """The blocks of a record, decoded anew whenever they are gone through."""
-
-    record: SharedRecord
-    symbols: Sequence[BlockSymbols] | None
-
-    def __iter__(self) -> Iterator[DecodedBlock]:
-        return decode_blocks(self.record, symbols=self.symbols)
-
-
 def _join(
-    blocks: Iterable[DecodedBlock], record: SharedRecord, label_bits: int
+    record: SharedRecord, symbols: Sequence[BlockSymbols] | None, label_bits: int
 ) -> tuple[UInt8Array, UInt8Array, int, int]:
     """Return packed labels and gaps of all blocks as one stream, its entries, and its gap width.
 
@@ -152,14 +135,15 @@ def _join(
     stored, gap_bits = sum(block.count for block in record.blocks), record.coding.gap_bits
     if gap_bits:
         room = stored + min(FILLERS_BETWEEN * len(record.blocks), stored // 8)
-        if joined := join.join(blocks, (label_bits, gap_bits), room):
+        if joined := join.join(decode_blocks(record, 0, symbols), (label_bits, gap_bits), room):
             return *joined, gap_bits
-    if _decoded_bytes(record) <= HELD_BYTES:
-        blocks = list(blocks)
-    counted = join.survey(blocks)
+    is_small = _decoded_bytes(record) <= HELD_BYTES
+    held = list(decode_blocks(record, 0, symbols)) if is_small else None
+    counted = join.survey(held or decode_blocks(record, 0, symbols))
     if not gap_bits or counted.survivors + counted.fillers[gap_bits] > 2 * stored:
         gap_bits = cheapest_gap_bits(counted.survivors, counted.fillers, label_bits)
     room = counted.survivors + counted.fillers[gap_bits]
+    blocks = held or decode_blocks(record, 0, symbols)
     joined = join.join(blocks, (label_bits, gap_bits), room)
     assert joined is not None
     return *joined, gap_bits

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from .. import native
 from ..bits.alphabet import histogram
+from ..bits.outcomes import Outcome, outcome_of, symbols_of
 from ..checks import as_count, as_uint8
 from ..errors import ArgumentError, FormatError, TruncatedError
 from ..native import rans as native_rans
@@ -99,16 +100,13 @@ def decode(
     as_count(count)
     if not count and shares.any():
         raise FormatError("no symbols are declared, but a symbol has a level")
-    (outcome,) = decode_streams([levels], [(payload, 0, count)])
-    if isinstance(outcome, FormatError):
-        raise outcome
-    return outcome
+    return symbols_of(*decode_streams([levels], [(payload, 0, count)]))
 
 
 def decode_streams(
     codes: Sequence[npt.ArrayLike],
     streams: Sequence[tuple[bytes | memoryview | UInt8Array, int, int]],
-) -> list[UInt8Array | FormatError]:
+) -> list[Outcome]:
     """Read several streams as `huffman.decode_streams`, with levels in place of code lengths.
 
     A stream without symbols is empty, whatever the levels are that it shares with others.
@@ -120,10 +118,13 @@ def decode_streams(
     if native.active():
         decoded = native_rans.decode(shares, [views[i] for i in left])
     else:
-        decoded = [_decode_or_error(*views[i], shares) for i in left]
+        decoded = [
+            outcome_of(_decode, data, shares[code], count)
+            for data, code, count in (views[i] for i in left)
+        ]
     for i, outcome in zip(left, decoded, strict=True):
         outcomes[i] = outcome
-    return cast("list[UInt8Array | FormatError]", outcomes)
+    return cast("list[Outcome]", outcomes)
 
 
 def _encode(symbols: UInt8Array, shares: UInt16Array) -> bytes:
@@ -142,9 +143,7 @@ def _encode(symbols: UInt8Array, shares: UInt16Array) -> bytes:
     return bytes(reversed(backwards))
 
 
-def _without_reading(
-    data: UInt8Array, shares: UInt16Array, count: int
-) -> UInt8Array | FormatError | None:
+def _without_reading(data: UInt8Array, shares: UInt16Array, count: int) -> Outcome | None:
     """Return the outcome of a stream without symbols, or of one that can't have any."""
     as_count(count)
     if count:
@@ -154,15 +153,6 @@ def _without_reading(
     if data.size:
         return FormatError("bytes follow the last symbol (byte 0)")
     return np.zeros(0, np.uint8)
-
-
-def _decode_or_error(
-    data: UInt8Array, code: int, count: int, codes: list[UInt16Array]
-) -> UInt8Array | FormatError:
-    try:
-        return _decode(data, codes[code], count)
-    except FormatError as error:
-        return error
 
 
 def _decode(data: UInt8Array, shares: UInt16Array, count: int) -> UInt8Array:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..errors import FormatError
+from ..bits.outcomes import Outcome
 from ..tensors import Int64Array, UInt8Array
 from . import rans, rans_levels
 from .code import Code, Stream
@@ -55,6 +55,6 @@ class RansCode(Code):
     @classmethod
     def decode_streams(
         cls, codes: Sequence["RansCode"], streams: Sequence[Stream]
-    ) -> list[UInt8Array | FormatError]:
+    ) -> list[Outcome]:
         """See `Code`."""
         return rans.decode_streams([code.levels for code in codes], streams)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from .. import native
 from ..bits.alphabet import check_counts, histogram
+from ..bits.outcomes import Outcome, outcome_of, symbols_of
 from ..checks import as_count, as_uint8
 from ..errors import ArgumentError, FormatError, TruncatedError
 from ..native import huffman as native_huffman
@@ -93,16 +94,13 @@ def decode(
     >>> decode(bytes.fromhex("0b"), np.array([1, 2, 2], np.uint8), 3).tolist()
     [2, 0, 1]
     """
-    (outcome,) = decode_streams([lengths], [(payload, 0, count)])
-    if isinstance(outcome, FormatError):
-        raise outcome
-    return outcome
+    return symbols_of(*decode_streams([lengths], [(payload, 0, count)]))
 
 
 def decode_streams(
     codes: Sequence[npt.ArrayLike],
     streams: Sequence[tuple[bytes | memoryview | UInt8Array, int, int]],
-) -> list[UInt8Array | FormatError]:
+) -> list[Outcome]:
     """Read several streams, which is faster than one after the other.
 
     Parameters
@@ -124,17 +122,20 @@ def decode_streams(
     """
     checked = [check_lengths(lengths) for lengths in codes]
     views = [(np.frombuffer(payload, np.uint8), code, n) for payload, code, n in streams]
-    outcomes: list[UInt8Array | FormatError | None]
+    outcomes: list[Outcome | None]
     is_empty = [not lengths.any() for lengths in checked]
     outcomes = [_refusal(data, is_empty[code], count) for data, code, count in views]
     sound = [i for i, refusal in enumerate(outcomes) if refusal is None]
     if native.active():
         decoded = native_huffman.decode(checked, [views[i] for i in sound])
     else:
-        decoded = [_decode_or_error(*views[i], checked) for i in sound]
+        decoded = [
+            outcome_of(_decode, data, checked[code], count)
+            for data, code, count in (views[i] for i in sound)
+        ]
     for i, outcome in zip(sound, decoded, strict=True):
         outcomes[i] = outcome
-    return cast("list[UInt8Array | FormatError]", outcomes)
+    return cast("list[Outcome]", outcomes)
 
 
 def encoded_bits(counts: npt.ArrayLike, lengths: npt.ArrayLike) -> int:
@@ -181,15 +182,6 @@ def _refusal(data: UInt8Array, is_empty: bool, count: int) -> FormatError | None
     if count > 8 * len(data):  # a symbol takes at least one bit; also bounds what we allocate
         return TruncatedError(f"{len(data)} bytes can't hold {count} symbols")
     return None
-
-
-def _decode_or_error(
-    data: UInt8Array, code: int, count: int, codes: list[UInt8Array]
-) -> UInt8Array | FormatError:
-    try:
-        return _decode(data, codes[code], count)
-    except FormatError as error:
-        return error
 
 
 def _decode(data: UInt8Array, lengths: UInt8Array, count: int) -> UInt8Array:
