@@ -1,12 +1,41 @@
 """What becomes of coded streams that are decoded side by side: each has symbols, or an error."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
+import numpy as np
+
+from .. import native
 from ..errors import FormatError
 from ..tensors import UInt8Array
 
 Outcome = UInt8Array | FormatError
+Payload = bytes | memoryview | UInt8Array
+
+
+def outcomes_of(
+    codes: Sequence[Any],
+    streams: Sequence[tuple[Payload, int, int]],
+    known: Callable[[UInt8Array, Any, int], Outcome | None],
+    in_c: Callable[[Any, Any], list[Outcome]],
+    in_python: Callable[[UInt8Array, Any, int], UInt8Array],
+) -> list[Outcome]:
+    """Decode streams of (payload, index of the code, count) with the backend in use.
+
+    `known` returns what is the outcome whatever the bits are, or None where they must be read: by
+    `in_c`, many at once, or `in_python`.
+    """
+    views = [(np.frombuffer(payload, np.uint8), code, count) for payload, code, count in streams]
+    outcomes = [known(data, codes[code], count) for data, code, count in views]
+    left = [i for i, outcome in enumerate(outcomes) if outcome is None]
+    if native.active():
+        for i, decoded in zip(left, in_c(codes, [views[i] for i in left]), strict=True):
+            outcomes[i] = decoded
+    else:
+        for i in left:
+            data, code, count = views[i]
+            outcomes[i] = outcome_of(in_python, data, codes[code], count)
+    return cast("list[Outcome]", outcomes)
 
 
 def outcome_of(decode: Callable[..., UInt8Array], *arguments: Any) -> Outcome:

@@ -14,14 +14,13 @@ order. Bytes move between the state and the payload so that it stays within 31 b
 """
 
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import native
 from ..bits.alphabet import histogram
-from ..bits.outcomes import Outcome, outcome_of, symbols_of
+from ..bits.outcomes import Outcome, Payload, outcomes_of, symbols_of
 from ..checks import as_count, as_uint8
 from ..errors import ArgumentError, FormatError, TruncatedError
 from ..native import rans as native_rans
@@ -74,9 +73,7 @@ def encode(symbols: npt.ArrayLike, levels: npt.ArrayLike) -> bytes:
     return _encode(symbols, shares)
 
 
-def decode(
-    payload: bytes | memoryview | UInt8Array, levels: npt.ArrayLike, count: int
-) -> UInt8Array:
+def decode(payload: Payload, levels: npt.ArrayLike, count: int) -> UInt8Array:
     """Read ``count`` symbols as `huffman.decode`, with levels in place of code lengths.
 
     Nothing in the payload bounds the count, as a symbol may take 0 bits: it is for the caller to
@@ -105,26 +102,14 @@ def decode(
 
 def decode_streams(
     codes: Sequence[npt.ArrayLike],
-    streams: Sequence[tuple[bytes | memoryview | UInt8Array, int, int]],
+    streams: Sequence[tuple[Payload, int, int]],
 ) -> list[Outcome]:
     """Read several streams as `huffman.decode_streams`, with levels in place of code lengths.
 
     A stream without symbols is empty, whatever the levels are that it shares with others.
     """
     shares = [frequencies(levels) for levels in codes]
-    views = [(np.frombuffer(payload, np.uint8), code, n) for payload, code, n in streams]
-    outcomes = [_without_reading(data, shares[code], count) for data, code, count in views]
-    left = [i for i, outcome in enumerate(outcomes) if outcome is None]
-    if native.active():
-        decoded = native_rans.decode(shares, [views[i] for i in left])
-    else:
-        decoded = [
-            outcome_of(_decode, data, shares[code], count)
-            for data, code, count in (views[i] for i in left)
-        ]
-    for i, outcome in zip(left, decoded, strict=True):
-        outcomes[i] = outcome
-    return cast("list[Outcome]", outcomes)
+    return outcomes_of(shares, streams, _without_reading, native_rans.decode, _decode)
 
 
 def _encode(symbols: UInt8Array, shares: UInt16Array) -> bytes:

@@ -11,14 +11,13 @@ Mark Adler's puff, which is the shortest complete description of a canonical cod
 """
 
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import native
 from ..bits.alphabet import check_counts, histogram
-from ..bits.outcomes import Outcome, outcome_of, symbols_of
+from ..bits.outcomes import Outcome, Payload, outcomes_of, symbols_of
 from ..checks import as_count, as_uint8
 from ..errors import ArgumentError, FormatError, TruncatedError
 from ..native import huffman as native_huffman
@@ -62,9 +61,7 @@ def encode(symbols: npt.ArrayLike, lengths: npt.ArrayLike) -> bytes:
     return _encode(symbols, lengths).tobytes()
 
 
-def decode(
-    payload: bytes | memoryview | UInt8Array, lengths: npt.ArrayLike, count: int
-) -> UInt8Array:
+def decode(payload: Payload, lengths: npt.ArrayLike, count: int) -> UInt8Array:
     """Read ``count`` symbols; the payload must end with the last of them.
 
     Parameters
@@ -99,7 +96,7 @@ def decode(
 
 def decode_streams(
     codes: Sequence[npt.ArrayLike],
-    streams: Sequence[tuple[bytes | memoryview | UInt8Array, int, int]],
+    streams: Sequence[tuple[Payload, int, int]],
 ) -> list[Outcome]:
     """Read several streams, which is faster than one after the other.
 
@@ -121,21 +118,7 @@ def decode_streams(
         As `decode`, for errors that no single stream causes.
     """
     checked = [check_lengths(lengths) for lengths in codes]
-    views = [(np.frombuffer(payload, np.uint8), code, n) for payload, code, n in streams]
-    outcomes: list[Outcome | None]
-    is_empty = [not lengths.any() for lengths in checked]
-    outcomes = [_refusal(data, is_empty[code], count) for data, code, count in views]
-    sound = [i for i, refusal in enumerate(outcomes) if refusal is None]
-    if native.active():
-        decoded = native_huffman.decode(checked, [views[i] for i in sound])
-    else:
-        decoded = [
-            outcome_of(_decode, data, checked[code], count)
-            for data, code, count in (views[i] for i in sound)
-        ]
-    for i, outcome in zip(sound, decoded, strict=True):
-        outcomes[i] = outcome
-    return cast("list[Outcome]", outcomes)
+    return outcomes_of(checked, streams, _refusal, native_huffman.decode, _decode)
 
 
 def encoded_bits(counts: npt.ArrayLike, lengths: npt.ArrayLike) -> int:
@@ -174,10 +157,10 @@ def _encode(symbols: UInt8Array, lengths: UInt8Array) -> UInt8Array:
     return np.packbits(bits, bitorder="little")
 
 
-def _refusal(data: UInt8Array, is_empty: bool, count: int) -> FormatError | None:
+def _refusal(data: UInt8Array, lengths: UInt8Array, count: int) -> FormatError | None:
     """Return the error of a stream that can't be right, whatever its bits are."""
     as_count(count)
-    if count and is_empty:
+    if count and not lengths.any():
         return FormatError(f"{count} symbols are declared, but the code is empty")
     if count > 8 * len(data):  # a symbol takes at least one bit; also bounds what we allocate
         return TruncatedError(f"{len(data)} bytes can't hold {count} symbols")
