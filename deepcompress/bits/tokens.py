@@ -17,21 +17,11 @@ from .alphabet import MAX_ALPHABET
 
 @dataclass(frozen=True)
 class TableKind:
-    """What the tables of a coder have in common.
+    """What the tables of a coder have in common."""
 
-    Attributes
-    ----------
-    value : str
-        What a value is called in errors.
-    maximum : int
-        Largest value.
-    first_previous : int
-        What the first non-zero value is compared with.
-    """
-
-    value: str
+    value: str  # its name in errors
     maximum: int
-    first_previous: int
+    first_previous: int  # the first value that isn't 0 is compared with it
 
     def check(self, values: npt.ArrayLike, name: str) -> UInt8Array:
         """Return values as an array, or raise unless a table may have them."""

@@ -97,18 +97,7 @@ def decode(record: SharedRecord, symbols: Sequence[BlockSymbols] | None = None) 
 
     A relative tensor of one block keeps its fillers. Otherwise gaps have the width that they
     have in the record, unless that takes more than twice its entries: between blocks, zeros
-    need fillers in memory only.
-
-    Parameters
-    ----------
-    record : SharedRecord
-    symbols : sequence of BlockSymbols, optional
-        Those of the blocks, if they were decoded before.
-
-    Raises
-    ------
-    FormatError
-        If a table, a stream, or its contents aren't valid.
+    need fillers in memory only. Symbols and errors are those of `decode_blocks`.
     """
     label_bits, gap_bits = fixed_width(len(record.codebook) - 1), record.coding.gap_bits
     is_joined = not gap_bits or len(record.blocks) != 1
