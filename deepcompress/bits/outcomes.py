@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from .. import native
 from ..errors import FormatError
@@ -14,19 +15,20 @@ Payload = bytes | memoryview | UInt8Array
 
 
 def outcomes_of(
-    codes: Sequence[Any],
+    codes: Sequence[npt.NDArray[Any]],
     streams: Sequence[tuple[Payload, int, int]],
-    known: Callable[[UInt8Array, Any, int], Outcome | None],
+    known: Callable[[UInt8Array, bool, int], Outcome | None],
     in_c: Callable[[Any, Any], list[Outcome]],
     in_python: Callable[[UInt8Array, Any, int], UInt8Array],
 ) -> list[Outcome]:
     """Decode streams of (payload, index of the code, count) with the backend in use.
 
-    `known` returns what is the outcome whatever the bits are, or None where they must be read: by
-    `in_c`, many at once, or `in_python`.
+    `known` takes payload, whether the code has no symbol, and count. It returns what is the outcome
+    whatever the bits are, or None where they must be read: by `in_c`, many at once, or `in_python`.
     """
+    is_empty = [not code.any() for code in codes]
     views = [(np.frombuffer(payload, np.uint8), code, count) for payload, code, count in streams]
-    outcomes = [known(data, codes[code], count) for data, code, count in views]
+    outcomes = [known(data, is_empty[code], count) for data, code, count in views]
     left = [i for i, outcome in enumerate(outcomes) if outcome is None]
     if native.active():
         for i, decoded in zip(left, in_c(codes, [views[i] for i in left]), strict=True):

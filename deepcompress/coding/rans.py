@@ -128,13 +128,12 @@ def _encode(symbols: UInt8Array, shares: UInt16Array) -> bytes:
     return bytes(reversed(backwards))
 
 
-def _without_reading(data: UInt8Array, shares: UInt16Array, count: int) -> Outcome | None:
+def _without_reading(data: UInt8Array, is_empty: bool, count: int) -> Outcome | None:
     """Return the outcome of a stream without symbols, or of one that can't have any."""
     as_count(count)
     if count:
-        is_possible = bool(shares.any())
         text = f"{count} symbols are declared, but none has a level"
-        return None if is_possible else FormatError(text)
+        return FormatError(text) if is_empty else None
     if data.size:
         return FormatError("bytes follow the last symbol (byte 0)")
     return np.zeros(0, np.uint8)

@@ -157,10 +157,10 @@ def _encode(symbols: UInt8Array, lengths: UInt8Array) -> UInt8Array:
     return np.packbits(bits, bitorder="little")
 
 
-def _refusal(data: UInt8Array, lengths: UInt8Array, count: int) -> FormatError | None:
+def _refusal(data: UInt8Array, is_empty: bool, count: int) -> FormatError | None:
     """Return the error of a stream that can't be right, whatever its bits are."""
     as_count(count)
-    if count and not lengths.any():
+    if count and is_empty:
         return FormatError(f"{count} symbols are declared, but the code is empty")
     if count > 8 * len(data):  # a symbol takes at least one bit; also bounds what we allocate
         return TruncatedError(f"{len(data)} bytes can't hold {count} symbols")
