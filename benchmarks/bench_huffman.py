@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from deepcompress import container, huffman
-from deepcompress.coding import prices, rans
+from deepcompress.coding import prices, rans, rans_levels
 from deepcompress.coding.symbols import block_symbols
 from deepcompress.packed.survivors import pack as pack_weights
 from deepcompress.tensors import Survivors
@@ -171,7 +171,7 @@ def measure(case: str, rounds: int) -> list[dict[str, Any]]:
         if length
     }
     huffman_coder, huffman_bytes = with_huffman(symbols, lengths)
-    rans_coder, rans_bytes = with_rans(symbols, rans.levels(counts))
+    rans_coder, rans_bytes = with_rans(symbols, rans_levels.levels(counts))
     peers = {"zstd": zstd(symbols)}
     huffman_peers = {
         "constriction": with_constriction(few, counts),

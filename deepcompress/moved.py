@@ -21,7 +21,7 @@ _MOVED_TO = {
     "files.": "atomic strict_json",
     "formats.": "idx npz sources=registry",
     "huffman.": "code_table=table prefix_code=codes",
-    "packed.": "compressed=tensor compressed_conversions=conversions compressed_parts=stream",
+    "packed.": "compressed=tensor compressed_conversions=tensor compressed_parts=stream",
     "quantize.": "initial_centroids=starts lloyd",
     "reports.": "ledger paper plot_series=series plots report=tables",
     "runtime.": "compressed_network=network crossover network_file=loading pictures preprocessing "

@@ -6,8 +6,7 @@ of the absolute position, and encode this difference in 8 bits for conv layer an
 [use] the zero padding solution shown in Figure 2."
 
 Deviation: here the width of a gap is any of 1 to 8 bits, whatever the layer, as the one
-with the fewest bytes depends on the density; `gap_histogram` prices a width without
-building its stream.
+with the fewest bytes depends on the density; `filler_counts` tells what each width would need.
 
 Format notes
 ------------
@@ -119,40 +118,6 @@ def decode(gaps: npt.ArrayLike, size: int) -> Int64Array:
     """
     gaps = as_uint8(gaps, "gaps")
     return native_relindex.decode_gaps(gaps, size) if native.active() else _decode(gaps, size)
-
-
-def gap_histogram(positions: npt.ArrayLike, gap_bits: int) -> Int64Array:
-    """Count how often each gap would occur in ``encode(positions, size, gap_bits)``.
-
-    It has all that is needed to price a width exactly: the stored entries are
-    its sum, and a Huffman code of the gaps follows from the counts.
-
-    Parameters
-    ----------
-    positions : array_like of shape (N,), integer
-        Strictly ascending, not negative.
-    gap_bits : int
-        Width of a gap, 1 to 8.
-
-    Returns
-    -------
-    ndarray of shape (2**gap_bits,), int64
-
-    Raises
-    ------
-    ArgumentError
-        As `encode`.
-
-    Examples
-    --------
-    >>> gap_histogram([1, 4, 15], 3).tolist()
-    [0, 1, 2, 0, 0, 0, 0, 1]
-    """
-    gap_bits = as_bits(gap_bits, "gap_bits")
-    runs = _zero_runs(positions)
-    counts = np.bincount(runs & (2**gap_bits - 1), minlength=2**gap_bits)
-    counts[-1] += (runs >> gap_bits).sum()
-    return counts
 
 
 def filler_count(positions: npt.ArrayLike, gap_bits: int) -> int:

@@ -95,8 +95,14 @@ def compress_to(
         def compress_one(name: str) -> _Stored:
             with reading:
                 values = as_array(name, source[name])
-            part = _encoded(name, before[name], values, config, seed)
-            return spool.add(part)
+            weights = compress_tensor(name, values, config, seed)
+            with naming(name):
+                record = (
+                    encoder.encode(weights.survivors, weights.coding)
+                    if isinstance(weights, Encodable)
+                    else weights
+                )
+            return spool.add(writer.tensor_part(name, before[name], record))
 
         largest_first = sorted(names, key=lambda name: -_size(source, name))
         run = Parallel(n_jobs=min(jobs, len(names) or 1, MAX_JOBS), backend="threading")
@@ -106,17 +112,6 @@ def compress_to(
         start = writer.file_start([tensor.head for tensor in in_order], text)
         write_parts(path, itertools.chain([start], *map(spool.read, in_order)))
     return len(start) + sum(tensor.size_bytes for tensor in in_order)
-
-
-def _encoded(
-    name: str, before: str, values: npt.NDArray[Any], config: Config, seed: int
-) -> TensorPart:
-    weights = compress_tensor(name, values, config, seed)
-    if not isinstance(weights, Encodable):
-        return writer.tensor_part(name, before, weights)
-    with naming(name):
-        record = encoder.encode(weights.survivors, weights.coding)
-    return writer.tensor_part(name, before, record)
 
 
 def _size(source: Mapping[str, npt.ArrayLike], name: str) -> int:

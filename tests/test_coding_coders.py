@@ -26,14 +26,14 @@ def test_streams_come_back_and_have_the_sizes_that_counts_tell(
     coder: int, streams: list[np.ndarray]
 ) -> None:
     counts = np.array([np.bincount(stream, minlength=7) for stream in streams])
-    made = coders.make(coder, counts.sum(axis=0), 3)
+    made = coders.CODES[coder].make(counts.sum(axis=0), 3)
     code = coders.read(coder, made.table(), 7, 3)
     assert code.table() == made.table()
     coded = [code.encode(stream) for stream in streams]
     assert list(code.sizes(counts, lambda: streams)) == [len(data) for data in coded]
     assert [code.size_bytes(stream) for stream in streams] == [len(data) for data in coded]
     wanted = [(data, 1, len(stream)) for data, stream in zip(coded, streams, strict=True)]
-    fixed = coders.make(FIXED_WIDTH, counts[0], 3)
+    fixed = coders.CODES[FIXED_WIDTH].make(counts[0], 3)
     outcomes = coders.decode_streams((fixed, code), [*wanted, (b"\x3f", 0, 2)])
     for outcome, stream in zip(outcomes, [*streams, np.array([7, 7])], strict=True):
         np.testing.assert_array_equal(outcome, stream)
@@ -45,7 +45,7 @@ def test_streams_come_back_and_have_the_sizes_that_counts_tell(
 
 @each_coder
 def test_a_table_ends_with_its_last_token(coder: int) -> None:
-    table = coders.make(coder, np.array([5, 1, 2]), 2).table()
+    table = coders.CODES[coder].make(np.array([5, 1, 2]), 2).table()
     with pytest.raises(FormatError, match="1 bytes too many in a code table"):
         coders.read(coder, table + b"\0", 3, 2)
 
@@ -53,7 +53,7 @@ def test_a_table_ends_with_its_last_token(coder: int) -> None:
 @each_coder
 def test_an_error_is_that_of_its_stream_alone(coder: int) -> None:
     symbols = np.array([0, 1, 2, 1, 0, 2, 1, 1, 0], np.uint8)
-    code = coders.make(coder, np.bincount(symbols), 2)
+    code = coders.CODES[coder].make(np.bincount(symbols), 2)
     data = code.encode(symbols)
     streams = [(data, 0, 9), (data + b"\0", 0, 9), (data[:-1], 1, 9), (data, 1, 9)]
     outcomes = coders.decode_streams((code, code), streams)

@@ -8,7 +8,7 @@ from support.contract import check_coder
 from support.strategies import rans_payloads, symbols
 
 from deepcompress import huffman, native
-from deepcompress.coding import rans
+from deepcompress.coding import rans, rans_levels
 from deepcompress.errors import ArgumentError, FormatError, TruncatedError
 
 # Frequencies 8192, 4096, 4096, which begin at slots 0, 8192, 12288.
@@ -20,7 +20,7 @@ def u8(*values):
 
 
 def levels_for(symbols):
-    return rans.levels(np.bincount(symbols, minlength=1))
+    return rans_levels.levels(np.bincount(symbols, minlength=1))
 
 
 @given(symbols())
@@ -70,11 +70,11 @@ def test_the_size_is_what_the_frequencies_say(symbols):
     levels = levels_for(symbols)
     if not symbols.size:
         return
-    bits = (14 - np.log2(rans.frequencies(levels)[symbols])).sum()
+    bits = (14 - np.log2(rans_levels.frequencies(levels)[symbols])).sum()
     size = len(rans.encode(symbols, levels))
     assert 8 * size <= 32 + bits + symbols.size * np.log2(1 + 2**-9) + 1e-6
     assert 8 * size >= 24 + bits + symbols.size * np.log2(1 - 2**-9) * 2 - 1e-6
-    estimated = rans.estimated_bytes(np.bincount(symbols), levels)
+    estimated = rans_levels.estimated_bytes(np.bincount(symbols), levels)
     assert abs(size - estimated) <= 1 + 0.006 / 8 * symbols.size
 
 
@@ -85,7 +85,7 @@ def test_the_size_is_close_to_the_entropy():
         counts = np.bincount(symbols)
         share = counts[counts > 0] / symbols.size
         entropy_bytes = -(share * np.log2(share)).sum() * symbols.size / 8
-        size = len(rans.encode(symbols, rans.levels(counts)))
+        size = len(rans.encode(symbols, rans_levels.levels(counts)))
         assert entropy_bytes < size < entropy_bytes * 1.003
         assert size < len(huffman.encode(symbols, huffman.code_lengths(counts)))
 

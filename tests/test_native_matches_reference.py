@@ -11,7 +11,7 @@ from support.strategies import compressed, packable, rans_payloads, sparse, symb
 
 from deepcompress import huffman, native, relindex
 from deepcompress.bits import packing
-from deepcompress.coding import rans
+from deepcompress.coding import rans, rans_levels
 from deepcompress.errors import FormatError
 from deepcompress.native import gateway
 from deepcompress.native import layout as native_layout
@@ -94,7 +94,7 @@ def test_huffman_on_any_payload(payload, sample, count):
 
 @given(symbols())
 def test_rans(symbols):
-    levels = rans.levels(np.bincount(symbols, minlength=1))
+    levels = rans_levels.levels(np.bincount(symbols, minlength=1))
     reference, c = outcomes(rans.encode, symbols, levels)
     assert c == reference
     payload = np.frombuffer(c, np.uint8)
@@ -111,7 +111,7 @@ def test_gaps_in_the_largest_tensor_there_can_be():
 
 @given(rans_payloads(), symbols(max_symbol=9), st.integers(0, 80))
 def test_rans_on_any_payload(payload, sample, count):
-    levels = rans.levels(np.bincount(sample, minlength=1))
+    levels = rans_levels.levels(np.bincount(sample, minlength=1))
     payload = np.frombuffer(payload, np.uint8)
     reference, c = outcomes(rans.decode, payload, levels, count)
     assert c == reference
@@ -123,7 +123,7 @@ def test_rans_on_any_payload(payload, sample, count):
     symbols(max_symbol=200),
 )
 def test_rans_on_any_streams(drawn, one, other):
-    codes = [rans.levels(np.bincount(sample, minlength=1)) for sample in (one, other)]
+    codes = [rans_levels.levels(np.bincount(sample, minlength=1)) for sample in (one, other)]
 
     def decoded(*_):
         streams = [(exact(np.frombuffer(data, np.uint8)), code, n) for data, code, n in drawn]
@@ -137,10 +137,10 @@ def test_rans_on_any_streams(drawn, one, other):
 @given(symbols(max_size=60).filter(len), st.integers(0, 3))
 def test_rans_writes_the_end_of_its_buffer_only(symbols, more):
     ffi, lib = EXTENSION.ffi, EXTENSION.lib
-    levels = rans.levels(np.bincount(symbols))
+    levels = rans_levels.levels(np.bincount(symbols))
     with native.use("reference"):
         expected = rans.encode(symbols, levels)
-    shares = rans.frequencies(levels)
+    shares = rans_levels.frequencies(levels)
     room = np.full(len(expected) + more, 0xA5, np.uint8)
     size = lib.dc_rans_encode(
         *(ffi.from_buffer("uint8_t[]", symbols), len(symbols)),

@@ -12,7 +12,7 @@ from support.inspected import W, model_of, rows_of
 
 import deepcompress as dc
 from deepcompress import huffman
-from deepcompress.coding import decoder, rans
+from deepcompress.coding import decoder, rans_levels
 from deepcompress.coding.decoder import decode_symbols
 from deepcompress.coding.prices import Choice
 from deepcompress.container.reader import Reader, parse
@@ -55,7 +55,7 @@ def test_codes(coder: str, encoding: str) -> None:
             assert bits == lengths[lengths > 0].tolist()
         else:
             assert sum(2.0**-each for each in bits) == pytest.approx(1, abs=0.01)
-            shares = rans.frequencies(rans.levels(np.bincount(symbols)))
+            shares = rans_levels.frequencies(rans_levels.levels(np.bincount(symbols)))
             expected = [math.log2(2**14 / share) for share in shares.tolist() if share]
             assert bits == pytest.approx(expected, abs=0.0006)
 

@@ -16,6 +16,11 @@ static inline uint64_t dc_load8(const uint8_t *p)
            (uint64_t)p[7] << 56;
 }
 
+static inline uint32_t dc_load4(const uint8_t *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
 /* The first eight of `left` bytes, or all of them. */
 static inline uint64_t dc_load_up_to_8(const uint8_t *p, size_t left)
 {

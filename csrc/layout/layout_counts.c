@@ -106,7 +106,8 @@ static void count_share(const struct dc_tensor *w, size_t share, size_t shares, 
     const size_t rows = (size_t)w->rows;
     uint64_t fillers[SHORT];
     find_fillers(fillers);
-    struct dc_survivors s = dc_survivors_from(w, from.entry, from.row, from.col);
+    const struct dc_tensor own = *w; /* a copy, which no count can change */
+    struct dc_survivors s = dc_survivors_from(&own, from.entry, from.row, from.col);
     struct dc_row begin = {from.entry, from.col - w->cols};
     int64_t row = from.row + 1;
     int more;

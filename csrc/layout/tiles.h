@@ -19,11 +19,6 @@ static inline size_t dc_tile_count(int64_t cols, unsigned label_bits)
     return ((size_t)cols + (1u << dc_tile_bits(label_bits)) - 1) >> dc_tile_bits(label_bits);
 }
 
-static inline uint32_t dc_load4(const uint8_t *p)
-{
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
 /* Some rows of a tile. */
 struct dc_group {
     const uint8_t *steps; /* the first entry of each row, then the second, and so on */

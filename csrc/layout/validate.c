@@ -1,5 +1,6 @@
 /* The one line of defence: a tensor that passes is safe for every product. */
 #include "bits/bitreader.h"
+#include "bits/fields.h"
 #include "deepcompress.h"
 
 static enum dc_status check_labels(const struct dc_tensor *w, size_t *at)
@@ -49,17 +50,21 @@ enum dc_status dc_validate(const struct dc_tensor *w, size_t *at)
 int dc_has_needed_fillers_only(const struct dc_tensor *w)
 {
     const size_t entries = (size_t)w->entries;
-    const unsigned label_mask = (1u << w->label_bits) - 1, largest = (1u << w->gap_bits) - 1;
-    unsigned others = 0, label = 1;
-    for (size_t i = 0; i < entries;) {
-        uint64_t labels = dc_load_eight(w->labels, i, entries, w->label_bits);
-        uint64_t gaps = dc_load_eight(w->gaps, i, entries, w->gap_bits);
-        for (size_t end = dc_end_of_eight(i, entries); i < end; i++) {
-            label = (unsigned)labels & label_mask;
-            others |= label == 0 && ((unsigned)gaps & largest) != largest;
-            labels >>= w->label_bits;
-            gaps >>= w->gap_bits;
+    const unsigned label_bits = w->label_bits, gap_bits = w->gap_bits;
+    const unsigned label_mask = (1u << label_bits) - 1, largest = (1u << gap_bits) - 1;
+    const uint64_t ones = dc_field_ones(8, label_bits);
+    unsigned others = 0, is_filler = 0;
+    for (size_t i = 0; i < entries; i += 8) {
+        uint64_t labels = dc_load_eight(w->labels, i, entries, label_bits);
+        if (entries - i > 8 && !dc_zero_fields(labels, ones, label_bits))
+            continue; /* most eights have no filler, if gaps are wide */
+        uint64_t gaps = dc_load_eight(w->gaps, i, entries, gap_bits);
+        for (size_t k = dc_end_of_eight(i, entries) - i; k > 0; k--) {
+            is_filler = !(labels & label_mask);
+            others |= is_filler & ((gaps & largest) != largest);
+            labels >>= label_bits;
+            gaps >>= gap_bits;
         }
     }
-    return !others && label != 0; /* none is needed at the end */
+    return !others && !is_filler; /* none is needed at the end */
 }

@@ -120,8 +120,7 @@ static int start(struct lane *lane, struct dc_coded_stream *stream, const struct
     stream->status = DC_TRUNCATED;
     if (stream->size < DC_STATE_BYTES)
         return 0;
-    uint32_t state = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
-                     (uint32_t)p[3] << 24;
+    const uint32_t state = dc_load4(p);
     stream->status = DC_BAD_START;
     if (state < DC_LOWEST_STATE || state >= DC_LOWEST_STATE << 8)
         return 0;

@@ -7,7 +7,9 @@ its integers mean. ``docs/format.md``, "Code tables", specifies the tokens.
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
+from ..checks import as_uint8
 from ..errors import ArgumentError, FormatError, TruncatedError
 from ..tensors import Int64Array, UInt8Array
 from .alphabet import MAX_ALPHABET
@@ -15,36 +17,25 @@ from .alphabet import MAX_ALPHABET
 
 @dataclass(frozen=True)
 class TableKind:
-    """What the tables of a coder have in common.
+    """What the tables of a coder have in common."""
 
-    Attributes
-    ----------
-    value : str
-        What a value is called in errors.
-    maximum : int
-        Largest value.
-    first_previous : int
-        What the first non-zero value is compared with.
-    """
-
-    value: str
+    value: str  # its name in errors
     maximum: int
-    first_previous: int
+    first_previous: int  # the first value that isn't 0 is compared with it
+
+    def check(self, values: npt.ArrayLike, name: str) -> UInt8Array:
+        """Return values as an array, or raise unless a table may have them."""
+        array = as_uint8(values, name)
+        if len(array) > MAX_ALPHABET:
+            raise ArgumentError(f"an alphabet has at most {MAX_ALPHABET} symbols, got {len(array)}")
+        if array.size and (largest := array.max()) > self.maximum:
+            at = f"{self.value} {largest} of symbol {array.argmax()}"
+            raise FormatError(f"{at} exceeds {self.maximum}")
+        return array
 
 
 def encode_deltas(values: UInt8Array, kind: TableKind) -> bytes:
-    """Write a table.
-
-    Parameters
-    ----------
-    values : ndarray of shape (A,), uint8
-        Each ``<= kind.maximum``; 0 for an absent symbol.
-    kind : TableKind
-
-    Returns
-    -------
-    bytes
-    """
+    """Write a table of values that `TableKind.check` has passed; 0 is an absent symbol."""
     bits: list[int] = []
     previous = kind.first_previous
     run = 0
@@ -96,30 +87,9 @@ def step_bits(steps: Int64Array) -> Int64Array:
 
 
 def decode_deltas(data: bytes, alphabet: int, kind: TableKind) -> tuple[UInt8Array, int]:
-    """Read a table from the start of `data`.
+    """Read a table from the start of `data`; return it, and how many bytes it takes.
 
-    Parameters
-    ----------
-    data : bytes
-        May go on after the table.
-    alphabet : int
-        Number of symbols in the table, 0 to 256.
-    kind : TableKind
-
-    Returns
-    -------
-    values : ndarray of shape (alphabet,), uint8
-    consumed : int
-        Number of bytes that the table takes.
-
-    Raises
-    ------
-    ArgumentError
-        If `alphabet` is out of range.
-    TruncatedError
-        If `data` ends within the table.
-    FormatError
-        If a token isn't what `encode_deltas` writes.
+    `huffman.decode_lengths` has the same parameters, and raises the same errors.
     """
     if not 0 <= alphabet <= MAX_ALPHABET:
         raise ArgumentError(f"an alphabet has 0 to {MAX_ALPHABET} symbols, got {alphabet}")

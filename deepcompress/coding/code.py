@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from ..errors import FormatError
+from ..bits.outcomes import Outcome
 from ..tensors import Int64Array, UInt8Array
 
 Stream = tuple[bytes, int, int]  # its bytes, the index of its code, and how many symbols it has
@@ -33,13 +33,7 @@ class Code(ABC):
     @classmethod
     @abstractmethod
     def read(cls, table: bytes, alphabet: int, width: int) -> tuple["Code", int]:
-        """Return the code that a table describes, and the bytes that the table has.
-
-        Raises
-        ------
-        FormatError
-            If the table isn't valid.
-        """
+        """Return the code of a table and the table's bytes; FormatError if it isn't valid."""
 
     @abstractmethod
     def table(self) -> bytes:
@@ -53,14 +47,9 @@ class Code(ABC):
     def sizes(
         self, counts: Int64Array, streams: Callable[[], Sequence[UInt8Array]]
     ) -> Sequence[int]:
-        """Return how many bytes each of B streams takes.
+        """Return how many bytes each of B streams takes, from its counts of shape (B, A).
 
-        Parameters
-        ----------
-        counts : ndarray of shape (B, A), int64
-            How often each symbol occurs in each stream.
-        streams : callable
-            Makes the streams. It is called only where counts don't suffice, as it takes long.
+        `streams` makes them. It is called only where counts don't suffice, as it takes long.
         """
 
     def size_bytes(self, symbols: UInt8Array) -> int:
@@ -78,13 +67,5 @@ class Code(ABC):
 
     @classmethod
     @abstractmethod
-    def decode_streams(
-        cls, codes: Sequence[Any], streams: Sequence[Stream]
-    ) -> list[UInt8Array | FormatError]:
-        """Return of each stream the symbols, or why it has none.
-
-        Parameters
-        ----------
-        codes : sequence of one or two of this class
-        streams : sequence of (data, code, count)
-        """
+    def decode_streams(cls, codes: Sequence[Any], streams: Sequence[Stream]) -> list[Outcome]:
+        """Return the symbols of each stream, or why it has none, for one or two codes."""

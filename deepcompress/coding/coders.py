@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from ..bits.outcomes import Outcome
 from ..errors import FormatError
-from ..tensors import Int64Array, UInt8Array
 from .code import Code, Stream
 from .fixed_code import FixedCode
 from .huffman_code import HuffmanCode
@@ -13,42 +13,20 @@ from .rans_code import RansCode
 CODES: tuple[type[Code], ...] = (FixedCode, HuffmanCode, RansCode)
 
 
-def make(coder: int, counts: Int64Array, width: int) -> Code:
-    """Return the best code of a coder for symbols with these counts."""
-    return CODES[coder].make(counts, width)
-
-
 def read(coder: int, table: bytes, alphabet: int, width: int) -> Code:
-    """Return the code that a table describes.
-
-    Raises
-    ------
-    FormatError
-        If the table isn't valid, or longer than it says.
-    """
+    """Return the code of a table, or raise FormatError if that isn't valid, or too long."""
     code, size = CODES[coder].read(table, alphabet, width)
     if size != len(table):
         raise FormatError(f"{len(table) - size} bytes too many in a code table")
     return code
 
 
-def decode_streams(
-    codes: Sequence[Code], streams: Sequence[Stream]
-) -> list[UInt8Array | FormatError]:
-    """Return of each stream the symbols, or why it has none.
+def decode_streams(codes: Sequence[Code], streams: Sequence[Stream]) -> list[Outcome]:
+    """Return the symbols of each stream, or why it has none, for one or two codes.
 
-    Parameters
-    ----------
-    codes : sequence of one or two Code
-    streams : sequence of (data, code, count)
-        Each with the index of its code, and how many symbols it holds.
-
-    Returns
-    -------
-    list of (ndarray of shape (count,), uint8) or FormatError
-        At fixed width, symbols beyond the alphabet pass.
+    At fixed width, symbols beyond the alphabet pass.
     """
-    outcomes: dict[int, UInt8Array | FormatError] = {}
+    outcomes: dict[int, Outcome] = {}
     kinds: list[type[Code]] = [*dict.fromkeys(map(type, codes))]
     for kind in kinds:  # whose streams are decoded side by side
         of_kind = [index for index, code in enumerate(codes) if type(code) is kind]

@@ -21,16 +21,10 @@ _WIDEST = 1 << MAX_BITS
 
 @dataclass(frozen=True)
 class BlockCounts:
-    """The counts of each block in one encoding.
+    """The counts of each block in one encoding."""
 
-    Attributes
-    ----------
-    entries : ndarray of shape (B,), int64
-    labels, positions : ndarray of shape (B, A), int64
-    """
-
-    entries: Int64Array
-    labels: Int64Array
+    entries: Int64Array  # (B,)
+    labels: Int64Array  # (B, A), as are the positions, with another alphabet
     positions: Int64Array
 
 
@@ -45,14 +39,7 @@ def count_symbols(blocks: list[BlockSymbols], coding: Coding, k: int) -> BlockCo
 
 
 class SymbolCounter:
-    """Counts the symbols of one tensor, cut into blocks of one size.
-
-    Parameters
-    ----------
-    weights : Survivors
-    block_bits : int
-        log2 of the elements of a block.
-    """
+    """Counts the symbols of one tensor, cut into blocks of ``2**block_bits`` elements."""
 
     def __init__(self, weights: Survivors, block_bits: int) -> None:
         positions, size, k = weights.positions, weights.size, len(weights.codebook) - 1

@@ -2,17 +2,18 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from .. import relindex
 from ..bits import packing
+from ..bits.outcomes import symbols_of
 from ..bits.packing import fixed_width
 from ..container.records import BITMASK, DENSE, RELATIVE, SharedRecord
 from ..container.sizes import block_size, stream_bits, stream_symbols
 from ..errors import FormatError
+from ..packed.stream import matrix_of
 from ..packed.survivors import cheapest_gap_bits, pack
 from ..packed.tensor import CompressedTensor
-from ..structs import GapBlock, MaskBlock
+from ..structs import GapBlock, MaskBlock, Stream
 from ..tensors import Survivors, UInt8Array
 from . import coders, join
 from .code import Code
@@ -26,13 +27,7 @@ HELD_BYTES = 1 << 26  # decoded blocks of so many are held; more are decoded twi
 
 
 def read_codes(record: SharedRecord) -> tuple[Code, Code]:
-    """Return the codes of a record's streams.
-
-    Raises
-    ------
-    FormatError
-        If a table isn't valid.
-    """
+    """Return the codes of a record's streams, or raise FormatError if a table isn't valid."""
     coding, k = record.coding, len(record.codebook) - 1
     sizes, widths = alphabets(coding, k), stream_bits(coding, k)
     return (
@@ -44,11 +39,8 @@ def read_codes(record: SharedRecord) -> tuple[Code, Code]:
 def decode_symbols(record: SharedRecord, first: int = 0) -> Iterator[BlockSymbols]:
     """Decode the blocks of a record, of which the first is the tensor's block `first`.
 
-    Raises
-    ------
-    FormatError
-        If a table, a stream, or its contents aren't valid. Positions of a relative
-        tensor aren't checked.
+    A table, a stream or contents that aren't valid are a FormatError. Positions of a relative
+    tensor aren't checked.
     """
     codes, coding, k = read_codes(record), record.coding, len(record.codebook) - 1
     size = math.prod(record.shape)
@@ -62,7 +54,7 @@ def decode_symbols(record: SharedRecord, first: int = 0) -> Iterator[BlockSymbol
             streams += [(block.labels, 0, counts[0]), (block.positions, 1, counts[1])]
         outcomes = coders.decode_streams(codes, streams)[::-1]  # each is let go in its turn
         for index, (block, elements) in enumerate(zip(group, sizes, strict=True), first + at):
-            labels, positions = _symbols(outcomes.pop()), _symbols(outcomes.pop())
+            labels, positions = symbols_of(outcomes.pop()), symbols_of(outcomes.pop())
             if labels.size and labels.max() >= limit:
                 entry = int((labels >= limit).argmax())
                 raise FormatError(f"a label has no centroid (entry {entry} of block {index})")
@@ -71,23 +63,12 @@ def decode_symbols(record: SharedRecord, first: int = 0) -> Iterator[BlockSymbol
             yield BlockSymbols(block.count, labels, positions)
 
 
-def _symbols(outcome: UInt8Array | FormatError) -> UInt8Array:
-    if isinstance(outcome, FormatError):
-        raise outcome
-    return outcome
-
-
 def decode_blocks(
     record: SharedRecord, first: int = 0, symbols: Iterable[BlockSymbols] | None = None
 ) -> Iterator[DecodedBlock]:
     """Decode the blocks of a record as `decode_symbols`, and check all positions.
 
     `symbols` are those of the blocks, if they were decoded before.
-
-    Raises
-    ------
-    FormatError
-        If a table, a stream, or its contents aren't valid.
     """
     coding, size = record.coding, math.prod(record.shape)
     known = decode_symbols(record, first) if symbols is None else symbols
@@ -104,16 +85,7 @@ def decode_blocks(
 def decode_survivors(record: SharedRecord, first: int = 0) -> Survivors:
     """Return the weights of a record's blocks that aren't 0, at their positions in the tensor.
 
-    Parameters
-    ----------
-    record : SharedRecord
-    first : int
-        Index of the record's first block in the tensor.
-
-    Raises
-    ------
-    FormatError
-        As `decode_blocks`.
+    The record's first block is the tensor's block `first`. Errors are those of `decode_symbols`.
     """
     blocks = decode_blocks(record, first)
     positions, labels = join.survivors_of(blocks, first << record.coding.block_bits)
@@ -125,45 +97,24 @@ def decode(record: SharedRecord, symbols: Sequence[BlockSymbols] | None = None) 
 
     A relative tensor of one block keeps its fillers. Otherwise gaps have the width that they
     have in the record, unless that takes more than twice its entries: between blocks, zeros
-    need fillers in memory only.
-
-    Parameters
-    ----------
-    record : SharedRecord
-    symbols : sequence of BlockSymbols, optional
-        Those of the blocks, if they were decoded before.
-
-    Raises
-    ------
-    FormatError
-        If a table, a stream, or its contents aren't valid.
+    need fillers in memory only. Symbols and errors are those of `decode_blocks`.
     """
     label_bits, gap_bits = fixed_width(len(record.codebook) - 1), record.coding.gap_bits
     is_joined = not gap_bits or len(record.blocks) != 1
     if is_joined:
-        labels, gaps, count, gap_bits = _join(_Decoded(record, symbols), record, label_bits)
+        labels, gaps, count, gap_bits = _join(record, symbols, label_bits)
     else:
         (block,) = decode_blocks(record, symbols=symbols)
         assert isinstance(block, GapBlock)
         labels, gaps = packing.pack(block.labels, label_bits), packing.pack(block.gaps, gap_bits)
         count = len(block.labels)
-    streams = (labels, label_bits), (gaps, gap_bits)
-    return CompressedTensor.from_checked(record.shape, record.codebook, count, *streams, is_joined)
-
-
-@dataclass(frozen=True)
-class _Decoded:
-    """The blocks of a record, decoded anew whenever they are gone through."""
-
-    record: SharedRecord
-    symbols: Sequence[BlockSymbols] | None
-
-    def __iter__(self) -> Iterator[DecodedBlock]:
-        return decode_blocks(self.record, symbols=self.symbols)
+    matrix, widths = matrix_of(record.shape), (label_bits, gap_bits)
+    stream = Stream(*matrix, count, record.codebook, *widths, labels, gaps)
+    return CompressedTensor.from_checked(record.shape, stream, is_joined)
 
 
 def _join(
-    blocks: Iterable[DecodedBlock], record: SharedRecord, label_bits: int
+    record: SharedRecord, symbols: Sequence[BlockSymbols] | None, label_bits: int
 ) -> tuple[UInt8Array, UInt8Array, int, int]:
     """Return packed labels and gaps of all blocks as one stream, its entries, and its gap width.
 
@@ -173,14 +124,15 @@ def _join(
     stored, gap_bits = sum(block.count for block in record.blocks), record.coding.gap_bits
     if gap_bits:
         room = stored + min(FILLERS_BETWEEN * len(record.blocks), stored // 8)
-        if joined := join.join(blocks, (label_bits, gap_bits), room):
+        if joined := join.join(decode_blocks(record, 0, symbols), (label_bits, gap_bits), room):
             return *joined, gap_bits
-    if _decoded_bytes(record) <= HELD_BYTES:
-        blocks = list(blocks)
-    counted = join.survey(blocks)
+    is_small = _decoded_bytes(record) <= HELD_BYTES
+    held = list(decode_blocks(record, 0, symbols)) if is_small else None
+    counted = join.survey(held or decode_blocks(record, 0, symbols))
     if not gap_bits or counted.survivors + counted.fillers[gap_bits] > 2 * stored:
         gap_bits = cheapest_gap_bits(counted.survivors, counted.fillers, label_bits)
     room = counted.survivors + counted.fillers[gap_bits]
+    blocks = held or decode_blocks(record, 0, symbols)
     joined = join.join(blocks, (label_bits, gap_bits), room)
     assert joined is not None
     return *joined, gap_bits

@@ -13,7 +13,7 @@ from ..container.records import SYMBOLS_PER_BYTE, Block, Coding, SharedRecord
 from ..container.sizes import stream_bits
 from ..packed.tensor import CompressedTensor
 from ..tensors import Survivors, UInt8Array
-from . import coders
+from .coders import CODES
 from .symbols import alphabets, block_symbols
 
 
@@ -59,7 +59,7 @@ def _encode_streams(
     It is the given one, or a simpler one if that puts too many symbols into a byte.
     """
     counts = np.sum([histogram(stream) for stream in streams], axis=0)[:alphabet]
-    code = coders.make(coder, counts, width)
+    code = CODES[coder].make(counts, width)
     coded = [code.encode(stream) for stream in streams]
     is_bounded = all(
         len(stream) <= SYMBOLS_PER_BYTE * len(data)

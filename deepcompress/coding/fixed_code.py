@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..bits import packing
-from ..errors import FormatError
+from ..bits.outcomes import Outcome, outcome_of
 from ..tensors import Int64Array, UInt8Array
 from .code import Code, Stream
 
@@ -55,13 +55,9 @@ class FixedCode(Code):
     @classmethod
     def decode_streams(
         cls, codes: Sequence["FixedCode"], streams: Sequence[Stream]
-    ) -> list[UInt8Array | FormatError]:
+    ) -> list[Outcome]:
         """See `Code`."""
-        return [_unpack(data, codes[code].width, count) for data, code, count in streams]
-
-
-def _unpack(data: bytes, width: int, count: int) -> UInt8Array | FormatError:
-    try:
-        return packing.unpack(np.frombuffer(data, np.uint8), width, count)
-    except FormatError as error:
-        return error
+        return [
+            outcome_of(packing.unpack, np.frombuffer(data, np.uint8), codes[code].width, count)
+            for data, code, count in streams
+        ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import huffman
-from ..errors import FormatError
+from ..bits.outcomes import Outcome
 from ..tensors import Int64Array, UInt8Array
 from .code import Code, Stream
 
@@ -56,6 +56,6 @@ class HuffmanCode(Code):
     @classmethod
     def decode_streams(
         cls, codes: Sequence["HuffmanCode"], streams: Sequence[Stream]
-    ) -> list[UInt8Array | FormatError]:
+    ) -> list[Outcome]:
         """See `Code`."""
         return huffman.decode_streams([code.lengths for code in codes], streams)

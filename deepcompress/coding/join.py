@@ -25,20 +25,11 @@ DecodedBlock = GapBlock | MaskBlock  # those of a tensor are of one kind
 
 @dataclass(frozen=True)
 class Survey:
-    """The numbers of survivors, fillers and zeros in consecutive blocks as one stream.
-
-    Attributes
-    ----------
-    survivors : int
-    fillers : tuple of 9 int
-        How many fillers gaps of each width need; 0 for width 0.
-    zeros : int
-        How many there are after the last survivor.
-    """
+    """The numbers of survivors, fillers and zeros in consecutive blocks as one stream."""
 
     survivors: int = 0
-    fillers: tuple[int, ...] = (0,) * (MAX_BITS + 1)
-    zeros: int = 0
+    fillers: tuple[int, ...] = (0,) * (MAX_BITS + 1)  # for gaps of each width; 0 for width 0
+    zeros: int = 0  # after the last survivor
 
     def plus(self, survivors: int, fillers: tuple[int, ...], zeros: int) -> "Survey":
         """Return the survey of these blocks and of those that follow."""
@@ -47,13 +38,7 @@ class Survey:
 
 
 def from_gaps(labels: UInt8Array, gaps: UInt8Array, elements: int) -> GapBlock:
-    """Return the entries of a relative block.
-
-    Raises
-    ------
-    FormatError
-        If one lies outside the elements.
-    """
+    """Return the entries of a relative block; one outside the elements is a FormatError."""
     if native.active():
         native_relindex.check_gaps(gaps, elements)
     else:
@@ -62,13 +47,11 @@ def from_gaps(labels: UInt8Array, gaps: UInt8Array, elements: int) -> GapBlock:
 
 
 def check_mask(mask: UInt8Array, count: int, elements: int, block: int) -> None:
-    """Raise unless a mask has `count` bits, all of them elements; `block` is for the message.
-
-    Raises
-    ------
-    FormatError
-    """
-    ones = native_join.count_bits(mask) if native.active() else _count_bits(mask)
+    """Raise FormatError unless a mask has `count` bits, all of them elements of block `block`."""
+    if native.active():
+        ones = native_join.count_bits(mask)
+    else:
+        ones = int(np.unpackbits(mask).sum(dtype=np.int64))
     if ones != count:
         raise FormatError(f"a mask of {ones} bits for {count} entries (block {block})")
     if elements % 8 and mask.size and mask[-1] >> elements % 8:
@@ -110,25 +93,10 @@ def survey(blocks: Iterable[DecodedBlock], before: Survey | None = None) -> Surv
 def join(
     blocks: Iterable[DecodedBlock], widths: tuple[int, int], room: int
 ) -> tuple[UInt8Array, UInt8Array, int] | None:
-    """Make consecutive blocks one stream.
+    """Make consecutive blocks one stream, with labels and gaps of `widths` bits.
 
-    Parameters
-    ----------
-    blocks : iterable of GapBlock or MaskBlock
-    widths : (int, int)
-        Bits of a label, which each fits, and of a gap, 1 to 8.
-    room : int
-        For how many entries there is room; for masks, as many as `survey` counts.
-
-    Returns
-    -------
-    (ndarray of uint8, ndarray of uint8, int) or None
-        Packed labels, packed gaps, and the entries; None if there is no room for them.
-
-    Raises
-    ------
-    ArgumentError
-        If the memory can't be had.
+    Return packed labels, packed gaps, and the number of entries; None if that exceeds `room`,
+    which for masks is what `survey` counts. Memory that can't be had is an ArgumentError.
     """
     if not native.active():
         positions, kept = survivors_of(blocks)
@@ -164,7 +132,3 @@ def survivors_of(blocks: Iterable[DecodedBlock], first: int = 0) -> tuple[Int64A
         all_labels.append(labels)
         first += block.elements
     return np.concatenate(all_positions), np.concatenate(all_labels)
-
-
-def _count_bits(mask: UInt8Array) -> int:
-    return int(np.unpackbits(mask).sum(dtype=np.int64))

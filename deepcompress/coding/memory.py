@@ -38,19 +38,9 @@ def raw_bytes(entry: TensorEntry, elements: int) -> int:
 def decoding_bytes(
     head: SharedHead, shape: tuple[int, ...], first: int = 0, stop: int | None = None
 ) -> int:
-    """Return how much memory decoding shared weights takes at most, by their head alone.
+    """Return how many bytes decoding shared weights takes at most, the result's included.
 
-    Parameters
-    ----------
-    head : SharedHead
-    shape : tuple of int
-    first, stop : int
-        The blocks to be decoded; all of them without `stop`.
-
-    Returns
-    -------
-    int
-        Bytes, the result's included.
+    `first` and `stop` are the blocks to be decoded: all of them without `stop`.
     """
     coding, blocks = head.coding, head.blocks[first:stop]
     elements = [

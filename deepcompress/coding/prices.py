@@ -30,7 +30,7 @@ from ..packed.stream import has_needed_fillers_only
 from ..packed.survivors import unpack
 from ..packed.tensor import CompressedTensor
 from ..tensors import FIXED_WIDTH, MAX_BITS, Int64Array, Survivors, UInt8Array
-from . import coders
+from .coders import CODES
 from .counts import BlockCounts, SymbolCounter, count_symbols
 from .symbols import BlockSymbols, block_symbols
 
@@ -172,7 +172,7 @@ def _stream_price(
     symbols, all_counts = counts.sum(axis=1), counts.sum(axis=0)
     best: _StreamPrice | None = None
     for coder in range(strongest + 1):
-        code = coders.make(coder, all_counts, width)
+        code = CODES[coder].make(all_counts, width)
         price = _StreamPrice(coder, len(code.table()), code.sizes(counts, streams))
         bounds = SYMBOLS_PER_BYTE * np.array(price.block_bytes)
         is_bounded = not code.has_table or bool((symbols <= bounds).all())

@@ -14,40 +14,18 @@ order. Bytes move between the state and the payload so that it stays within 31 b
 """
 
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import native
 from ..bits.alphabet import histogram
+from ..bits.outcomes import Outcome, Payload, outcomes_of, symbols_of
 from ..checks import as_count, as_uint8
 from ..errors import ArgumentError, FormatError, TruncatedError
 from ..native import rans as native_rans
 from ..tensors import UInt8Array, UInt16Array
-from .rans_levels import (
-    MAX_LEVEL,
-    PROBABILITY_BITS,
-    check_coverage,
-    decode_levels,
-    encode_levels,
-    estimated_bytes,
-    frequencies,
-    levels,
-)
-
-__all__ = [
-    "MAX_LEVEL",
-    "PROBABILITY_BITS",
-    "decode",
-    "decode_levels",
-    "decode_streams",
-    "encode",
-    "encode_levels",
-    "estimated_bytes",
-    "frequencies",
-    "levels",
-]
+from .rans_levels import PROBABILITY_BITS, check_coverage, frequencies
 
 _LOWEST_STATE = 1 << 23
 _STATE_BYTES = 4
@@ -95,30 +73,16 @@ def encode(symbols: npt.ArrayLike, levels: npt.ArrayLike) -> bytes:
     return _encode(symbols, shares)
 
 
-def decode(
-    payload: bytes | memoryview | UInt8Array, levels: npt.ArrayLike, count: int
-) -> UInt8Array:
-    """Read ``count`` symbols; the payload must end with the last of them.
+def decode(payload: Payload, levels: npt.ArrayLike, count: int) -> UInt8Array:
+    """Read ``count`` symbols as `huffman.decode`, with levels in place of code lengths.
 
-    Parameters
-    ----------
-    payload : bytes, memoryview or ndarray of uint8
-    levels : array_like of shape (A,), uint8
-        Level of each symbol of the alphabet, 0 to 31.
-    count : int
-        Number of symbols, ``>= 0``. Nothing in the payload bounds it, as a symbol may take
-        0 bits: it is for the caller to see that so many bytes can be had.
-
-    Returns
-    -------
-    ndarray of shape (count,), uint8
+    Nothing in the payload bounds the count, as a symbol may take 0 bits: it is for the caller to
+    see that so many bytes can be had.
 
     Raises
     ------
-    ArgumentError
-        If `count` is negative, or an array has the wrong dtype or shape.
-    TruncatedError
-        If the payload ends before the last symbol.
+    ArgumentError, TruncatedError
+        As `huffman.decode`.
     FormatError
         If a level exceeds 31, there are symbols but no levels or levels but no
         symbols, the first or the last state is none that `encode` leaves, or bytes
@@ -133,47 +97,19 @@ def decode(
     as_count(count)
     if not count and shares.any():
         raise FormatError("no symbols are declared, but a symbol has a level")
-    (outcome,) = decode_streams([levels], [(payload, 0, count)])
-    if isinstance(outcome, FormatError):
-        raise outcome
-    return outcome
+    return symbols_of(*decode_streams([levels], [(payload, 0, count)]))
 
 
 def decode_streams(
     codes: Sequence[npt.ArrayLike],
-    streams: Sequence[tuple[bytes | memoryview | UInt8Array, int, int]],
-) -> list[UInt8Array | FormatError]:
-    """Read several streams, which is faster than one after the other.
+    streams: Sequence[tuple[Payload, int, int]],
+) -> list[Outcome]:
+    """Read several streams as `huffman.decode_streams`, with levels in place of code lengths.
 
-    Parameters
-    ----------
-    codes : sequence of one or two array_like of uint8
-        Levels as for `decode`.
-    streams : sequence of (payload, code, count)
-        As for `decode`, each with the index of its code. One without symbols is empty, whatever
-        the levels are that it shares with others.
-
-    Returns
-    -------
-    list of (ndarray of shape (count,), uint8) or FormatError
-        Of each stream the symbols, or the error that `decode` raises.
-
-    Raises
-    ------
-    ArgumentError, FormatError
-        As `decode`, for what isn't at the fault of one stream.
+    A stream without symbols is empty, whatever the levels are that it shares with others.
     """
     shares = [frequencies(levels) for levels in codes]
-    views = [(np.frombuffer(payload, np.uint8), code, n) for payload, code, n in streams]
-    outcomes = [_without_reading(data, shares[code], count) for data, code, count in views]
-    left = [i for i, outcome in enumerate(outcomes) if outcome is None]
-    if native.active():
-        decoded = native_rans.decode(shares, [views[i] for i in left])
-    else:
-        decoded = [_decode_or_error(*views[i], shares) for i in left]
-    for i, outcome in zip(left, decoded, strict=True):
-        outcomes[i] = outcome
-    return cast("list[UInt8Array | FormatError]", outcomes)
+    return outcomes_of(shares, streams, _without_reading, native_rans.decode, _decode)
 
 
 def _encode(symbols: UInt8Array, shares: UInt16Array) -> bytes:
@@ -192,27 +128,15 @@ def _encode(symbols: UInt8Array, shares: UInt16Array) -> bytes:
     return bytes(reversed(backwards))
 
 
-def _without_reading(
-    data: UInt8Array, shares: UInt16Array, count: int
-) -> UInt8Array | FormatError | None:
+def _without_reading(data: UInt8Array, is_empty: bool, count: int) -> Outcome | None:
     """Return the outcome of a stream without symbols, or of one that can't have any."""
     as_count(count)
     if count:
-        is_possible = bool(shares.any())
         text = f"{count} symbols are declared, but none has a level"
-        return None if is_possible else FormatError(text)
+        return FormatError(text) if is_empty else None
     if data.size:
         return FormatError("bytes follow the last symbol (byte 0)")
     return np.zeros(0, np.uint8)
-
-
-def _decode_or_error(
-    data: UInt8Array, code: int, count: int, codes: list[UInt16Array]
-) -> UInt8Array | FormatError:
-    try:
-        return _decode(data, codes[code], count)
-    except FormatError as error:
-        return error
 
 
 def _decode(data: UInt8Array, shares: UInt16Array, count: int) -> UInt8Array:

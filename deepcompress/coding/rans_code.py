@@ -4,9 +4,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..errors import FormatError
+from ..bits.outcomes import Outcome
 from ..tensors import Int64Array, UInt8Array
-from . import rans
+from . import rans, rans_levels
 from .code import Code, Stream
 
 
@@ -19,17 +19,17 @@ class RansCode(Code):
     @classmethod
     def make(cls, counts: Int64Array, width: int) -> "RansCode":
         """See `Code`."""
-        return cls(rans.levels(counts))
+        return cls(rans_levels.levels(counts))
 
     @classmethod
     def read(cls, table: bytes, alphabet: int, width: int) -> tuple["RansCode", int]:
         """See `Code`."""
-        levels, size = rans.decode_levels(table, alphabet)
+        levels, size = rans_levels.decode_levels(table, alphabet)
         return cls(levels), size
 
     def table(self) -> bytes:
         """See `Code`."""
-        return rans.encode_levels(self.levels)
+        return rans_levels.encode_levels(self.levels)
 
     def encode(self, symbols: UInt8Array) -> bytes:
         """Return symbols as bytes; none if there are none, whatever the levels are."""
@@ -43,8 +43,8 @@ class RansCode(Code):
 
     def symbol_bits(self, alphabet: int) -> list[float]:
         """Return ``-log2`` of each symbol's probability, to three digits."""
-        bits = rans.PROBABILITY_BITS
-        frequencies = rans.frequencies(self.levels).tolist()
+        bits = rans_levels.PROBABILITY_BITS
+        frequencies = rans_levels.frequencies(self.levels).tolist()
         return [round(bits - math.log2(one), 3) if one else 0 for one in frequencies]
 
     @classmethod
@@ -55,6 +55,6 @@ class RansCode(Code):
     @classmethod
     def decode_streams(
         cls, codes: Sequence["RansCode"], streams: Sequence[Stream]
-    ) -> list[UInt8Array | FormatError]:
+    ) -> list[Outcome]:
         """See `Code`."""
         return rans.decode_streams([code.levels for code in codes], streams)

@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..bits.alphabet import MAX_ALPHABET, check_counts
+from ..bits.alphabet import check_counts
 from ..bits.tokens import TableKind, decode_deltas, encode_deltas, run_bits, step_bits
-from ..checks import as_uint8
-from ..errors import ArgumentError, FormatError
+from ..errors import ArgumentError
 from ..tensors import Int64Array, UInt8Array, UInt16Array
 
 PROBABILITY_BITS = 14
@@ -75,7 +74,7 @@ def frequencies(levels: npt.ArrayLike) -> UInt16Array:
     >>> frequencies(np.array([24, 0, 22, 20], np.uint8)).tolist()
     [9362, 0, 4681, 2341]
     """
-    levels = check_levels(levels)
+    levels = _KIND.check(levels, "levels")
     used = levels > 0
     shares = np.zeros(len(levels), np.uint16)
     if used.any():
@@ -170,33 +169,13 @@ def encode_levels(levels: npt.ArrayLike) -> bytes:
     >>> encode_levels(np.array([24, 0, 22, 20], np.uint8)).hex()
     'f63d'
     """
-    return encode_deltas(check_levels(levels), _KIND)
+    return encode_deltas(_KIND.check(levels, "levels"), _KIND)
 
 
 def decode_levels(data: bytes, alphabet: int) -> tuple[UInt8Array, int]:
-    """Read a table of levels from the start of `data`.
+    """Read a table of levels from the start of `data`; return it, and how many bytes it takes.
 
-    Parameters
-    ----------
-    data : bytes
-        May go on after the table.
-    alphabet : int
-        Number of symbols in the table, 0 to 256.
-
-    Returns
-    -------
-    levels : ndarray of shape (alphabet,), uint8
-    consumed : int
-        Number of bytes that the table takes.
-
-    Raises
-    ------
-    ArgumentError
-        If `alphabet` is out of range.
-    TruncatedError
-        If `data` ends within the table.
-    FormatError
-        If a token isn't what `encode_levels` writes.
+    `huffman.decode_lengths` has the same parameters, and raises the same errors.
 
     Examples
     --------
@@ -204,16 +183,6 @@ def decode_levels(data: bytes, alphabet: int) -> tuple[UInt8Array, int]:
     (array([24,  0, 22, 20], dtype=uint8), 2)
     """
     return decode_deltas(data, alphabet, _KIND)
-
-
-def check_levels(levels: npt.ArrayLike) -> UInt8Array:
-    """Return levels as an array, or raise unless a table may have them."""
-    levels = as_uint8(levels, "levels")
-    if len(levels) > MAX_ALPHABET:
-        raise ArgumentError(f"an alphabet has at most {MAX_ALPHABET} symbols, got {len(levels)}")
-    if levels.size and levels.max() > MAX_LEVEL:
-        raise FormatError(f"level {levels.max()} of symbol {levels.argmax()} exceeds {MAX_LEVEL}")
-    return levels
 
 
 def check_coverage(counts: Int64Array, frequencies: UInt16Array) -> None:

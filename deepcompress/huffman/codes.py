@@ -9,12 +9,13 @@ import heapq
 import numpy as np
 import numpy.typing as npt
 
-from ..bits.alphabet import MAX_ALPHABET, check_counts
-from ..checks import as_uint8
+from ..bits.alphabet import check_counts
+from ..bits.tokens import TableKind
 from ..errors import ArgumentError, FormatError
 from ..tensors import UInt8Array, UInt16Array
 
 MAX_CODE_BITS = 12
+TABLE_KIND = TableKind("code length", MAX_CODE_BITS, first_previous=4)
 
 
 def unlimited_lengths(counts: npt.ArrayLike) -> UInt8Array:
@@ -143,13 +144,7 @@ def canonical_codes(lengths: npt.ArrayLike) -> UInt16Array:
 
 def check_lengths(lengths: npt.ArrayLike) -> UInt8Array:
     """Return code lengths as an array, or raise `FormatError` unless a code has them."""
-    lengths = as_uint8(lengths, "lengths")
-    if len(lengths) > MAX_ALPHABET:
-        raise ArgumentError(f"an alphabet has at most {MAX_ALPHABET} symbols, got {len(lengths)}")
-    if lengths.size and lengths.max() > MAX_CODE_BITS:
-        raise FormatError(
-            f"code length {lengths.max()} of symbol {lengths.argmax()} exceeds {MAX_CODE_BITS}"
-        )
+    lengths = TABLE_KIND.check(lengths, "lengths")
     # > The code is complete, that is the sum of 2**-length over the symbols with a code is one.
     # > There are two exceptions: a lone symbol has length 1, and there may be no symbol at all.
     used = lengths[lengths > 0].astype(np.int64)

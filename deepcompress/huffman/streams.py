@@ -11,13 +11,13 @@ Mark Adler's puff, which is the shortest complete description of a canonical cod
 """
 
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import native
 from ..bits.alphabet import check_counts, histogram
+from ..bits.outcomes import Outcome, Payload, outcomes_of, symbols_of
 from ..checks import as_count, as_uint8
 from ..errors import ArgumentError, FormatError, TruncatedError
 from ..native import huffman as native_huffman
@@ -61,9 +61,7 @@ def encode(symbols: npt.ArrayLike, lengths: npt.ArrayLike) -> bytes:
     return _encode(symbols, lengths).tobytes()
 
 
-def decode(
-    payload: bytes | memoryview | UInt8Array, lengths: npt.ArrayLike, count: int
-) -> UInt8Array:
+def decode(payload: Payload, lengths: npt.ArrayLike, count: int) -> UInt8Array:
     """Read ``count`` symbols; the payload must end with the last of them.
 
     Parameters
@@ -93,16 +91,13 @@ def decode(
     >>> decode(bytes.fromhex("0b"), np.array([1, 2, 2], np.uint8), 3).tolist()
     [2, 0, 1]
     """
-    (outcome,) = decode_streams([lengths], [(payload, 0, count)])
-    if isinstance(outcome, FormatError):
-        raise outcome
-    return outcome
+    return symbols_of(*decode_streams([lengths], [(payload, 0, count)]))
 
 
 def decode_streams(
     codes: Sequence[npt.ArrayLike],
-    streams: Sequence[tuple[bytes | memoryview | UInt8Array, int, int]],
-) -> list[UInt8Array | FormatError]:
+    streams: Sequence[tuple[Payload, int, int]],
+) -> list[Outcome]:
     """Read several streams, which is faster than one after the other.
 
     Parameters
@@ -123,18 +118,7 @@ def decode_streams(
         As `decode`, for errors that no single stream causes.
     """
     checked = [check_lengths(lengths) for lengths in codes]
-    views = [(np.frombuffer(payload, np.uint8), code, n) for payload, code, n in streams]
-    outcomes: list[UInt8Array | FormatError | None]
-    is_empty = [not lengths.any() for lengths in checked]
-    outcomes = [_refusal(data, is_empty[code], count) for data, code, count in views]
-    sound = [i for i, refusal in enumerate(outcomes) if refusal is None]
-    if native.active():
-        decoded = native_huffman.decode(checked, [views[i] for i in sound])
-    else:
-        decoded = [_decode_or_error(*views[i], checked) for i in sound]
-    for i, outcome in zip(sound, decoded, strict=True):
-        outcomes[i] = outcome
-    return cast("list[UInt8Array | FormatError]", outcomes)
+    return outcomes_of(checked, streams, _refusal, native_huffman.decode, _decode)
 
 
 def encoded_bits(counts: npt.ArrayLike, lengths: npt.ArrayLike) -> int:
@@ -181,15 +165,6 @@ def _refusal(data: UInt8Array, is_empty: bool, count: int) -> FormatError | None
     if count > 8 * len(data):  # a symbol takes at least one bit; also bounds what we allocate
         return TruncatedError(f"{len(data)} bytes can't hold {count} symbols")
     return None
-
-
-def _decode_or_error(
-    data: UInt8Array, code: int, count: int, codes: list[UInt8Array]
-) -> UInt8Array | FormatError:
-    try:
-        return _decode(data, codes[code], count)
-    except FormatError as error:
-        return error
 
 
 def _decode(data: UInt8Array, lengths: UInt8Array, count: int) -> UInt8Array:

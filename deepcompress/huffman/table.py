@@ -5,15 +5,9 @@
 
 import numpy.typing as npt
 
-from ..bits.tokens import TableKind, decode_deltas, encode_deltas
+from ..bits.tokens import decode_deltas, encode_deltas
 from ..tensors import UInt8Array
-from .codes import MAX_CODE_BITS, check_lengths
-
-_KIND = TableKind(
-    "code length",
-    MAX_CODE_BITS,
-    first_previous=4,
-)
+from .codes import TABLE_KIND, check_lengths
 
 
 def encode_lengths(lengths: npt.ArrayLike) -> bytes:
@@ -39,7 +33,7 @@ def encode_lengths(lengths: npt.ArrayLike) -> bytes:
     >>> encode_lengths(np.array([4, 0, 0, 3, 1, 2, 4], np.uint8)).hex()
     'a6be1c'
     """
-    return encode_deltas(check_lengths(lengths), _KIND)
+    return encode_deltas(check_lengths(lengths), TABLE_KIND)
 
 
 def decode_lengths(data: bytes, alphabet: int) -> tuple[UInt8Array, int]:
@@ -73,5 +67,5 @@ def decode_lengths(data: bytes, alphabet: int) -> tuple[UInt8Array, int]:
     >>> decode_lengths(bytes.fromhex("a6be1c"), 7)
     (array([4, 0, 0, 3, 1, 2, 4], dtype=uint8), 3)
     """
-    lengths, consumed = decode_deltas(data, alphabet, _KIND)
+    lengths, consumed = decode_deltas(data, alphabet, TABLE_KIND)
     return check_lengths(lengths), consumed

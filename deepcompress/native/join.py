@@ -43,22 +43,9 @@ def join(
     labels: UInt8Array,
     gaps: UInt8Array,
 ) -> int | None:
-    """Call dc_join or dc_mask_join for consecutive blocks.
+    """Call dc_join or dc_mask_join for consecutive blocks; write packed labels and gaps.
 
-    Parameters
-    ----------
-    blocks : iterable of GapBlock or MaskBlock
-    widths : (int, int)
-        Bits of a label and of a gap.
-    room : int
-        For how many entries there is room, which suffices for masks.
-    labels, gaps : ndarray of uint8
-        To be written, packed.
-
-    Returns
-    -------
-    int or None
-        Entries of the stream; None if there is no room for them.
+    Return the entries of the stream; None if there is no room for them, which masks always have.
     """
     lib, stream = _lib(), _ffi().new("struct dc_stream *")
     zeros, survivors = _ffi().new("uint64_t *"), _ffi().new("int64_t *")

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from .. import native, relindex, spmv
 from ..bits import packing
 from ..locks import ForkSafeLock
@@ -103,8 +101,7 @@ class Forms:
         """Return the stream that has the form's survivors, and only the fillers they need."""
         positions, survivors = spmv.survivors(form)
         gaps = relindex.encode(positions, self.rows * self.cols, self.gap_bits)
-        labels = np.zeros(len(gaps.gaps), np.uint8)
-        labels[~gaps.fillers] = survivors
+        labels = gaps.spread(survivors)
         return Stream(
             self.rows,
             self.cols,

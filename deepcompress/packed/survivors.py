@@ -9,18 +9,9 @@ from .tensor import CompressedTensor
 
 
 def pack(weights: Survivors, gap_bits: int | None = None) -> CompressedTensor:
-    """Pack weights with fillers where they are needed.
+    """Pack weights with fillers where they are needed; gaps have `narrowest_gap_bits` by default.
 
-    Parameters
-    ----------
-    weights : Survivors
-    gap_bits : int, optional
-        Width of a gap; by default `narrowest_gap_bits`.
-
-    Raises
-    ------
-    ArgumentError, FormatError
-        As `relindex.encode` and `CompressedTensor`.
+    Errors are those of `relindex.encode` and `CompressedTensor`.
     """
     label_bits = fixed_width(len(weights.codebook) - 1)
     gap_bits = gap_bits or narrowest_gap_bits(weights.positions, label_bits)

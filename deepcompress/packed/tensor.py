@@ -1,7 +1,7 @@
 """A tensor that stays compressed in memory and is used as it is."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,10 +12,8 @@ from ..bits import packing
 from ..errors import ArgumentError
 from ..structs import ColumnBlocks, Layout, Stream
 from ..tensors import Float32Array, GapStream, Int64Array, SharedWeights, UInt8Array
-from . import conversions
-from . import stream as parts
 from .forms import GAPS, LABELS, Forms, OfStream
-from .stream import matrix_of
+from .stream import check_codebook, check_shape, checked, matrix_of
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -86,9 +84,9 @@ class CompressedTensor:
         gaps_packed: UInt8Array,
     ) -> None:
         """Copy the arrays and validate everything."""
-        shape = parts.check_shape(shape)
+        shape = check_shape(shape)
         widths, packed = (label_bits, gap_bits), (labels_packed, gaps_packed)
-        self._hold(shape, parts.checked(matrix_of(shape), codebook, widths, count, packed))
+        self._hold(shape, checked(matrix_of(shape), codebook, widths, count, packed))
 
     def _hold(self, shape: tuple[int, ...], stream: Stream, is_minimal: bool = False) -> None:
         """Fill the fields, which are frozen from then on."""
@@ -123,11 +121,8 @@ class CompressedTensor:
             raise ArgumentError(
                 f"{len(weights.labels)} labels for {np.count_nonzero(~gaps.fillers)} positions"
             )
-        labels = np.zeros(len(gaps.gaps), np.uint8)
-        labels[~gaps.fillers] = weights.labels
-        return cls.from_entries(
-            shape, weights.codebook, (labels, weights.bits), (gaps.gaps, gaps.gap_bits)
-        )
+        labels = gaps.spread(weights.labels), weights.bits
+        return cls.from_entries(shape, weights.codebook, labels, (gaps.gaps, gaps.gap_bits))
 
     @classmethod
     def from_entries(
@@ -157,26 +152,18 @@ class CompressedTensor:
 
     @classmethod
     def from_checked(
-        cls,
-        shape: tuple[int, ...],
-        codebook: Float32Array,
-        count: int,
-        labels: tuple[UInt8Array, int],
-        gaps: tuple[UInt8Array, int],
-        joined: bool = False,
+        cls, shape: tuple[int, ...], stream: Stream, is_minimal: bool = False
     ) -> "CompressedTensor":
-        """Take packed labels and gaps, each given with its width, without checking them.
+        """Take a stream of which the codebook alone needs a check, and a copy.
 
-        They are known to pass the checks of the class, are not copied, and must not be modified
-        afterwards. If `joined`, there are fillers only where `relindex` puts them.
+        Labels and gaps are known to pass the checks of the class, and must not be modified
+        afterwards. If `is_minimal`, there are fillers only where `relindex` puts them.
         """
-        (labels_packed, label_bits), (gaps_packed, gap_bits) = labels, gaps
-        codebook = parts.check_codebook(codebook, label_bits)
-        for array in (labels_packed, gaps_packed):
+        stream = replace(stream, codebook=check_codebook(stream.codebook, stream.label_bits))
+        for array in (stream.labels, stream.gaps):
             array.flags.writeable = False
-        widths, packed = (label_bits, gap_bits), (labels_packed, gaps_packed)
         tensor = cls.__new__(cls)
-        tensor._hold(shape, Stream(*matrix_of(shape), count, codebook, *widths, *packed), joined)
+        tensor._hold(shape, stream, is_minimal)
         return tensor
 
     @property
@@ -240,8 +227,7 @@ class CompressedTensor:
         ArgumentError
             If the rank is below 2, or as `spmv.dot`.
         """
-        if len(self.shape) < 2:
-            raise ArgumentError(f"a tensor of shape {self.shape} isn't a matrix")
+        self._check_matrix()
         if not native.active():
             return spmv.dot(self._forms.any(), x, out)
         try:
@@ -250,6 +236,10 @@ class CompressedTensor:
             shape = self.rows, *np.shape(x)[1:]
             raise ArgumentError(f"can't hold x and a product of {shape}: {error}") from None
         return spmv.dot(form, x, out)
+
+    def _check_matrix(self) -> None:
+        if len(self.shape) < 2:
+            raise ArgumentError(f"a tensor of shape {self.shape} isn't a matrix")
 
     def convolve(
         self,
@@ -296,7 +286,13 @@ class CompressedTensor:
         ArgumentError
             If that much memory can't be had: a shape of any size fits a small file.
         """
-        return conversions.to_dense(self.shape, self._forms)
+        try:
+            dense = np.zeros(self.shape, np.float32)
+            positions, labels = self.survivors()
+            dense.reshape(-1)[positions] = self.codebook[labels]
+        except (MemoryError, ValueError) as error:  # ValueError beyond NumPy's largest size
+            raise ArgumentError(f"can't hold {self.shape} densely: {error}") from None
+        return dense
 
     def to_scipy_csr(self) -> "csr_array":
         """Return the (R, C) matrix of the surviving weights in SciPy's form.
@@ -306,7 +302,16 @@ class CompressedTensor:
         ArgumentError
             If the rank is below 2, or the memory for an index of all rows can't be had.
         """
-        return conversions.to_scipy_csr(self.shape, self._forms)
+        from scipy.sparse import csr_array  # here, as few need it and it takes long to load
+
+        self._check_matrix()
+        try:
+            positions, labels = self.survivors()
+            row, col = np.divmod(positions, max(self.cols, 1))
+            row_starts = np.searchsorted(row, np.arange(self.rows + 1))
+        except (MemoryError, ValueError) as error:
+            raise ArgumentError(f"can't index {self.rows} rows: {error}") from None
+        return csr_array((self.codebook[labels], col, row_starts), shape=(self.rows, self.cols))
 
     def __getitem__(self, rows: slice) -> "CompressedTensor":
         """Return consecutive rows (slices of the first axis) as a tensor of their own.
@@ -316,7 +321,16 @@ class CompressedTensor:
         ArgumentError
             If `rows` isn't a slice of step 1, or the rank is 0.
         """
-        return self.from_parts(*conversions.take_rows(self.shape, self._forms, rows))
+        if not isinstance(rows, slice) or rows.step not in (None, 1) or not self.shape:
+            raise ArgumentError(f"only slices of consecutive rows can be taken, not {rows!r}")
+        start, stop, _ = rows.indices(self.rows)
+        shape = (max(stop - start, 0), *self.shape[1:])
+        positions, labels = self.survivors()
+        inside = (positions >= start * self.cols) & (positions < stop * self.cols)
+        weights = SharedWeights(self.codebook, labels[inside], self.label_bits)
+        own = positions[inside] - start * self.cols
+        gaps = relindex.encode(own, math.prod(shape), self.gap_bits)
+        return self.from_parts(shape, weights, gaps)
 
     def stream(self) -> Stream:
         """Return the packed form; rebuilt for the caller if another has replaced it."""

@@ -70,18 +70,12 @@ def suits_masks(survivors: npt.NDArray[np.uint32], cols: int, centroids: int) ->
 
 
 def best_width(counts: npt.NDArray[np.uint32], centroids: int) -> int:
-    """Return the width of differences in lanes.
+    """Return the width of differences in lanes, by the counts from `lanes.row_counts`.
 
     A product takes about as long as there are quads. So the width is that of the fewest quads among
     those that take at most 19/18 of the least bytes. For the paper's Table 8 that means, at 9 % of
     the weights, 6 bits instead of 5: 5 % fewer quads for 4 % more bytes. At 4 % it means 7 instead
     of 6: 7 % for 1 %. The next width would save 1 % of the quads at most, for 8 % more bytes.
-
-    Parameters
-    ----------
-    counts : ndarray of shape (9, rows), uint32
-        From `lanes.row_counts`.
-    centroids : int
     """
     label_bits = fixed_width(centroids - 1)
     widths = range(1, MAX_BITS + 1)

@@ -71,8 +71,7 @@ def entries(form: ColumnBlocks) -> tuple[Int64Array, UInt8Array]:
     place = np.repeat(np.arange(counts.size), counts.reshape(-1))
     blocks_of, rows_of = np.divmod(place, max(form.rows, 1))
     positions = rows_of * form.cols + blocks_of * form.block_cols + (found & 255)
-    in_order = np.argsort(positions, kind="stable")
-    return positions[in_order], (found >> 8).astype(np.uint8)[in_order]
+    return plain.in_order(positions, (found >> 8).astype(np.uint8))
 
 
 def choose(entries: int, size: int) -> int:

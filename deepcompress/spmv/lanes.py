@@ -41,19 +41,10 @@ def arrange(
     limit: int | None = None,
     begins: UInt8Array | None = None,
 ) -> Layout | None:
-    """Build the layout.
+    """Build the layout with differences of `gap_bits`; None if its data exceed `limit` bytes.
 
-    Parameters
-    ----------
-    w : Stream
-    gap_bits : int
-        Width of differences.
-    counts : ndarray of shape (rows,), uint32
-        The row for that width from `row_counts`.
-    limit : int, optional
-        Return None if `data` would take more bytes.
-    begins : ndarray of uint8, optional
-        From `native.layout.row_counts`, if it has been called.
+    `counts` are the row for that width from `row_counts`; `begins` are from
+    `native.layout.row_counts`, if it has been called.
     """
     label_bits = packing.fixed_width(len(w.codebook) - 1)
     order = np.argsort(-counts.astype(np.int64), kind="stable").astype(np.uint32)
@@ -108,10 +99,7 @@ def entries(layout: Layout) -> tuple[Int64Array, UInt8Array]:
     rows = np.zeros(len(lengths), np.int64)
     rows[: layout.rows] = layout.order
     positions = np.repeat(rows * layout.cols - before, lengths) + col
-    survives = labels != 0
-    positions, labels = positions[survives], labels[survives]
-    in_order = np.argsort(positions, kind="stable")
-    return positions[in_order], labels[in_order]
+    return plain.in_order(positions, labels)
 
 
 def group_quads(descending: npt.NDArray[np.uint32]) -> Int64Array:

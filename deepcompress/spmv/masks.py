@@ -25,16 +25,7 @@ _BIT_OF_COLUMN = np.arange(COLS) % 16 * 4 + np.arange(COLS) // 16
 def arrange(
     w: Stream, survivors: npt.NDArray[np.uint32], limit: int | None = None
 ) -> Layout | None:
-    """Build the layout.
-
-    Parameters
-    ----------
-    w : Stream
-    survivors : ndarray of shape (rows,), uint32
-        How many there are in each row.
-    limit : int, optional
-        Return None if `data` would take more bytes.
-    """
+    """Build the layout from the survivors of each row; None if its data exceed `limit` bytes."""
     begin = 8 * w.rows * _masks_of_row(w.cols)
     starts = (begin + np.concatenate([[0], np.cumsum(survivors, dtype=np.int64)])).astype(np.uint64)
     if limit is not None and int(starts[-1]) > limit:

@@ -26,6 +26,13 @@ def survivors(w: Stream) -> tuple[Int64Array, UInt8Array]:
     return positions[survives], labels[survives]
 
 
+def in_order(positions: Int64Array, labels: UInt8Array) -> tuple[Int64Array, UInt8Array]:
+    """Return those of all entries that survive, by ascending positions."""
+    survives = np.flatnonzero(labels)
+    order = survives[np.argsort(positions[survives], kind="stable")]
+    return positions[order], labels[order]
+
+
 def multiply(
     shape: tuple[int, int],
     entries: tuple[Int64Array, Int64Array, Float32Array],

@@ -91,10 +91,7 @@ def entries(layout: Layout) -> tuple[Int64Array, UInt8Array]:
     row = tile // max(tiles, 1) * ROWS + data[group + 1 + local % LANES]
     col = tile % max(tiles, 1) * width + (entry >> label_bits)
     label = (entry & (2**label_bits - 1)).astype(np.uint8)
-    survives = label != 0
-    positions, labels = (row * cols + col)[survives], label[survives]
-    in_order = np.argsort(positions, kind="stable")
-    return positions[in_order], labels[in_order]
+    return plain.in_order(row * cols + col, label)
 
 
 def _survivors(w: Stream, label_bits: int) -> tuple[Int64Array, Int64Array, UInt8Array]:
