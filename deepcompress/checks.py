@@ -17,7 +17,8 @@ from .tensors import MAX_BITS, BoolArray, UInt8Array
 
 def is_whole(value: Any, low: int, high: float = math.inf) -> bool:
     """Tell whether a value is a whole number from `low` to `high`."""
-    return isinstance(value, Integral) and not isinstance(value, bool) and low <= int(value) <= high
+    is_integer = isinstance(value, (int, Integral))  # the common one first, as that is faster
+    return is_integer and not isinstance(value, bool) and low <= int(value) <= high
 
 
 def is_finite(value: Any, low: float = -math.inf, high: float = math.inf) -> bool:
