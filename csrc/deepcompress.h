@@ -99,6 +99,11 @@ enum dc_status dc_decode_gaps(const uint8_t *gaps, size_t count, int64_t size,
 /* huffman: how often each of the 256 symbols there can be occurs. */
 void dc_histogram(const uint8_t *symbols, size_t count, uint64_t *counts);
 
+/* huffman: the lengths of an optimal code of at most `max_bits` (1 to 12) bits for `alphabet` (at
+ * most 256) symbols that occur so often, each below 2**51; 0 for one that doesn't occur. At most
+ * 2**max_bits symbols occur. */
+void dc_code_lengths(const int64_t *counts, size_t alphabet, unsigned max_bits, uint8_t *lengths);
+
 /* huffman: canonical codes of `alphabet` (at most 256) symbols. `lengths` (at most 12)
  * must be those of a complete code, or of one symbol of length 1.
  *
