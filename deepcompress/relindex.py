@@ -77,18 +77,16 @@ def encode(positions: npt.ArrayLike, size: int, gap_bits: int) -> GapStream:
     gap_bits = as_bits(gap_bits, "gap_bits")
     entries = begin = 0
     pieces = [(np.zeros(0, np.uint8), np.zeros(0, np.bool_))]
-    try:
-        for runs in _zero_runs(positions):
-            begin += int(runs.sum()) + runs.size
-            if begin > size:
-                raise ArgumentError(
-                    f"position {begin - 1} lies outside a tensor of {size} elements"
-                )
-            entries += int((runs >> gap_bits).sum()) + runs.size
+    for runs in _zero_runs(positions):
+        begin += int(runs.sum()) + runs.size
+        if begin > size:
+            raise ArgumentError(f"position {begin - 1} lies outside a tensor of {size} elements")
+        entries += int((runs >> gap_bits).sum()) + runs.size
+        try:
             pieces.append(_encode(runs, gap_bits))
-        gaps, fillers = map(np.concatenate, zip(*pieces, strict=True))
-    except (MemoryError, ValueError) as error:  # ValueError beyond NumPy's largest size
-        raise ArgumentError(f"{entries} entries of {gap_bits}-bit gaps: {error}") from None
+        except (MemoryError, ValueError) as error:  # ValueError beyond NumPy's largest size
+            raise ArgumentError(f"{entries} entries of {gap_bits}-bit gaps: {error}") from None
+    gaps, fillers = map(np.concatenate, zip(*pieces, strict=True))
     return GapStream(gaps, fillers, gap_bits)
 
 
