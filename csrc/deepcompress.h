@@ -65,6 +65,10 @@ int dc_isa_available(enum dc_isa isa);
 void dc_pack(const uint8_t *values, size_t count, unsigned bits, uint8_t *packed);
 void dc_unpack(const uint8_t *packed, size_t count, unsigned bits, uint8_t *values);
 
+/* quantize: n + 1 sums; those from i to j - 1 of the n terms sum up to sums[j] - sums[i]. They
+ * begin with 0 at `zero` <= n and run outward from there. */
+void dc_outward_sums(const double *terms, size_t n, size_t zero, double *sums);
+
 /* quantize: moves the centroids of `clusters` >= 1 clusters of n values in ascending order,
  * cluster i being ordered[borders[i] .. borders[i + 1] - 1], to the means of their members,
  * and gives each value to the nearest of them (of two the lower one, or the upper one if

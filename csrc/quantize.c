@@ -8,6 +8,16 @@
 
 #include "deepcompress.h"
 
+void dc_outward_sums(const double *terms, size_t n, size_t zero, double *sums)
+{
+    double up = 0, down = 0;
+    sums[zero] = 0;
+    for (size_t i = zero; i < n; i++)
+        sums[i + 1] = up += terms[i];
+    for (size_t i = zero; i-- > 0;)
+        sums[i] = -(down += terms[i]);
+}
+
 /* The first i in [0, n] with ordered[i] > bound (n if there is none), sought from `near`. */
 static size_t upper_bound(const double *ordered, size_t n, double bound, size_t near)
 {

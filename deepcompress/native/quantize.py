@@ -9,6 +9,14 @@ from .gateway import _bytes, _ffi, _floats, _lib
 Float64Array = npt.NDArray[np.float64]
 
 
+def outward_sums(terms: Float64Array, zero: int) -> Float64Array:
+    """Call dc_outward_sums; return n + 1 sums."""
+    sums = np.empty(len(terms) + 1)
+    out = _ffi().from_buffer("double[]", sums)
+    _lib().dc_outward_sums(_ffi().from_buffer("double[]", terms), len(terms), zero, out)
+    return sums
+
+
 def move(
     ordered: Float64Array,
     sums: Float64Array,

@@ -27,7 +27,8 @@ Notes
 Shapes: n values, k centroids at the start, m <= k clusters that have members.
 """
 
-from typing import Literal
+import math
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,7 @@ from ..native import quantize as native_quantize
 from ..tensors import Int64Array
 
 Float64Array = npt.NDArray[np.float64]
+_Float = TypeVar("_Float", np.float32, np.float64)
 
 
 def cluster(
@@ -65,17 +67,20 @@ def descend(
     Then their sum of squares is below that of the start, whether or not centroids are rounded
     to float32. Otherwise it may be above, by rounding.
     """
-    sums = outward_sums(ordered, ordered if weights is None else ordered * weights)
-    masses = None if weights is None else outward_sums(ordered, weights)
+    c = native.active()
+    add_up, move = (native_quantize.outward_sums, native_quantize.move) if c else (_sums, _move)
+    zero = int(ordered.searchsorted(0))
+    sums = add_up(ordered if weights is None else ordered * weights, zero)
+    masses = None if weights is None else add_up(weights, zero)
     upper = leans_down(ordered, start)
-    move = native_quantize.move if native.active() else _move
-    centroids, previous = start, np.empty(0, np.int64)
+    centroids, previous = np.sort(start), np.empty(0, np.int64)
     done, clear = 0, max_iterations == 0
     while True:
-        centroids = np.unique(centroids)
+        centroids = distinct(centroids)
         borders = find_borders(ordered, centroids, upper)
-        full = np.diff(borders) > 0
-        centroids, borders = centroids[full], np.append(borders[:-1][full], ordered.size)
+        full = borders[1:] > borders[:-1]
+        if not full.all():
+            centroids, borders = centroids[full], np.append(borders[:-1][full], ordered.size)
         empty = start.size - centroids.size
         if done == max_iterations or (empty == 0 and np.array_equal(borders, previous)):
             break
@@ -109,14 +114,16 @@ def _gains_clearly(
     The move to the means saves ``sum(masses * (centroids - means)**2)``. Where no centroid is
     off by more than e, the root of the sum of squares is by no more than ``e * sqrt(n)``.
     """
-    held = np.diff(borders) if masses is None else np.diff(masses[borders])
-    saved = np.sum(held * (centroids - np.diff(sums[borders]) / held) ** 2)
-    first, last = ordered[borders[:-1]], ordered[borders[1:] - 1]
-    most = np.sum(held * np.maximum(np.abs(first - centroids), np.abs(last - centroids)) ** 2)
-    largest = max(-ordered[0], ordered[-1])
-    off = largest * (2.0**-24 + ordered.size * 2.0**-53)
-    # Roots of sums of squares: a - b = (a**2 - b**2) / (a + b), where a is at most that of most.
-    return bool(saved > most * 1e-12 + 4 * off * np.sqrt(most * held.sum()))
+    places = borders if masses is None else masses[borders]
+    held = places[1:] - places[:-1]
+    totals = sums[borders]
+    excess = centroids * held - (totals[1:] - totals[:-1])
+    reach = np.maximum(centroids - ordered[borders[:-1]], ordered[borders[1:] - 1] - centroids)
+    most = (held * reach * reach).sum()
+    # Roots of sums of squares: a - b = (a**2 - b**2) / (a + b), where neither's square is above most.
+    off = max(-ordered[0], ordered[-1]) * (2.0**-24 + ordered.size * 2.0**-53)
+    clear = most * 1e-12 + 4 * off * math.sqrt(most * (places[-1] - places[0]))
+    return bool((excess * excess / held).sum() > clear)
 
 
 def _move(
@@ -156,10 +163,11 @@ def _farthest(
     """
     # Each cluster is two runs of values that come nearer to the centroid: from its first value
     # up, those not above the centroid, and from its last one down.
-    inner = np.searchsorted(ordered, centroids, side=_side(upper))
-    bounds = np.append(np.stack([borders[:-1], inner], axis=1), ordered.size)
-    ends = np.stack([borders[:-1], borders[1:] - 1], axis=1).ravel()
-    lengths = np.minimum(np.diff(bounds), count)
+    bounds = np.repeat(borders, 2)[:-1]
+    ends = bounds[:-1].copy()
+    bounds[1::2] = np.searchsorted(ordered, centroids, side=_side(upper))
+    ends[1::2] = borders[1:] - 1
+    lengths = np.minimum(bounds[1:] - bounds[:-1], count)
     run = np.repeat(np.arange(lengths.size), lengths)
     steps = np.arange(run.size) - (np.cumsum(lengths) - lengths)[run]
     positions = ends[run] + np.where(run % 2 == 0, steps, -steps)
@@ -173,8 +181,10 @@ def find_borders(ordered: Float64Array, centroids: Float64Array, upper: bool = F
 
     A value half-way between two centroids belongs to the lower one, or to the upper one.
     """
-    inner = np.searchsorted(ordered, midpoints(centroids), side=_side(upper))
-    return np.concatenate([[0], inner, [ordered.size]]).astype(np.int64)
+    borders = np.empty(centroids.size + 1, np.int64)
+    borders[0], borders[-1] = 0, ordered.size
+    borders[1:-1] = np.searchsorted(ordered, midpoints(centroids), side=_side(upper))
+    return borders
 
 
 def _side(upper: bool) -> Literal["left", "right"]:
@@ -184,7 +194,7 @@ def _side(upper: bool) -> Literal["left", "right"]:
 
 def midpoints(centroids: npt.NDArray[np.floating]) -> Float64Array:
     """Return the m - 1 bounds between ascending centroids."""
-    wide = centroids.astype(np.float64)
+    wide = centroids.astype(np.float64, copy=False)
     return (wide[:-1] + wide[1:]) / 2
 
 
@@ -193,25 +203,29 @@ def leans_down(ordered: Float64Array, start: Float64Array | None = None) -> bool
 
     It changes with the signs of all values and centroids, unless these remain as they are.
     """
+    if ordered[0] != -ordered[-1]:
+        return bool(ordered[0] < -ordered[-1])
     for ascending in (ordered,) if start is None else (ordered, np.sort(start)):
-        if ascending[0] != -ascending[-1]:
-            return bool(ascending[0] < -ascending[-1])
         unlike = np.flatnonzero(ascending != -ascending[::-1])
         if unlike.size:
             return bool(ascending[unlike[0]] < -ascending[-1 - unlike[0]])
     return False
 
 
-def outward_sums(ordered: Float64Array, terms: Float64Array) -> Float64Array:
+def distinct(ascending: npt.NDArray[_Float]) -> npt.NDArray[_Float]:
+    """Return what `numpy.unique` does, for at least one element in ascending order, sooner."""
+    first = np.ones(ascending.size, np.bool_)
+    np.not_equal(ascending[1:], ascending[:-1], out=first[1:])
+    return ascending[first]
+
+
+def _sums(terms: Float64Array, zero: int) -> Float64Array:
     """Return n + 1 sums; those from i to j - 1 of the terms sum up to sums[j] - sums[i].
 
-    The sum is 0 where the values are.
+    They begin with 0 at `zero`, where the values that the terms belong to change their sign.
     """
-    zero = int(np.searchsorted(ordered, 0))
-    sums = np.empty(ordered.size + 1)
+    sums = np.empty(terms.size + 1)
     sums[zero] = 0
     np.cumsum(terms[zero:], out=sums[zero + 1 :])
-    below = sums[:zero][::-1]
-    np.cumsum(terms[:zero][::-1], out=below)
-    np.negative(below, out=below)
+    sums[:zero] = -np.cumsum(terms[:zero][::-1])[::-1]
     return sums

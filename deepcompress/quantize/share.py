@@ -120,7 +120,8 @@ def share_weights(
     max_iterations = checked_iterations(max_iterations)
     with np.errstate(over="ignore"):  # an overflow shows as an infinity just below
         values = dense[mask].astype(np.float32)
-    if not np.isfinite(values).all():
+    ordered = np.sort(values)  # NaN comes last
+    if not np.isfinite(ordered[[0, -1]] if ordered.size else ordered).all():
         raise ArgumentError("surviving weights must be finite in float32")
     if rng is None:
         if init in ("random", "kmeans++"):
@@ -134,11 +135,12 @@ def share_weights(
         survivors = np.asarray(importance)[mask]
         importance = checked_weights(survivors, values.shape, "importance of survivors")
     k = 2**bits - 1
-    ordered = np.sort(values).astype(np.float64)
     if np.count_nonzero(ordered[1:] != ordered[:-1]) < k:
         distinct = np.unique(values)
     else:
-        distinct = _codebook(values, ordered, k, init, max_iterations, rng, importance)
+        distinct = _codebook(
+            values, ordered.astype(np.float64), k, init, max_iterations, rng, importance
+        )
     return SharedWeights(
         codebook=np.concatenate([np.zeros(1, np.float32), distinct]),
         labels=assign(values, distinct) + np.uint8(1),
@@ -161,13 +163,13 @@ def _codebook(
     if importance is not None:
         ordered, masses = in_order(values.astype(np.float64), importance)
     if start is None:
-        return np.unique(optimal.centroids(ordered, k, masses).astype(np.float32))
+        return lloyd.distinct(optimal.centroids(ordered, k, masses).astype(np.float32))
     found, clear = lloyd.descend(ordered, start, max_iterations, masses)
-    centroids = np.unique(found.astype(np.float32))
+    centroids = lloyd.distinct(found.astype(np.float32))
     if clear:
         return centroids
-    unmoved = np.unique(lloyd.cluster(ordered, start, 0, masses).astype(np.float32))
-    return better(values, centroids, unmoved, importance)
+    unmoved = lloyd.cluster(ordered, start, 0, masses).astype(np.float32)
+    return better(values, centroids, lloyd.distinct(unmoved), importance)
 
 
 def assign(values: npt.NDArray[np.floating], centroids: npt.NDArray[np.floating]) -> UInt8Array:
