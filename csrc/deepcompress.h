@@ -84,7 +84,8 @@ size_t dc_lloyd(const double *ordered, const double *sums, const double *masses,
 
 /* quantize: the moments of n values in ascending order, those from `zero` on being >= 0: n + 1
  * sums of weights, of weights times values, and times squares of values, each as n + 1 high
- * and n + 1 low parts. The sums are 0 at `zero`, and before that minus what lies between. */
+ * and n + 1 low parts, and the numbers 0 to n. The sums are 0 at `zero`, and before that minus
+ * what lies between. */
 void dc_moments(const double *values, const double *weights, size_t n, size_t zero,
                 double *moments);
 
@@ -93,8 +94,8 @@ void dc_moments(const double *values, const double *weights, size_t n, size_t ze
  * Borders are window_first .. window_last, before[0] being the first one's, but at least `apart`
  * before the row. The cluster begins `skip` behind the border, and costs nothing if that isn't
  * before the row. It costs the sum of squared distances from its mean, by differences of its
- * end's and its begin's in the six rows of `stride` moments: sums of weights, of values and of
- * squares, each in a high and a low part. Best borders don't move down from row to row. Each row
+ * end's and its begin's in the seven rows of `stride` moments, as dc_moments gives them; nothing
+ * if it is of one value, the numbers being 1 apart. Best borders don't move down from row to row. Each row
  * has a border; no sum overflows. */
 void dc_best_borders(const double *moments, size_t stride, size_t skip, size_t apart,
                      const double *before, size_t window_first, size_t window_last,

@@ -65,6 +65,8 @@ void dc_moments(const double *values, const double *weights, size_t n, size_t ze
     struct pair up[3] = {{0, 0}}, down[3] = {{0, 0}};
     for (size_t j = 0; j < 6; j++)
         moments[j * stride + zero] = 0;
+    for (size_t i = 0; i <= n; i++)
+        moments[6 * stride + i] = (double)i;
     for (size_t i = zero; i < n; i++) {
         add_moments(up, values[i], weights[i]);
         for (size_t j = 0; j < 3; j++) {
@@ -102,11 +104,14 @@ static void costs_until(const double *moments, size_t stride, size_t begin, size
     const double *mass = moments, *mass_low = mass + stride;
     const double *first = mass_low + stride, *first_low = first + stride;
     const double *second = first_low + stride, *second_low = second + stride;
+    const double *place = second_low + stride;
     for (size_t i = 0; i < count; i++) {
         size_t at = begin + i;
-        costs[i] = cost(difference(mass[end], mass_low[end], mass[at], mass_low[at]),
-                        difference(first[end], first_low[end], first[at], first_low[at]),
-                        difference(second[end], second_low[end], second[at], second_low[at]));
+        double several =
+            cost(difference(mass[end], mass_low[end], mass[at], mass_low[at]),
+                 difference(first[end], first_low[end], first[at], first_low[at]),
+                 difference(second[end], second_low[end], second[at], second_low[at]));
+        costs[i] = place[end] - place[at] > 1 ? several : 0; /* which rounding mightn't find */
     }
 }
 

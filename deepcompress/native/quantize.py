@@ -39,8 +39,8 @@ def move(
 
 
 def moments(values: Float64Array, weights: Float64Array) -> Float64Array:
-    """Call dc_moments; return shape (6, n + 1)."""
-    sums = np.empty((6, len(values) + 1))
+    """Call dc_moments; return shape (7, n + 1)."""
+    sums = np.empty((7, len(values) + 1))
     _lib().dc_moments(
         *(_ffi().from_buffer("double[]", array) for array in (values, weights)),
         *(len(values), int(np.searchsorted(values, 0)), _ffi().from_buffer("double[]", sums)),

@@ -36,7 +36,7 @@ def kmeans(
         As for `share_weights`.
     weights : array_like of shape (n,), real, optional
         How much each value counts: finite, none below 0, some above; by default all are equal.
-        A value of weight 0 is left out. A weight below ``2**-52`` of all together counts as that.
+        A value of weight 0 is left out. A weight below ``2**-40`` of all together counts as that.
 
     Returns
     -------
@@ -131,7 +131,7 @@ def in_order(
     order = np.argsort(values, kind="stable")
     order = order[masses[order] > 0]
     masses = np.ldexp(masses[order], -np.frexp(masses.max())[1])
-    return values[order], np.maximum(masses, masses.sum() * 2.0**-52)
+    return values[order], np.maximum(masses, masses.sum() * 2.0**-40)
 
 
 def checked_weights(weights: npt.ArrayLike, shape: tuple[int, ...], name: str) -> Float64Array:

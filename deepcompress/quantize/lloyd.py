@@ -120,9 +120,10 @@ def _gains_clearly(
     excess = centroids * held - (totals[1:] - totals[:-1])
     reach = np.maximum(centroids - ordered[borders[:-1]], ordered[borders[1:] - 1] - centroids)
     most = (held * reach * reach).sum()
-    # Roots of sums of squares: a - b = (a**2 - b**2) / (a + b), where neither's square is above most.
+    # Roots of sums of squares: a - b = (a**2 - b**2) / (a + b), and both squares are below most.
     off = max(-ordered[0], ordered[-1]) * (2.0**-24 + ordered.size * 2.0**-53)
-    clear = most * 1e-12 + 4 * off * math.sqrt(most * (places[-1] - places[0]))
+    total = places[-1] - places[0]
+    clear = most * 1e-12 + 4 * off * (math.sqrt(most * total) + off * total)
     return bool((excess * excess / held).sum() > clear)
 
 

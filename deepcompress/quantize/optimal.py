@@ -224,28 +224,32 @@ def _costs(moments: Float64Array, begins: Int64Array, ends: Int64Array) -> Float
     mass_rest, rest = mass.high - mass_lead, total.high - lead
     r = ((total.high - m * mass_lead) - m * mass_rest) + (total.low - m * mass.low)
     everything = ((square.high - m * lead) - m * rest) + (square.low - m * total.low)
-    return np.maximum((everything - m * r) - r * r * inverse, 0)
+    costs = np.maximum((everything - m * r) - r * r * inverse, 0)
+    costs[moments[6, ends] - moments[6, begins] <= 1] = 0  # a single value, whatever the rounding
+    return costs
 
 
 def _between(moments: Float64Array, begins: Int64Array, ends: Int64Array) -> list[Pair]:
     """Return the sums of weights, of values and of squares, weighed, from begins to ends."""
     return [
         _difference(Pair(high[ends], low[ends]), Pair(high[begins], low[begins]))
-        for high, low in moments.reshape(3, 2, -1)
+        for high, low in moments[:6].reshape(3, 2, -1)
     ]
 
 
 def _moments(values: Float64Array, weights: Float64Array) -> Float64Array:
-    """Return sums up to each place, 0 where the values are: shape (6, n + 1), pairs by pairs.
+    """Return sums up to each place, 0 where the values are, pairs by pairs: shape (7, n + 1).
 
-    They are of weights, of weights times values, and times squares of values.
+    They are of weights, of weights times values, and times squares of values. The last row
+    numbers the places.
     """
     zero = int(np.searchsorted(values, 0))
     firsts = _product(weights, values)
     squares, rest = _product(firsts.high, values)
     terms = (Pair(weights, np.zeros(1)), firsts, Pair(squares, rest + firsts.low * values))
-    moments = np.zeros((6, values.size + 1))
-    for (highs, lows), (high, low) in zip(moments.reshape(3, 2, -1), terms, strict=True):
+    moments = np.zeros((7, values.size + 1))
+    moments[6] = np.arange(values.size + 1)
+    for (highs, lows), (high, low) in zip(moments[:6].reshape(3, 2, -1), terms, strict=True):
         low = np.broadcast_to(low, high.shape)
         highs[zero + 1 :], lows[zero + 1 :] = _running(high[zero:], low[zero:])
         down = _running(high[:zero][::-1], low[:zero][::-1])
