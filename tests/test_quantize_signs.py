@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from deepcompress import native, quantize
 from deepcompress.errors import ArgumentError
 from deepcompress.native import gateway
-from deepcompress.quantize import lloyd, share
+from deepcompress.quantize import lloyd
 from deepcompress.quantize.share import share_weights, sum_of_squares
 from deepcompress.quantize.starts import INITS
 
@@ -96,20 +96,19 @@ def test_no_sum_of_squares_is_above_that_of_the_start(w, bits, init, iterations)
     assert sum_of_squares(w, ends[1]) <= sum_of_squares(w, ends[0])
 
 
-def test_a_start_that_rounding_makes_better_is_kept(monkeypatch):
-    """As if the iterations had gone astray, a little and far."""
+def test_a_start_that_nothing_makes_better_is_kept(monkeypatch):
+    """As if the iterations had gone astray."""
     w = np.random.default_rng(0).normal(size=500).astype(np.float32)
-    for centroids in (np.linspace(-1, 1, 7), np.linspace(5, 6, 7)):
-        monkeypatch.setattr(share.lloyd, "descend", lambda ordered, *_, c=centroids: (c, False))
-        kept = share_weights(w, everything(w), 3)
-        first = share_weights_at_start(w, monkeypatch)
-        assert sum_of_squares(w, kept) <= sum_of_squares(w, first)
+    start = np.linspace(-3, 3, 7)
+    firsts = share_weights(w, everything(w), 3, max_iterations=0), quantize.kmeans(w, start, 0)
+    descend = lloyd.descend
 
+    def astray(ordered, start, limit, weights=None):
+        return (start + 1, False) if limit else descend(ordered, start, limit, weights)
 
-def share_weights_at_start(w, monkeypatch):
-    with monkeypatch.context() as undone:
-        undone.undo()
-        return share_weights(w, everything(w), 3, max_iterations=0)
+    monkeypatch.setattr(lloyd, "descend", astray)
+    assert share_weights(w, everything(w), 3).codebook.tolist() == firsts[0].codebook.tolist()
+    assert quantize.kmeans(w, start).tolist() == firsts[1].tolist()
 
 
 @given(all_values(64), all_values(64))
@@ -138,6 +137,21 @@ def test_half_way_is_upper_where_values_lean_down():
     assert quantize.kmeans([-9, -1, 0, 1], [-9, -1, 1]).tolist() == [-9, -1, 0.5]
 
 
+def test_the_farthest_are_mirrored():
+    """-3 and -1 lie equally far from -2; the one that isn't nearer to -11 comes first."""
+    ordered, centroids = np.array([-11.0, -3, -1]), np.array([-10.5, -2.0])
+    farthest = lloyd._farthest(ordered, centroids, np.array([0, 1, 3]), 2, upper=True)
+    assert farthest.tolist() == [2, 1]
+
+
+@given(all_values(64), st.integers(1, 40))
+def test_an_even_start_is_mirrored(w, k):
+    ordered, rng = np.sort(w), np.random.default_rng(0)
+    mirrored = -INITS["linear"](-ordered[::-1], k, rng)[::-1]
+    symmetrical = (ordered == -ordered[::-1]).all()
+    assert symmetrical or INITS["linear"](ordered, k, rng).tolist() == mirrored.tolist()
+
+
 def test_a_density_between_two_values_is_mirrored():
     rng = np.random.default_rng(0)
     assert INITS["density"](np.array([0.0, 1, 2, 9]), 2, rng).tolist() == [1, 9]
@@ -164,7 +178,7 @@ def test_weights_of_all_magnitudes():
 def test_weights_scale_without_effect():
     rng = np.random.default_rng(0)
     values, weights = rng.normal(size=90), rng.uniform(size=90)
-    found = [quantize.kmeans(values, [-1, 0, 1], weights=weights * s) for s in (1, 2.0**900)]
+    found = [quantize.kmeans(values, [-1, 0, 1], weights=weights * s) for s in (1, 2.0**1023)]
     assert found[0].tolist() == found[1].tolist()
 
 

@@ -42,7 +42,7 @@ ROUNDING = 1e-7  # relative, of bounds on sums of squares: more than costs are o
 BLOCKS = 16  # per cluster, on the coarsest grid
 FINER = 8  # how many times more blocks each grid has than the one before
 FINEST = 8  # values per block, or the grid isn't worth its time
-SMALL = 1 << 26  # bits that need no saving
+SMALL = 1 << 28  # bits that need no saving
 SPLITTER = 2.0**27 + 1
 
 
