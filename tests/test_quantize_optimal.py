@@ -175,6 +175,15 @@ def test_single_values_cost_nothing():
     assert quantize.optimal_kmeans(w, 7).tolist() == pytest.approx(expected, rel=1e-12, abs=0)
 
 
+@pytest.mark.parametrize("beside", [0, -1e30])
+def test_times_of_day_in_seconds_since_1970(beside):
+    """In float64 costs may be below what they are off by: then nothing is ruled out by them."""
+    times = np.append(1.7e9 + np.random.default_rng(0).uniform(size=900), beside)
+    found = quantize.optimal_kmeans(times, 4)
+    best = quantize.optimal_kmeans(times[:-1] - 1.7e9, 3)
+    np.testing.assert_allclose(found[found > 1] - 1.7e9, best, atol=1e-3)
+
+
 def test_few_distinct_values_are_the_centroids():
     assert quantize.optimal_kmeans([3, 1, 3, 1], 3).tolist() == [1, 3]
     assert quantize.optimal_kmeans([2, 2], 1).tolist() == [2]
@@ -187,7 +196,7 @@ def test_the_lowest_borders_of_equally_good_ones():
     assert quantize.optimal_kmeans([0, -1, -2], 2).tolist() == [-1.5, 0]
 
 
-@pytest.mark.parametrize("power", [-700, 800])
+@pytest.mark.parametrize("power", [-700, 200, 800])
 def test_values_beyond_float32_keep_their_squares(power):
     values = np.ldexp([1.0, 1.5, 6, 7, 20], power)
     assert quantize.optimal_kmeans(values, 3).tolist() == np.ldexp([1.25, 6.5, 20], power).tolist()

@@ -15,9 +15,9 @@ Notes
 - The lowest borders are taken where several partitions are equally good; the highest ones where
   values lean down (see `lloyd.leans_down`), so that signs may be changed.
 - Costs are differences of sums of weights, of values and of squares. Each sum is a pair of
-  float64 and begins at zero, as in `lloyd`: for float32 values a cost is exact to
-  about nine digits even where neighbouring values are beside others 1e80 times as large, and to
-  all fifteen where they aren't. ``D`` is float64.
+  float64 and begins at zero, as in `lloyd`: a cost of float32 values has all digits of
+  float64 where they are ordinary, and nine of neighbours in float32, whatever is beside them.
+  ``D`` is float64.
 - Memory is O(n): the borders of all rows are kept where they take k n bits or less; otherwise
   the middle border is found first, and both sides alike.
 
@@ -39,6 +39,7 @@ from .lloyd import leans_down
 Float64Array = npt.NDArray[np.float64]
 
 ROUNDING = 1e-7  # relative, of bounds on sums of squares: more than costs are off by
+NOISE = 2.0**-72  # that costs may be off by where values have more digits than float32
 BLOCKS = 16  # per cluster, on the coarsest grid
 FINER = 8  # how many times more blocks each grid has than the one before
 FINEST = 8  # values per block, or the grid isn't worth its time
@@ -89,24 +90,32 @@ def _windows(values: Float64Array, moments: Float64Array, k: int) -> Windows:
     # Good clusters hold equal shares of this where values lie dense (Panter and Dite 1951).
     spread = np.cumsum(np.cbrt(np.diff(values)) ** 2)
     blocks = BLOCKS * k
+    with np.errstate(over="ignore"):
+        fine = (values != values.astype(np.float32)).any()
+    noise = NOISE * (moments[4, -1] - moments[4, 0]) if fine else 0.0
     while blocks * FINEST <= n and (
         64 * np.mean(windows.last - windows.first) * blocks * k / n <= max(k * n, SMALL)
     ):
         shares = np.arange(1, blocks // 2) / (blocks // 2)
         spaced = np.searchsorted(spread, spread[-1] * shares) + 1
         grid = np.unique(np.concatenate([[0, n], (n * shares).astype(np.int64), spaced]))
-        windows = _narrowed(windows, grid, moments[:, grid])
+        windows = _narrowed(windows, grid, moments[:, grid], noise)
         blocks *= FINER
     return windows
 
 
-def _narrowed(windows: Windows, grid: Int64Array, moments: Float64Array) -> Windows:
-    """Return the windows without what the grid's places, and the moments there, rule out."""
+def _narrowed(windows: Windows, grid: Int64Array, moments: Float64Array, noise: float) -> Windows:
+    """Return the windows without what the grid's places, and the moments there, rule out.
+
+    That is nothing if costs, which are off by `noise`, tell little.
+    """
     k, m = len(windows.first) - 1, len(grid) - 1
     below = np.searchsorted(grid, windows.first, side="right") - 1
     above = np.searchsorted(grid, windows.last)
     for least, _ in _rows(moments, Windows(below, above), apart=0):
         most = least[0]  # in the end, of the best partition with its borders on the grid
+    if noise > ROUNDING * most:
+        return windows
     # Now each border is somewhere in a block, from a place of the grid to the next.
     inside = np.searchsorted(grid, windows.last, side="right") - 1
     front, back = Windows(below, inside), Windows(m - 1 - inside[::-1], m - 1 - below[::-1])
