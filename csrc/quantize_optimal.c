@@ -8,6 +8,10 @@
 
 #include "deepcompress.h"
 
+#ifdef __clang__
+#pragma STDC FP_CONTRACT OFF /* as gcc has it with -std=c11: products are rounded, too */
+#endif
+
 enum { CHUNK = 64 }; /* costs that are computed at once, by vectors */
 
 #define SPLITTER 134217729.0 /* 2**27 + 1 */
