@@ -113,7 +113,7 @@ def share_weights(
         raise ConfigError(f"unknown init {init!r}; the choices are {', '.join(INITS)}")
     max_iterations = checked_iterations(max_iterations)
     with np.errstate(over="ignore"):  # an overflow shows as an infinity just below
-        values = dense[mask].astype(np.float32)
+        values = dense[mask].astype(np.float32, copy=False)
     ordered = np.sort(values)  # NaN comes last
     if not np.isfinite(ordered[[0, -1]] if ordered.size else ordered).all():
         raise ArgumentError("surviving weights must be finite in float32")
@@ -132,9 +132,10 @@ def share_weights(
     if np.count_nonzero(ordered[1:] != ordered[:-1]) < k:
         distinct = np.unique(values)
     else:
-        distinct = _codebook(
-            values, ordered.astype(np.float64), k, init, max_iterations, rng, importance
-        )
+        in_float64 = ordered.astype(np.float64)
+        del ordered  # as memory is at its peak from here on
+        distinct = _codebook(values, in_float64, k, init, max_iterations, rng, importance)
+        del in_float64
     return SharedWeights(
         codebook=np.concatenate([np.zeros(1, np.float32), distinct]),
         labels=assign(values, distinct) + np.uint8(1),
