@@ -258,6 +258,7 @@ def test_a_packed_vector_becomes_dense() -> None:
     }
 
 
+@pytest.mark.usefixtures("kernels")  # NumPy's twins take half a minute
 def test_the_authors_squeezenet_sees_photographs_as_it_was_trained(
     photographs_folder: Path, squeezenet_folder: Path, tmp_path: Path
 ) -> None:
