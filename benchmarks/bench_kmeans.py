@@ -1,6 +1,7 @@
 """Time k-means of scalars against scikit-learn's, and compare both with the exact optimum.
 
 ``python -m benchmarks.bench_kmeans [--sizes N …] [--clusters K …] [--rounds N] [--json FILE]``
+``python -m benchmarks.bench_kmeans --optimal …``: our optimum against that of kmeans1d alone
 
 The values are drawn like weights that survived pruning: normal, those near zero cut off. Ours
 and `sklearn.cluster.KMeans` (Lloyd's algorithm) start at the same centroids, stop by the same
@@ -12,6 +13,9 @@ of ``kmeans1d``, an exact O(k n) program. ``squares_<peer>`` is the peer's sum o
 
 scikit-learn takes minutes for millions of values; there (`--peer-values`) ours is compared with
 the optimum alone, and without it where a second limit (`--exact-values`) is passed.
+
+With `--optimal`, `quantize.optimal_kmeans` and ``kmeans1d`` take turns, both with labels and the
+sorting; the sums of squares must be the same but for rounding.
 """
 
 import argparse
@@ -74,6 +78,12 @@ def exact(values: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return np.array(centroids), np.array(labels)
 
 
+def optimal(values: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return our best centroids and labels."""
+    centroids = quantize.optimal_kmeans(values, len(start))
+    return centroids, quantize.assign(values, centroids)
+
+
 def sum_of_squares(values: np.ndarray, answer: tuple[np.ndarray, np.ndarray]) -> float:
     """Return the within-cluster sum of squares, in float64."""
     centroids, labels = answer
@@ -95,17 +105,19 @@ def measure(
 ) -> dict[str, Any]:
     """Return one row; exit if our sum of squares isn't what it has to be."""
     values = surviving_weights(n)
-    start = INITS[init](np.sort(values).astype(np.float64), k, np.random.default_rng(0))
-    ours(values[:1000], start)  # loads the kernels
+    where = "linear" if init == "optimal" else init
+    start = INITS[where](np.sort(values).astype(np.float64), k, np.random.default_rng(0))
+    peers["ours"](values[:1000], start[:9])  # loads the kernels
     seconds: dict[str, list[float]] = {who: [] for who in peers}
     squares: dict[str, float] = {}
     for turn in range(rounds):
         for who, function in peers.items():
-            if turn and who == "exact":
+            if turn and who == "exact" and init != "optimal":
                 continue  # it is here for its sum
             spent, squares[who] = timed(function, values, start)
             seconds[who].append(spent)
-    least, most = squares.get("exact", 0.0), squares.get("sklearn", np.inf)
+    least = squares.get("exact", 0.0)
+    most = least if init == "optimal" else squares.get("sklearn", np.inf)
     if not least * (1 - ROUNDING) <= squares["ours"] <= most * (1 + ROUNDING):
         raise SystemExit(f"{n:,} values, {k} clusters, {init}: sums of squares {squares}")
     median = {who: statistics.median(turns) for who, turns in seconds.items()}
@@ -123,6 +135,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[363_000, 10_000_000])
     parser.add_argument("--clusters", type=int, nargs="+", default=[32, 256])
     parser.add_argument("--inits", nargs="+", choices=STARTS, default=STARTS)
+    parser.add_argument("--optimal", action="store_true", help="no start: the optimum")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peer-values", type=int, default=1_000_000)
     parser.add_argument("--exact-values", type=int, default=1_000_000)
@@ -133,12 +146,15 @@ def main() -> None:
         peers: dict[str, Callable[..., Any]] = {"ours": ours}
         peers |= {"sklearn": theirs} if n <= options.peer_values else {}
         peers |= {"exact": exact} if n <= options.exact_values else {}
+        if options.optimal:
+            peers = {"ours": optimal, "exact": exact}
         for k in options.clusters:
-            for init in options.inits:
+            for init in ["optimal"] if options.optimal else options.inits:
                 row = measure(n, k, init, options.rounds, peers)
                 times = "  ".join(f"{who} {row[who + '_seconds']:.4f} s" for who in peers)
                 sums = "  ".join(f"{row[who + '_sum_of_squares']:.10g}" for who in peers)
-                ratio = f"  sklearn/ours {row['ratio_sklearn']:.0f}" if "sklearn" in peers else ""
+                peer = "exact" if options.optimal else "sklearn"
+                ratio = f"  {peer}/ours {row[f'ratio_{peer}']:.0f}" if peer in peers else ""
                 print(f"{row['case']:44} {times}{ratio}  sums {sums}", flush=True)
                 rows.append(row)
     if options.json:

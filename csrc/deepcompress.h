@@ -75,15 +75,41 @@ const char *dc_kernel_name(enum dc_product product, enum dc_isa isa);
 void dc_pack(const uint8_t *values, size_t count, unsigned bits, uint8_t *packed);
 void dc_unpack(const uint8_t *packed, size_t count, unsigned bits, uint8_t *values);
 
+/* quantize: n + 1 sums; those from i to j - 1 of the n terms sum up to sums[j] - sums[i]. They
+ * begin with 0 at `zero` <= n and run outward from there. */
+void dc_outward_sums(const double *terms, size_t n, size_t zero, double *sums);
+
 /* quantize: moves the centroids of `clusters` >= 1 clusters of n values in ascending order,
  * cluster i being ordered[borders[i] .. borders[i + 1] - 1], to the means of their members,
- * and gives each value to the nearest of them (the lower one of two), again and again;
- * prefix[i] is the sum of the first i values. Returns after `limit` >= 1 such moves, or as
- * soon as no value has changed its cluster or a cluster has become empty, how often it
- * moved them. `centroids` are then where they are and `borders` those that they are the
- * means of, clusters + 1 like `next`, which is scratch. No cluster is empty at the start. */
-size_t dc_lloyd(const double *ordered, const double *prefix, size_t n, size_t clusters,
-                size_t limit, int64_t *borders, int64_t *next, double *centroids);
+ * and gives each value to the nearest of them (of two the lower one, or the upper one if
+ * `upper` isn't 0), again and again. sums[j] - sums[i] is the sum of the values from i to
+ * j - 1, each times its weight, and masses[j] - masses[i] that of the weights; all weigh 1
+ * where masses is NULL. Returns after `limit` >= 1 such moves, or as soon as no value has
+ * changed its cluster or a cluster has become empty, how often it moved them. `centroids` are
+ * then where they are and `borders` those that they are the means of, clusters + 1 like
+ * `next`, which is scratch. No cluster is empty at the start. */
+size_t dc_lloyd(const double *ordered, const double *sums, const double *masses, size_t n,
+                size_t clusters, size_t limit, int upper, int64_t *borders, int64_t *next,
+                double *centroids);
+
+/* quantize: the moments of n values in ascending order, those from `zero` on being >= 0: n + 1
+ * sums of weights, of weights times values, and times squares of values, each as n + 1 high
+ * and n + 1 low parts, and the numbers 0 to n. The sums are 0 at `zero`, and before that minus
+ * what lies between. */
+void dc_moments(const double *values, const double *weights, size_t n, size_t zero,
+                double *moments);
+
+/* quantize: for each row, of rows_first .. rows_last, the least sum of what a border has in
+ * `before` and the cost of the cluster from there to the row, and the lowest border that has it.
+ * Borders are window_first .. window_last, before[0] being the first one's, but at least `apart`
+ * before the row. The cluster begins `skip` behind the border, and costs nothing if that isn't
+ * before the row. It costs the sum of squared distances from its mean, by differences of its
+ * end's and its begin's in the seven rows of `stride` moments, as dc_moments gives them; nothing
+ * if it is of one value, the numbers being 1 apart. Best borders don't move down from row to row. Each row
+ * has a border; no sum overflows. */
+void dc_best_borders(const double *moments, size_t stride, size_t skip, size_t apart,
+                     const double *before, size_t window_first, size_t window_last,
+                     size_t rows_first, size_t rows_last, double *least, int64_t *borders);
 
 /* quantize: labels[i] is how many of the 2**depth - 1 bounds, in ascending order, lie below
  * values[i]; depth is at most 8. No value is NaN. */
@@ -98,6 +124,11 @@ enum dc_status dc_decode_gaps(const uint8_t *gaps, size_t count, int64_t size,
 
 /* huffman: how often each of the 256 symbols there can be occurs. */
 void dc_histogram(const uint8_t *symbols, size_t count, uint64_t *counts);
+
+/* huffman: the lengths of an optimal code of at most `max_bits` (1 to 12) bits for `alphabet` (at
+ * most 256) symbols that occur so often, each below 2**51; 0 for one that doesn't occur. At most
+ * 2**max_bits symbols occur. */
+void dc_code_lengths(const int64_t *counts, size_t alphabet, unsigned max_bits, uint8_t *lengths);
 
 /* huffman: canonical codes of `alphabet` (at most 256) symbols. `lengths` (at most 12)
  * must be those of a complete code, or of one symbol of length 1.

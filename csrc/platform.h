@@ -68,4 +68,11 @@
 #define AVX512_INLINE DC_TARGET_INLINE(DC_AVX512_SET)
 #endif
 
+/* Products are rounded before they are added to anything, as gcc has it with -std=c11. */
+#ifdef __clang__
+#define DC_ROUND_PRODUCTS _Pragma("STDC FP_CONTRACT OFF")
+#else
+#define DC_ROUND_PRODUCTS
+#endif
+
 #endif

@@ -7,7 +7,7 @@ from typing import Any
 from .checks import as_whole_number, is_finite
 from .container.records import CODERS, ENCODINGS
 from .errors import ConfigError, shown
-from .quantize.share import MAX_ITERATIONS
+from .quantize.clusters import MAX_ITERATIONS
 from .quantize.starts import INITS
 from .tensors import MAX_BITS
 
@@ -33,8 +33,9 @@ class TensorConfig:
         Width of a label, 1 to 8.
     gap_bits : int or None
         Width of a gap, 1 to 8; None takes the one with the fewest bytes.
-    init : {"linear", "density", "random", "kmeans++"}
-        Start of the centroids.
+    init : {"linear", "density", "random", "kmeans++", "optimal"}
+        Start of the centroids; ``"optimal"`` is the end, too, the least sum of squares there is
+        (see `quantize.share_weights`).
     sensitivity, sparsity, threshold : float or None
         Prune so before sharing (see `prune`), at most one of them. None of them
         keeps the weights that aren't zero.

@@ -30,6 +30,8 @@ Format notes
 - *Full tensor:* a gap of 0 for each element.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -37,7 +39,9 @@ from . import native
 from .checks import as_bits, as_uint8
 from .errors import ArgumentError, FormatError
 from .native import relindex as native_relindex
-from .tensors import MAX_BITS, GapStream, Int64Array, UInt8Array
+from .tensors import MAX_BITS, BoolArray, GapStream, Int64Array, UInt8Array
+
+CHUNK_POSITIONS = 1 << 18  # at a time, so that they stay in the cache and take little memory
 
 
 def encode(positions: npt.ArrayLike, size: int, gap_bits: int) -> GapStream:
@@ -70,24 +74,34 @@ def encode(positions: npt.ArrayLike, size: int, gap_bits: int) -> GapStream:
     ([1, 2, 7, 2], [False, False, True, False])
     """
     gap_bits = as_bits(gap_bits, "gap_bits")
-    runs = _zero_runs(positions)
-    if runs.size and (last := int(runs.sum()) + runs.size - 1) >= size:
-        raise ArgumentError(f"position {last} lies outside a tensor of {size} elements")
+    entries = begin = 0
+    pieces = [(np.zeros(0, np.uint8), np.zeros(0, np.bool_))]
+    for runs in _zero_runs(positions):
+        begin += int(runs.sum()) + runs.size
+        if begin > size:
+            raise ArgumentError(f"position {begin - 1} lies outside a tensor of {size} elements")
+        entries += int((runs >> gap_bits).sum()) + runs.size
+        try:
+            pieces.append(_encode(runs, gap_bits))
+        except (MemoryError, ValueError) as error:  # ValueError beyond NumPy's largest size
+            raise ArgumentError(f"{entries} entries of {gap_bits}-bit gaps: {error}") from None
+    gaps, fillers = map(np.concatenate, zip(*pieces, strict=True))
+    return GapStream(gaps, fillers, gap_bits)
+
+
+def _encode(runs: Int64Array, gap_bits: int) -> tuple[UInt8Array, BoolArray]:
+    """Return the gaps of survivors that have so many zeros before them, and what is a filler."""
     places = runs >> gap_bits  # of survivors in the stream: behind all that is before them
     places += 1
     np.cumsum(places, out=places)
-    entries = int(places[-1]) if places.size else 0
+    entries = int(places[-1])
     places -= 1
     largest = 2**gap_bits - 1
-    try:
-        gaps = np.full(entries, largest, np.uint8)
-    except (MemoryError, ValueError) as error:  # ValueError beyond NumPy's largest size
-        raise ArgumentError(f"{entries} entries of {gap_bits}-bit gaps: {error}") from None
-    runs &= largest
-    gaps[places] = runs
+    gaps = np.full(entries, largest, np.uint8)
+    gaps[places] = runs & largest
     fillers = np.ones(entries, np.bool_)
     fillers[places] = False
-    return GapStream(gaps, fillers, gap_bits)
+    return gaps, fillers
 
 
 def decode(gaps: npt.ArrayLike, size: int) -> Int64Array:
@@ -133,7 +147,8 @@ def filler_count(positions: npt.ArrayLike, gap_bits: int) -> int:
     >>> filler_count([1, 4, 15], 3)
     1
     """
-    return int((_zero_runs(positions) >> as_bits(gap_bits, "gap_bits")).sum())
+    gap_bits = as_bits(gap_bits, "gap_bits")
+    return sum(int((runs >> gap_bits).sum()) for runs in _zero_runs(positions))
 
 
 def filler_counts(positions: npt.ArrayLike) -> Int64Array:
@@ -149,23 +164,34 @@ def filler_counts(positions: npt.ArrayLike) -> Int64Array:
     >>> filler_counts([1, 4, 15]).tolist()
     [6, 2, 1, 0, 0, 0, 0, 0]
     """
-    runs = _zero_runs(positions)
-    return np.array([(runs >> gap_bits).sum() for gap_bits in range(1, MAX_BITS + 1)])
+    counts = np.zeros(MAX_BITS, np.int64)
+    for runs in _zero_runs(positions):
+        counts += [(runs >> gap_bits).sum() for gap_bits in range(1, MAX_BITS + 1)]
+    return counts
 
 
-def _zero_runs(positions: npt.ArrayLike) -> Int64Array:
-    """Return the number of zeros before each position, or raise unless they ascend."""
+def _zero_runs(positions: npt.ArrayLike) -> Iterator[Int64Array]:
+    """Yield the number of zeros before each position, for some at a time.
+
+    Raises ArgumentError unless they ascend.
+    """
     array = np.asarray(positions)
     if array.ndim != 1 or not (array.size == 0 or np.issubdtype(array.dtype, np.integer)):
         raise ArgumentError(
             f"positions must be a one-dimensional integer array, "
             f"got {array.dtype} of shape {array.shape}"
         )
-    runs = array.astype(np.int64)
-    runs[1:] -= runs[:-1] + 1
-    if runs.size and runs.min() < 0:
-        raise ArgumentError(f"positions must ascend from 0, but don't at index {runs.argmin()}")
-    return runs
+    begin = 0
+    for start in range(0, array.size, CHUNK_POSITIONS):
+        runs = array[start : start + CHUNK_POSITIONS].astype(np.int64)
+        end = int(runs[-1]) + 1
+        runs[1:] -= runs[:-1] + 1
+        runs[0] -= begin
+        if runs.min() < 0:
+            at = start + int(runs.argmin())
+            raise ArgumentError(f"positions must ascend from 0, but don't at index {at}")
+        begin = end
+        yield runs
 
 
 def _decode(gaps: UInt8Array, size: int) -> Int64Array:

@@ -67,6 +67,15 @@ def squeezenet_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
+def photographs_folder() -> Path:
+    """Folder of 500 photographs and `labels.csv`; the test is skipped where it is absent."""
+    folder = DATA_FOLDER / "photographs"
+    if not folder.is_dir():
+        pytest.skip(f"no photographs in {DATA_FOLDER} (set DEEPCOMPRESS_DATA)")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def squeezenet_file(squeezenet_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the authors' SqueezeNet as a ``.dcnn`` file, all in it that a network needs."""
     data = (squeezenet_folder / "compressed_SqueezeNet.net").read_bytes()

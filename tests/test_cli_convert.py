@@ -149,7 +149,13 @@ def test_the_authors_squeezenet(tmp_path: Path, squeezenet_folder: Path) -> None
     mean = [104, 117, 123]
     metadata = {
         "network": "squeezenet",
-        "preprocessing": {"size": [227, 227], "channels": "BGR", "mean": mean, "scale": 1.0},
+        "preprocessing": {
+            "size": [227, 227],
+            "channels": "BGR",
+            "mean": mean,
+            "scale": 1.0,
+            "resize": [256, 256],
+        },
     }
     assert packed.read_bytes() == replace(model, metadata=metadata).to_bytes()
     assert packed.stat().st_size <= 559_000

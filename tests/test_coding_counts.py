@@ -1,11 +1,14 @@
 """What a price is made of: symbols counted from survivors, as if they had been written."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.strategies import sparse
 
+from deepcompress.coding import counts
 from deepcompress.coding.counts import SymbolCounter, count_symbols
 from deepcompress.coding.symbols import block_symbols
 from deepcompress.container.records import BITMASK, DENSE, RELATIVE, Coding
@@ -34,6 +37,12 @@ def check(positions, size, k, block_bits, seed=0):
 @given(sparse(), st.integers(1, 255), st.integers(2, 13), st.integers(0, 9))
 def test_counted_as_they_would_be_written(tensor, k, block_bits, seed):
     check(tensor.positions, tensor.size, k, block_bits, seed)
+
+
+@given(sparse(), st.integers(1, 255), st.integers(2, 13), st.integers(1, 9))
+def test_counted_in_chunks(tensor, k, block_bits, chunk):
+    with mock.patch.object(counts, "CHUNK_SURVIVORS", chunk):
+        check(tensor.positions, tensor.size, k, block_bits)
 
 
 @pytest.mark.parametrize("block_bits", [0, 1, 3, 20, 62])

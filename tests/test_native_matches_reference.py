@@ -7,7 +7,15 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import assume, given
-from support.strategies import compressed, packable, rans_payloads, sparse, symbols, widths
+from support.strategies import (
+    compressed,
+    counts,
+    packable,
+    rans_payloads,
+    sparse,
+    symbols,
+    widths,
+)
 
 from deepcompress import huffman, native, relindex
 from deepcompress.bits import packing
@@ -54,6 +62,12 @@ def test_relindex(tensor, gap_bits, more):
     gaps = relindex.encode(tensor.positions, tensor.size, gap_bits).gaps
     end = int(tensor.positions[-1]) + 1 if tensor.positions.size else 0
     reference, c = outcomes(lambda gaps, size: relindex.decode(gaps, int(size)), gaps, end + more)
+    assert c == reference
+
+
+@given(counts(), st.integers(8, 12))
+def test_code_lengths(counts, max_bits):
+    reference, c = outcomes(lambda counts, _: huffman.code_lengths(counts, max_bits), counts, 0)
     assert c == reference
 
 

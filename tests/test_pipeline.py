@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import deepcompress as dc
-from deepcompress.coding.prices import Choice, choose
+from deepcompress.coding.prices import Choice, choose, prices
 from deepcompress.container.reader import Reader
 from deepcompress.container.records import CODERS, DENSE, Coding
 from deepcompress.pipeline import at_fixed_width, from_bytes
@@ -84,6 +84,14 @@ def test_the_encoding_is_the_cheapest_and_priced_exactly(tensor: np.ndarray, cod
         np.testing.assert_array_equal(from_bytes(data)["w"].to_dense(), tensor)
         sizes.append(price.size_bytes)
     assert sizes[-1] == min(sizes)
+
+
+@given(sparse_tensors(), st.sampled_from(CODERS))
+def test_the_first_of_the_cheapest_is_chosen(tensor: np.ndarray, coder: str) -> None:
+    weights = dc.compress({"w": tensor}, dc.Config(dc.TensorConfig(min_size=0)))["w"]
+    if isinstance(weights, dc.CompressedTensor):
+        every = list(prices(weights, Choice(coder)))
+        assert choose(weights, Choice(coder)) == min(every, key=lambda price: price.size_bytes)
 
 
 @given(sparse_tensors(), st.integers(3, 7), st.sampled_from(["relative", "dense", "bitmask"]))

@@ -53,17 +53,20 @@ def test_each_move_and_its_end():
     """From one far start after the other, as they meet no empty cluster, and with each limit."""
     rng = np.random.default_rng(0)
     ordered = np.sort(rng.normal(size=900))
-    prefix = np.concatenate([np.zeros(1), np.cumsum(ordered)])
+    zero = int(np.searchsorted(ordered, 0))
+    sums = lloyd._sums(ordered, zero)
+    masses = lloyd._sums(rng.uniform(0.5, 2, size=900), zero)
     for limit in (1, 2, 3, 50, 1000):
         for k in (1, 2, 7, 100):
             inner = np.sort(rng.choice(np.arange(1, 900), k - 1, replace=False))
             borders = np.concatenate([[0], inner, [900]]).astype(np.int64)
             before = borders.copy()
-            expected = lloyd._move(ordered, prefix, borders, limit)
-            found = native_quantize.move(ordered, prefix, borders, limit)
-            assert found[2] == expected[2] <= limit
-            for mine, twin in zip(found[:2], expected[:2], strict=True):
-                assert mine.tobytes() == twin.tobytes()
+            for weighed, upper in ((None, False), (masses, True)):
+                expected = lloyd._move(ordered, sums, weighed, borders, limit, upper)
+                found = native_quantize.move(ordered, sums, weighed, borders, limit, upper)
+                assert found[2] == expected[2] <= limit
+                for mine, twin in zip(found[:2], expected[:2], strict=True):
+                    assert mine.tobytes() == twin.tobytes()
             assert (borders == before).all()
 
 

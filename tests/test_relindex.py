@@ -1,8 +1,11 @@
 """Positions as gaps with fillers: the nooks of the format, and both directions."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from support.strategies import sparse, widths
 
 from deepcompress import relindex
@@ -105,3 +108,15 @@ def test_decode_rejects_other_types():
         ArgumentError, match="gaps must be a one-dimensional uint8 array, got int64"
     ):
         relindex.decode(np.array([300]), 1000)
+
+
+@given(sparse(), widths, st.integers(1, 4))
+def test_chunks_of_positions_change_nothing(tensor, gap_bits, chunk):
+    positions, size = tensor.positions, tensor.size
+    whole = relindex.encode(positions, size, gap_bits)
+    with mock.patch.object(relindex, "CHUNK_POSITIONS", chunk):
+        stream = relindex.encode(positions, size, gap_bits)
+        counts = relindex.filler_counts(positions)
+    np.testing.assert_array_equal(stream.gaps, whole.gaps, strict=True)
+    np.testing.assert_array_equal(stream.fillers, whole.fillers, strict=True)
+    np.testing.assert_array_equal(counts, relindex.filler_counts(positions), strict=True)

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 import deepcompress
 from deepcompress import CompressedNetwork, native
+from deepcompress.commands.convert import convert
 from deepcompress.errors import ArgumentError, DataError, FormatError
 from deepcompress.model import CompressedModel
 from deepcompress.nn import zoo
@@ -255,3 +256,20 @@ def test_a_packed_vector_becomes_dense() -> None:
         "ip2.weight",
         "ip3.weight",
     }
+
+
+@pytest.mark.usefixtures("kernels")  # NumPy's twins take half a minute
+def test_the_authors_squeezenet_sees_photographs_as_it_was_trained(
+    photographs_folder: Path, squeezenet_folder: Path, tmp_path: Path
+) -> None:
+    """Data's README: stretched to 256 x 256, middle 227 x 227, top-1 63.0 %, top-5 83.8 %."""
+    source, listed = (squeezenet_folder / n for n in ("compressed_SqueezeNet.net", "layers.json"))
+    convert(str(source), str(tmp_path / "x.dcnn"), layers=str(listed))
+    rows = (photographs_folder / "labels.csv").read_text(encoding="utf-8").split()
+    names, classes = zip(*(row.split(",") for row in rows if row[0].isdigit()), strict=True)
+    network = CompressedNetwork.load(tmp_path / "x.dcnn")
+    logits = network.predict_images([photographs_folder / name for name in names])
+    best = np.argsort(-logits, axis=1, kind="stable")[:, :5]
+    right = best == np.array(classes, int)[:, np.newaxis]
+    assert right[:, 0].mean() >= 0.625
+    assert right.any(axis=1).mean() >= 0.833

@@ -14,7 +14,7 @@ from PIL import Image
 from deepcompress.errors import ArgumentError, BackendError, DataError, FormatError
 from deepcompress.runtime import pictures
 from deepcompress.runtime.pictures import load_picture
-from deepcompress.runtime.preprocessing import Preprocessing
+from deepcompress.runtime.preprocessing import INTERPOLATIONS, Preprocessing
 
 RGB = Preprocessing((6, 8), "RGB")
 GREY = Preprocessing((6, 8), "L")
@@ -55,6 +55,48 @@ def test_resizing_keeps_the_ratio_of_sides() -> None:
     assert values.shape == (3, 6, 8)
     assert (values[:, :, 1:3] == 200).all()
     assert (values[:, :, 5:7] == 0).all()  # the columns between mix what they touch
+
+
+def test_a_picture_is_stretched_and_its_middle_cut_out() -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 50, 3), np.uint8))
+    stretched = np.asarray(image.resize((12, 9), Image.Resampling.BILINEAR))
+    values = load_picture(image, Preprocessing((6, 8), resize=(9, 12)))
+    assert np.array_equal(values, stretched[1:7, 2:10].transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize(("shape", "scaled"), [((30, 50), (12, 20)), ((50, 30), (20, 12))])
+def test_the_shorter_side_is_scaled_and_the_middle_cut_out(
+    shape: tuple[int, int], scaled: tuple[int, int]
+) -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8))
+    whole = np.asarray(image.resize(scaled[::-1], Image.Resampling.BICUBIC))
+    top, left = (scaled[0] - 6) // 2, (scaled[1] - 8) // 2
+    values = load_picture(image, Preprocessing((6, 8), resize=12, interpolation="bicubic"))
+    assert np.array_equal(values, whole[top : top + 6, left : left + 8].transpose(2, 0, 1))
+
+
+def test_the_interpolation_is_that_of_pillow() -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8))
+    for name in INTERPOLATIONS:
+        expected = np.asarray(image.resize((8, 6), Image.Resampling[name.upper()]))
+        values = load_picture(image, Preprocessing((6, 8), interpolation=name))
+        assert np.array_equal(values, expected.transpose(2, 0, 1))
+
+
+def test_what_needs_no_scaling_needs_no_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 12, 3), np.uint8)
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    for resize in (9, (9, 12)):
+        values = load_picture(pixels, Preprocessing((6, 8), resize=resize))
+        assert np.array_equal(values, pixels[1:7, 2:10].transpose(2, 0, 1))
+    with pytest.raises(BackendError, match="Pillow"):
+        load_picture(pixels[1:7, 2:10], Preprocessing((6, 8), resize=9))
+
+
+def test_a_narrow_picture_is_not_scaled_beyond_what_is_taken() -> None:
+    narrow = np.zeros((1, 60_000, 3), np.uint8)
+    with pytest.raises(ArgumentError, match=r"^photo: .*pixels are too many"):
+        load_picture(narrow, Preprocessing((6, 8), resize=256), "photo")
 
 
 @pytest.mark.parametrize("mode", pictures.MODES)

@@ -39,6 +39,26 @@ def test_metadata_round_trip_through_json() -> None:
     assert Preprocessing.from_metadata(short) == Preprocessing((28, 28), "L", scale=(0.5,))
 
 
+def test_mean_and_std_of_pixels_from_0_to_1() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 3)).astype(np.uint8)
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # torchvision's
+    values = Preprocessing((2, 3), "RGB", mean, std=std).apply(pixels)
+    expected = ((pixels / 255 - mean) / std).transpose(2, 0, 1)
+    np.testing.assert_allclose(values, expected, rtol=0, atol=4 * 2.0**-23)
+
+
+def test_metadata_holds_what_is_not_the_default() -> None:
+    plain = Preprocessing((2, 3), "RGB")
+    assert set(plain.to_metadata()) == {"size", "channels", "mean", "scale"}
+    whole = Preprocessing((2, 3), "RGB", 0.5, resize=[4, 5], interpolation="bicubic", std=0.25)
+    assert whole.resize == (4, 5)
+    stored = json.loads(json.dumps(whole.to_metadata()))
+    assert stored.keys() == {"size", "channels", "mean", "std", "resize", "interpolation"}
+    assert Preprocessing.from_metadata(stored) == whole
+    shorter = Preprocessing((2, 3), "RGB", resize=4)
+    assert Preprocessing.from_metadata(json.loads(json.dumps(shorter.to_metadata()))) == shorter
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -57,6 +77,17 @@ def test_metadata_round_trip_through_json() -> None:
         ({"scale": 10**400}, "scale"),
         ({"scale": [True] * 3}, "scale"),
         ({"flip": True}, "flip"),
+        ({"resize": [256]}, "resize"),
+        ({"resize": [256, 1 << 20]}, "resize"),
+        ({"resize": 256.0}, "resize"),
+        ({"resize": [256, 226]}, "resize .*smaller than size"),
+        ({"resize": 226}, "resize .*smaller than size"),
+        ({"interpolation": "cubic"}, "interpolation"),
+        ({"interpolation": None}, "interpolation"),
+        ({"std": [0.2, 0.2]}, "std"),
+        ({"std": [0.2, 0, 0.2]}, "std"),
+        ({"std": -1}, "std"),
+        ({"std": 0.2, "scale": 2}, "std and scale"),
     ],
 )
 def test_each_field_is_checked(change: dict[str, object], named: str) -> None:

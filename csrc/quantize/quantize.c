@@ -4,7 +4,19 @@
  * old place, in steps that double. All arithmetic is that of the twin, operation by
  * operation: same centroids, bit for bit.
  */
+#include <math.h>
+
 #include "deepcompress.h"
+
+void dc_outward_sums(const double *terms, size_t n, size_t zero, double *sums)
+{
+    double up = 0, down = 0;
+    sums[zero] = 0;
+    for (size_t i = zero; i < n; i++)
+        sums[i + 1] = up += terms[i];
+    for (size_t i = zero; i-- > 0;)
+        sums[i] = -(down += terms[i]);
+}
 
 /* The first i in [0, n] with ordered[i] > bound (n if there is none), sought from `near`. */
 static size_t upper_bound(const double *ordered, size_t n, double bound, size_t near)
@@ -31,15 +43,17 @@ static size_t upper_bound(const double *ordered, size_t n, double bound, size_t 
     return low;
 }
 
-size_t dc_lloyd(const double *ordered, const double *prefix, size_t n, size_t clusters,
-                size_t limit, int64_t *borders, int64_t *next, double *centroids)
+size_t dc_lloyd(const double *ordered, const double *sums, const double *masses, size_t n,
+                size_t clusters, size_t limit, int upper, int64_t *borders, int64_t *next,
+                double *centroids)
 {
     for (size_t step = 1;; step++) {
         for (size_t i = 0; i < clusters; i++) {
             size_t begin = (size_t)borders[i], end = (size_t)borders[i + 1];
-            double mean = (prefix[end] - prefix[begin]) / (double)(end - begin);
+            double mass = masses ? masses[end] - masses[begin] : (double)(end - begin);
+            double mean = (sums[end] - sums[begin]) / mass;
             const double first = ordered[begin], last = ordered[end - 1];
-            mean = mean > first ? mean : first; /* prefix sums cancel */
+            mean = mean > first ? mean : first; /* sums are rounded */
             centroids[i] = mean < last ? mean : last;
         }
         if (step == limit)
@@ -49,6 +63,8 @@ size_t dc_lloyd(const double *ordered, const double *prefix, size_t n, size_t cl
         next[clusters] = (int64_t)n;
         for (size_t i = 1; i < clusters; i++) {
             double middle = (centroids[i - 1] + centroids[i]) / 2;
+            if (upper) /* the values not above this are those below the middle */
+                middle = nextafter(middle, -INFINITY);
             next[i] = (int64_t)upper_bound(ordered, n, middle, (size_t)borders[i]);
             moved |= next[i] != borders[i];
             empty |= next[i] == next[i - 1];

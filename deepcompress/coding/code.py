@@ -52,6 +52,11 @@ class Code(ABC):
         `streams` makes them. It is called only where counts don't suffice, as it takes long.
         """
 
+    @classmethod
+    def least_bits(cls, symbols: int, entropy_bits: float) -> float:
+        """Return a bound from below of the bits of so many symbols: a bit for each of them."""
+        return max(symbols, 0.9999 * entropy_bits)  # of which a sum may be rounded
+
     def size_bytes(self, symbols: UInt8Array) -> int:
         """Return how many bytes symbols take."""
         return len(self.encode(symbols))

@@ -70,8 +70,23 @@ class Price:
 
 
 def choose(weights: Survivors | CompressedTensor, choice: Choice) -> Price:
-    """Return the coding with the fewest bytes; of equal ones, the first of `prices`."""
-    return min(prices(weights, choice), key=lambda price: price.size_bytes)
+    """Return the coding with the fewest bytes; of equal ones, the first of `prices`.
+
+    Few of them are priced: those that their entropy doesn't rule out.
+    """
+    k = len(weights.codebook) - 1
+    strongest = CODERS.index(choice.coder)
+    candidates = list(_candidates(weights, choice))
+    least = [_least_bytes(candidate, k, strongest) for candidate in candidates]
+    best: tuple[int, int, Price] | None = None
+    for index in sorted(range(len(candidates)), key=lambda index: least[index]):
+        if best is not None and least[index] > best[0]:
+            break
+        price = _price(candidates[index], k, strongest)
+        found = price.size_bytes, index, price
+        best = found if best is None else min(best, found, key=lambda one: one[:2])
+    assert best is not None
+    return best[2]
 
 
 def prices(weights: Survivors | CompressedTensor, choice: Choice) -> Iterator[Price]:
@@ -80,26 +95,46 @@ def prices(weights: Survivors | CompressedTensor, choice: Choice) -> Iterator[Pr
     A packed tensor whose fillers aren't where `relindex.encode` puts them has only one encoding
     that keeps them: relative, in one block.
     """
-    k = len(weights.codebook) - 1
+    k, strongest = len(weights.codebook) - 1, CODERS.index(choice.coder)
+    best: int | None = None
+    for candidate in _candidates(weights, choice):
+        if best is not None and candidate.symbols // SYMBOLS_PER_BYTE >= best:
+            continue  # as where a tensor is huge and nearly empty: not even to be tried
+        price = _price(candidate, k, strongest)
+        best = price.size_bytes if best is None else min(best, price.size_bytes)
+        yield price
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A coding that may be chosen, its coders left open: its counts, and how its blocks are made.
+
+    `symbols` is a bound from below of the symbols that have to be in streams.
+    """
+
+    coding: Coding
+    counts: BlockCounts
+    blocks: Callable[[], list[BlockSymbols]]
+    symbols: int
+
+
+def _candidates(weights: Survivors | CompressedTensor, choice: Choice) -> Iterator[_Candidate]:
+    """Yield the codings that are open to a tensor, in the order of `prices`."""
     if isinstance(weights, CompressedTensor):
         if not has_needed_fillers_only(weights.labels(), weights.gaps(), weights.gap_bits):
             coding = Coding(RELATIVE, gap_bits=weights.gap_bits, block_bits=MAX_BLOCK_BITS)
             blocks = list(block_symbols(weights, coding))
-            yield _price(coding, count_symbols(blocks, coding, k), k, choice.coder, lambda: blocks)
+            counts = count_symbols(blocks, coding, len(weights.codebook) - 1)
+            yield _Candidate(coding, counts, lambda: blocks, 0)
             return
         weights = unpack(weights)
     block_bits = choice.block_bits
     if block_bits is None:
         block_bits = max(BLOCK_BITS, (weights.size - 1).bit_length() - MOST_BLOCKS_BITS)
     counter = SymbolCounter(weights, block_bits)
-    best: int | None = None
     for coding in _codings(choice, block_bits):
-        if best is not None and _least(coding, weights.size) >= best:
-            continue  # as where a tensor is huge and nearly empty: not even to be tried
-        made = _made_once(weights, coding)
-        price = _price(coding, counter.count(coding), k, choice.coder, made)
-        best = price.size_bytes if best is None else min(best, price.size_bytes)
-        yield price
+        symbols = {RELATIVE: 0, DENSE: weights.size, BITMASK: weights.size // 8}[coding.encoding]
+        yield _Candidate(coding, counter.count(coding), _made_once(weights, coding), symbols)
 
 
 def _codings(choice: Choice, block_bits: int) -> Iterator[Coding]:
@@ -117,10 +152,17 @@ def _made_once(weights: Survivors, coding: Coding) -> Callable[[], list[BlockSym
     return cache(lambda: list(block_symbols(weights, coding)))
 
 
-def _least(coding: Coding, size: int) -> int:
-    """Return the least bytes that a coding's streams take, by the bound of `SYMBOLS_PER_BYTE`."""
-    symbols = {RELATIVE: 0, DENSE: size, BITMASK: size // 8}[coding.encoding]
-    return symbols // SYMBOLS_PER_BYTE
+def _least_bytes(candidate: _Candidate, k: int, strongest: int) -> int:
+    """Return a bound from below of the price of a candidate, with any coder allowed."""
+    bits = 0.0
+    for counts in (candidate.counts.labels.sum(axis=0), candidate.counts.positions.sum(axis=0)):
+        symbols = int(counts.sum())
+        occurring = counts[counts > 0]
+        entropy = float((occurring * np.log2(symbols / occurring)).sum())
+        bits += min(code.least_bits(symbols, entropy) for code in coders.CODES[: strongest + 1])
+    sizes = [(entries, 0, 0) for entries in candidate.counts.entries.tolist()]
+    without_streams = shared_size(candidate.coding, k, (0, 0), sizes)
+    return without_streams + max(int(bits / 8), candidate.symbols // SYMBOLS_PER_BYTE)
 
 
 @dataclass(frozen=True)
@@ -140,15 +182,10 @@ class _StreamPrice:
         return size
 
 
-def _price(
-    coding: Coding,
-    counts: BlockCounts,
-    k: int,
-    coder: str,
-    blocks: Callable[[], list[BlockSymbols]],
-) -> Price:
-    """Return a coding with the best coders up to the given one, and its price."""
-    widths, strongest = stream_bits(coding, k), CODERS.index(coder)
+def _price(candidate: _Candidate, k: int, strongest: int) -> Price:
+    """Return a coding with the best coders up to the strongest, and its price."""
+    coding, counts, blocks = candidate.coding, candidate.counts, candidate.blocks
+    widths = stream_bits(coding, k)
     labels = _stream_price(
         counts.labels, widths[0], strongest, lambda: [block.labels for block in blocks()]
     )

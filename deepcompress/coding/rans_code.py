@@ -41,6 +41,11 @@ class RansCode(Code):
         """Return how many bytes streams take, which depends on the order of their symbols."""
         return [self.size_bytes(stream) for stream in streams()]
 
+    @classmethod
+    def least_bits(cls, symbols: int, entropy_bits: float) -> float:
+        """Return a bound from below: symbols may take fractions of a bit, rounded by the state."""
+        return 0.99 * entropy_bits
+
     def symbol_bits(self, alphabet: int) -> list[float]:
         """Return ``-log2`` of each symbol's probability, to three digits."""
         bits = rans_levels.PROBABILITY_BITS

@@ -17,14 +17,15 @@ from ..nn.definition import to_metadata
 from ..pipeline import from_bytes
 from .verb import Answer, Subparsers, add_verb, refuse_to_replace
 
-# Pictures as the networks of the zoo were trained on them: Caffe's models see blue first, less the
-# mean colour of ImageNet, which two of them round.
+# The preprocessing with which networks of the zoo were trained: Caffe's models see blue first, less
+# the mean colour of ImageNet, which two of them round. Two stretch a picture before they cut its
+# middle out, VGG's authors keep the ratio of its sides.
 _PREPROCESSING: dict[str, dict[str, Any]] = {
-    name: {"size": [side, side], "channels": "BGR", "mean": mean, "scale": 1.0}
-    for name, side, mean in (
-        ("alexnet", 227, [104, 117, 123]),
-        ("squeezenet", 227, [104, 117, 123]),
-        ("vgg-16", 224, [103.939, 116.779, 123.68]),
+    name: {"size": [side, side], "channels": "BGR", "mean": mean, "scale": 1.0, "resize": resize}
+    for name, side, mean, resize in (
+        ("alexnet", 227, [104, 117, 123], [256, 256]),
+        ("squeezenet", 227, [104, 117, 123], [256, 256]),
+        ("vgg-16", 224, [103.939, 116.779, 123.68], 256),
     )
 }
 _NO_LAYERS = "--layers is for reading a .net file, a .dcnn file has its shapes"

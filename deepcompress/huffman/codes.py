@@ -9,9 +9,11 @@ import heapq
 import numpy as np
 import numpy.typing as npt
 
+from .. import native
 from ..bits.alphabet import check_counts
 from ..bits.tokens import TableKind
 from ..errors import ArgumentError, FormatError
+from ..native import huffman as native_huffman
 from ..tensors import UInt8Array, UInt16Array
 
 MAX_CODE_BITS = 12
@@ -98,7 +100,9 @@ def code_lengths(counts: npt.ArrayLike, max_bits: int = MAX_CODE_BITS) -> UInt8A
     used = np.flatnonzero(counts)
     if used.size > 2**max_bits:
         raise ArgumentError(f"{used.size} symbols can't have distinct codes of {max_bits} bits")
-    if used.size == 1:
+    if native.active():
+        lengths = native_huffman.code_lengths(counts, max_bits)
+    elif used.size == 1:
         lengths[used] = 1
     elif used.size:
         rarest_first = used[np.lexsort((-used, counts[used]))]

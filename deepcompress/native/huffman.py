@@ -5,9 +5,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import FormatError
-from ..tensors import UInt8Array
+from ..tensors import Int64Array, UInt8Array
 from .gateway import _bytes, _choice, _ffi, _lib
 from .streams import Stream, coded, outcomes
+
+
+def code_lengths(counts: Int64Array, max_bits: int) -> UInt8Array:
+    """Call dc_code_lengths."""
+    lengths = np.empty(len(counts), np.uint8)
+    from_buffer = _ffi().from_buffer
+    _lib().dc_code_lengths(from_buffer("int64_t[]", counts), len(counts), max_bits, _bytes(lengths))
+    return lengths
 
 
 def encode(symbols: UInt8Array, lengths: UInt8Array, size: int) -> UInt8Array:

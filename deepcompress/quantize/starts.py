@@ -2,6 +2,9 @@
 
 Each function takes the values in ascending order, n of them, the number k < n of
 centroids, and a generator, and returns k centroids.
+
+Values with all signs changed have the same start with all signs changed, unless it is drawn:
+`random` and `kmeans++` draw from the values in ascending order.
 """
 
 from collections.abc import Callable
@@ -9,16 +12,26 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from . import optimal
+from .lloyd import leans_down
+
 Float64Array = npt.NDArray[np.float64]
 
 
 def _linear(ordered: Float64Array, k: int, rng: np.random.Generator) -> Float64Array:
-    return np.linspace(ordered[0], ordered[-1], k)
+    first, last = ordered[0], ordered[-1]
+    if leans_down(ordered):
+        return -np.linspace(-last, -first, k)[::-1]
+    return np.linspace(first, last, k)
 
 
 def _density(ordered: Float64Array, k: int, rng: np.random.Generator) -> Float64Array:
-    """Place the centroids where the distribution function reaches (i + 1/2) / k."""
-    return ordered[(np.arange(k) * 2 + 1) * ordered.size // (2 * k)]
+    """Place the centroids where the distribution function reaches (i + 1/2) / k.
+
+    Between two values it is the upper one; the lower one where the values lean down.
+    """
+    places = (np.arange(k) * 2 + 1) * ordered.size // (2 * k)
+    return ordered[ordered.size - 1 - places[::-1] if leans_down(ordered) else places]
 
 
 def _random(ordered: Float64Array, k: int, rng: np.random.Generator) -> Float64Array:
@@ -37,9 +50,15 @@ def _kmeans_plus_plus(ordered: Float64Array, k: int, rng: np.random.Generator) -
     return np.array(centroids)
 
 
+def _optimal(ordered: Float64Array, k: int, rng: np.random.Generator) -> Float64Array:
+    """Return the end at once: no iteration makes it better. Fewer than k if values are equal."""
+    return optimal.centroids(ordered, k)
+
+
 INITS: dict[str, Callable[[Float64Array, int, np.random.Generator], Float64Array]] = {
     "linear": _linear,
     "density": _density,
     "random": _random,
     "kmeans++": _kmeans_plus_plus,
+    "optimal": _optimal,
 }

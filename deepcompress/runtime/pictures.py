@@ -30,7 +30,7 @@ def load_picture(picture: Any, preprocessing: Preprocessing, what: str = "") -> 
     Parameters
     ----------
     picture : path-like, PIL.Image.Image, or ndarray of uint8
-        An array has shape (H, W, 3), red first, or (H, W) for grey. One of the crop's size
+        An array has shape (H, W, 3), red first, or (H, W) for grey. One that needs no scaling
         needs no Pillow.
     preprocessing : Preprocessing
     what : str
@@ -58,8 +58,10 @@ def load_picture(picture: Any, preprocessing: Preprocessing, what: str = "") -> 
     elif isinstance(picture, np.ndarray):
         what = what or "picture"
         array = _checked_array(picture, what)
-        if array.shape[:2] == preprocessing.size and (array.ndim == 2) == grey:
-            return preprocessing.apply(array)
+        size = array.shape[0], array.shape[1]
+        if size == _scaled_size(size, preprocessing) and (array.ndim == 2) == grey:
+            top, left, bottom, right = _middle(size, preprocessing.size)
+            return preprocessing.apply(array[top:bottom, left:right])
         image = _converted(_pillow(what).fromarray(array), what, grey)
     elif hasattr(picture, "convert") and hasattr(picture, "mode"):  # Pillow's, if it is there
         image = _decoded(picture, what or "picture", grey)
@@ -68,7 +70,7 @@ def load_picture(picture: Any, preprocessing: Preprocessing, what: str = "") -> 
             f"{what or 'picture'}: must be a path, a PIL image or an array of uint8, "
             f"not {type(picture).__name__}"
         )
-    return preprocessing.apply(np.asarray(_cropped(image, preprocessing.size, what)))
+    return preprocessing.apply(np.asarray(_fitted(image, preprocessing, what)))
 
 
 def _pillow(what: str) -> ModuleType:
@@ -97,7 +99,7 @@ def _checked_array(array: Any, what: str) -> UInt8Array:
 
 
 def _check_size(width: int, height: int, what: str) -> None:
-    """Raise if a picture is too large or too narrow, before any of its pixels is decoded."""
+    """Raise if a picture is too large, before any of its pixels is decoded or made."""
     if width * height > MAX_PIXELS:
         raise ArgumentError(
             f"{what}: {width} x {height} pixels are too many, at most {MAX_PIXELS:,} are taken"
@@ -159,11 +161,40 @@ def _converted(image: Any, what: str, grey: bool) -> Any:
     return image.convert("L" if grey else "RGB")
 
 
-def _cropped(image: Any, size: tuple[int, int], what: str) -> Any:
-    """Cut the largest rectangle of the crop's shape out of the middle, and resize it."""
+def _scaled_size(size: tuple[int, int], preprocessing: Preprocessing) -> tuple[int, int]:
+    """Return height and width of a picture of `size` once it is scaled, before the crop."""
+    resize = preprocessing.resize
+    if resize is None:
+        return preprocessing.size
+    if isinstance(resize, tuple):
+        return resize
+    height, width = size
+    shorter = min(height, width)
+    return resize * height // shorter, resize * width // shorter
+
+
+def _middle(size: tuple[int, int], crop: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return top, left, bottom and right of a crop in the middle of a picture of `size`."""
+    top, left = (size[0] - crop[0]) // 2, (size[1] - crop[1]) // 2
+    return top, left, top + crop[0], left + crop[1]
+
+
+def _fitted(image: Any, preprocessing: Preprocessing, what: str) -> Any:
+    """Scale an image and cut out its middle, as `preprocessing` says."""
+    method = _pillow(what).Resampling[preprocessing.interpolation.upper()]
+    if preprocessing.resize is None:
+        return _cropped(image, preprocessing.size, method)
+    height, width = _scaled_size((image.height, image.width), preprocessing)
+    _check_size(width, height, what)
+    top, left, bottom, right = _middle((height, width), preprocessing.size)
+    return image.resize((width, height), method).crop((left, top, right, bottom))
+
+
+def _cropped(image: Any, size: tuple[int, int], method: int) -> Any:
+    """Cut the largest rectangle of the crop's shape out of the middle, and scale it."""
     height, width = size
     factor = min(image.width / width, image.height / height)
     wide, tall = min(width * factor, image.width), min(height * factor, image.height)
     left, top = (image.width - wide) // 2, (image.height - tall) // 2
     box = left, top, left + wide, top + tall
-    return image.resize((width, height), _pillow(what).Resampling.BILINEAR, box)
+    return image.resize((width, height), method, box)
