@@ -159,7 +159,7 @@ def _least_bytes(candidate: _Candidate, k: int, strongest: int) -> int:
         symbols = int(counts.sum())
         occurring = counts[counts > 0]
         entropy = float((occurring * np.log2(symbols / occurring)).sum())
-        bits += min(code.least_bits(symbols, entropy) for code in coders.CODES[: strongest + 1])
+        bits += min(code.least_bits(symbols, entropy) for code in CODES[: strongest + 1])
     sizes = [(entries, 0, 0) for entries in candidate.counts.entries.tolist()]
     without_streams = shared_size(candidate.coding, k, (0, 0), sizes)
     return without_streams + max(int(bits / 8), candidate.symbols // SYMBOLS_PER_BYTE)
