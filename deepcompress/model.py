@@ -29,11 +29,19 @@ class CompressedModel(Mapping[str, Tensor]):
     storage : dict of str to Coding or Choice
         How compressed tensors are written: as they were read, or by a choice for the
         fewest bytes, as are those that aren't named.
+    kept : dict of str to str
+        Why a tensor isn't shared or rounded though it may be wanted, as `compress` found it:
+        ``"bias"``, ``"too small"``, ``"would grow"``, ``"not finite"``, ``"integers"`` and the
+        like. A file doesn't have it.
+    combined : dict of str to (str, str)
+        The original and the mask that `compress` made a tensor of.
     """
 
     tensors: dict[str, Tensor]
     metadata: dict[str, Any] = field(default_factory=dict)
     storage: dict[str, Coding | Choice] = field(default_factory=dict)
+    kept: dict[str, str] = field(default_factory=dict)
+    combined: dict[str, tuple[str, str]] = field(default_factory=dict)
     _records: dict[str, tuple[Tensor, SharedRecord]] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from .. import __version__, prune, quantize
 from ..config import Config, TensorConfig
@@ -24,7 +23,7 @@ from ..nn.losses import error_count
 from ..nn.network import Network
 from ..nn.train import fit
 from ..nn.trainable import Shared
-from ..pipeline import Encodable, compress_tensor, load, priced, put
+from ..pipeline import compress_tensor, load, priced, put, survivors_of
 from ..reports.ledger import account
 from ..reports.tables import format_tables, read_report
 from .datasets import Dataset, holdout
@@ -212,10 +211,10 @@ class _Run:
         def encoded() -> dict[str, Any]:
             model = CompressedModel({}, {"network": self.recipe.network})
             for name, values in state.params.items():
-                weights: Encodable | npt.NDArray[Any]
                 if name in state.shared and values.size >= TensorConfig.min_size:
-                    shared = ascending(state.shared[name])
-                    weights = priced(values, state.masks[name], shared, TensorConfig())
+                    mask = state.masks[name]
+                    survivors = survivors_of(mask, ascending(state.shared[name]))
+                    weights = priced(values, mask, survivors, TensorConfig())
                 else:
                     weights = compress_tensor(name, values, Config(), 0)
                 put(model, name, weights)

@@ -7,7 +7,7 @@ from ..coding.prices import Choice, prices
 from ..container.cursor import varint
 from ..container.records import CODERS, ENCODINGS, SharedRecord
 from ..container.sizes import raw_size
-from .ledger import FP32_BYTES, Inspected
+from .ledger import Inspected
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Alternative:
     Attributes
     ----------
     encoding : str
-        One of `container.ENCODINGS`; ``"raw"`` is dense float32, or a raw tensor's own dtype.
+        One of `container.ENCODINGS`; ``"raw"`` is dense in the tensor's dtype.
     gap_bits : int or None
         Only where the encoding is ``"relative"``.
     coder : str or None
@@ -58,7 +58,9 @@ def alternatives(inspected: Inspected) -> list[dict[str, Any]]:
     def total(data_bytes: int) -> int:
         return without_size + len(varint(data_bytes)) + data_bytes
 
-    rows = [Alternative("raw", None, None, total(raw_size(FP32_BYTES * tensor.size)), False)]
+    rows = [
+        Alternative("raw", None, None, total(raw_size(entry.dtype.itemsize * tensor.size)), False)
+    ]
     coding = record.coding
     is_found = False
     for coder in CODERS:
