@@ -260,7 +260,8 @@ def _override(base: TensorConfig, values: Mapping[str, Any]) -> TensorConfig:
 
 def _check_method(method: str, given: Collection[str], where: str = "") -> None:
     """Raise ConfigError if options are given that a method has no use for."""
-    without = {"shared": (), "float16": SHARING, "raw": SHARING + RULES}[method]
+    of_sharing = (*SHARING, "min_size")
+    without = {"shared": (), "float16": of_sharing, "raw": (*of_sharing, *RULES)}[method]
     idle = [option for option in without if option in given]
     if idle:
         raise ConfigError(f"{where}method {method!r} has no {' and no '.join(idle)}")

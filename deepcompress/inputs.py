@@ -155,12 +155,17 @@ def as_array(name: str, values: npt.ArrayLike) -> Array:
         raise ArgumentError(f"tensor {name!r}: is a mapping; flatten it, or hand it over in a dict")
     if hasattr(values, "toarray") and not hasattr(values, "__array__"):
         raise ArgumentError(f"tensor {name!r}: is a sparse matrix; give its toarray()")
-    if isinstance(values, (list, tuple)) and any(isinstance(v, np.ma.MaskedArray) for v in values):
-        values = np.ma.asarray(values)
     with _naming(name, "isn't an array"):
-        array = values.filled(0) if isinstance(values, np.ma.MaskedArray) else np.asarray(values)
+        array = np.asarray(_filled(values))
     _check_storable(name, array)
     return array
+
+
+def _filled(values: Any) -> Any:
+    """Return values with zeros where a masked array, or one in a list, hides them."""
+    if isinstance(values, (list, tuple)):
+        return [_filled(value) for value in values]
+    return values.filled(0) if isinstance(values, np.ma.MaskedArray) else values
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from .coding import encoder, prices
@@ -89,7 +90,7 @@ class CompressedModel(Mapping[str, Tensor]):
     def _record(self, name: str, tensor: Tensor) -> Record:
         """Return the record that is known of a tensor, or make one."""
         if not isinstance(tensor, CompressedTensor):
-            return tensor
+            return np.ma.filled(tensor, 0)  # what a masked array hides is zero
         coding = self.storage.get(name, Choice())
         encoded, record = self._records.get(name, (None, None))
         if record is not None and encoded is tensor and record.coding == coding:
