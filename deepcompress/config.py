@@ -245,6 +245,8 @@ def _check_fields(values: Mapping[str, Any]) -> None:
 def _override(base: TensorConfig, values: Mapping[str, Any]) -> TensorConfig:
     """Return a configuration with the fields that a stronger level gives."""
     _check_fields(values)
+    if not values:
+        return base
     has_rule = not set(RULES).isdisjoint(values)
     if has_rule:  # it replaces the weaker level's, whichever that was
         base = replace(base, sensitivity=None, sparsity=None, threshold=None)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .checks import unmasked
 from .container.writer import stored_dtype
 from .errors import ArgumentError, DeepCompressError, shown
 
@@ -165,7 +166,7 @@ def _filled(values: Any) -> Any:
     """Return values with zeros where a masked array, or one in a list, hides them."""
     if isinstance(values, (list, tuple)):
         return [_filled(value) for value in values]
-    return values.filled(0) if isinstance(values, np.ma.MaskedArray) else values
+    return unmasked(values)
 
 
 @contextmanager

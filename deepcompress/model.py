@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
+from .checks import unmasked
 from .coding import encoder, prices
 from .coding.prices import Choice
 from .container import writer
@@ -90,7 +90,8 @@ class CompressedModel(Mapping[str, Tensor]):
     def _record(self, name: str, tensor: Tensor) -> Record:
         """Return the record that is known of a tensor, or make one."""
         if not isinstance(tensor, CompressedTensor):
-            return np.ma.filled(tensor, 0)  # what a masked array hides is zero
+            array: npt.NDArray[Any] = unmasked(tensor)
+            return array
         coding = self.storage.get(name, Choice())
         encoded, record = self._records.get(name, (None, None))
         if record is not None and encoded is tensor and record.coding == coding:
