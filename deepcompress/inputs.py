@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .checks import unmasked
-from .container.writer import stored_dtype
+from .container.writer import checked_name, stored_dtype
 from .errors import ArgumentError, DeepCompressError, shown
 
 Array = npt.NDArray[Any]
@@ -67,6 +67,8 @@ class Inputs(Mapping[str, Array]):
         self._combine()
         parts = {part: name for name, pair in self.combined.items() for part in pair}
         self._names = list(dict.fromkeys(parts.get(name, name) for name in self._places))
+        for name in self._names:
+            checked_name(name)
 
     def _take(self, tensors: Mapping[str, Any], prefix: str) -> None:
         """Take the tensors of a mapping, and of those within it."""
@@ -181,7 +183,8 @@ def _naming(name: str, what: str) -> Iterator[None]:
 
 
 def _check_storable(name: str, array: Array) -> None:
-    """Raise ArgumentError, with what to do, for an array whose dtype has no place in a file."""
+    """Raise ArgumentError for an array that has no place in a file; for its dtype with advice."""
+    checked_name(name, array.shape)
     try:
         stored_dtype(name, array)
     except ArgumentError as error:

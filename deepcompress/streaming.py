@@ -22,7 +22,7 @@ from .coding import encoder
 from .config import Config
 from .container import writer
 from .container.writer import TensorPart
-from .errors import ArgumentError, OutputError
+from .errors import ArgumentError, OutputError, shown
 from .files.atomic import write_parts
 from .inputs import Inputs, flat
 from .pipeline import Encodable, Kept, checked_config, compress_tensor, naming
@@ -196,7 +196,10 @@ class _Spool:
 
 @contextlib.contextmanager
 def _spool(path: str | os.PathLike[str]) -> Iterator[_Spool]:
-    folder = os.path.dirname(os.path.realpath(path))
+    try:
+        folder = os.path.dirname(os.path.realpath(path))
+    except (TypeError, ValueError) as error:
+        raise OutputError(f"{shown(path)}: can't write: {error}") from error
     with contextlib.ExitStack() as stack:
         with _as_ours(path):
             file = stack.enter_context(tempfile.TemporaryFile(dir=folder))

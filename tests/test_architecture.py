@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "config": GROUND | {"quantize", "coding", "container"},
     "inputs": GROUND | {"container"},
     "model_file": GROUND | {"native", "container", "packed", "coding"},
-    "model": GROUND | {"container", "packed", "coding", "model_file"},
+    "model": GROUND | {"container", "packed", "coding", "inputs", "model_file"},
     "pipeline": GROUND | STAGES | {"bits"} | PRODUCT - {"pipeline", "streaming"},
     "streaming": GROUND | STAGES | PRODUCT - {"streaming"},
     "nn": {"errors", "locks", "tensors", "checks"},

@@ -117,7 +117,7 @@ if np.dtype(np.longdouble).itemsize > 8:
 
 
 @pytest.mark.parametrize("method", ["shared", "raw", "float16"])
-@pytest.mark.parametrize(("value", "words"), UNSTORABLE, ids=str)
+@pytest.mark.parametrize(("value", "words"), UNSTORABLE, ids=range(len(UNSTORABLE)))
 def test_what_cant_be_stored_is_named_with_what_to_do(
     tmp_path: Path, value: Any, words: str, method: str
 ) -> None:

@@ -78,7 +78,7 @@ def tensor_part(name: str, previous: str, record: Record) -> TensorPart:
     ArgumentError
         As `pack`.
     """
-    encoded = _checked_name(name, record.shape)
+    encoded = checked_name(name, record.shape)
     if isinstance(record, SharedRecord):
         encoding, dtype, chunks = record.coding.encoding, FLOAT32, shared_chunks(record)
     else:
@@ -189,7 +189,8 @@ def shared_size(
     return head + 4 * centroid_count + sum(table_bytes) + streams + CRC.size * chunks
 
 
-def _checked_name(name: str, shape: tuple[int, ...]) -> bytes:
+def checked_name(name: str, shape: tuple[int, ...] = ()) -> bytes:
+    """Return a name as a file holds it; raise ArgumentError if it, or the rank, can't be."""
     try:
         encoded = name.encode()
     except UnicodeEncodeError:
