@@ -78,7 +78,7 @@ class Inputs(Mapping[str, Array]):
                 where = f" (in {prefix.removesuffix(SEPARATOR)!r})" if prefix else ""
                 raise ArgumentError(f"a tensor's name must be a string, not {shown(key)}{where}")
             name, container = prefix + key, tensors
-            if shapes is not None:
+            if isinstance(shapes, Mapping) and key in shapes:
                 self.shapes[name] = tuple(shapes[key])
             elif isinstance(tensors, HELD):
                 value = tensors[key]

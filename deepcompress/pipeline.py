@@ -203,7 +203,8 @@ def compress_tensor(
     wanted = config.of(name, values.shape)
     with naming(name):
         if wanted.method == "raw":
-            return Kept(values.copy(), config.why_raw(name, values.shape))
+            why = config.why_raw(name, values.shape)
+            return Kept(values.copy(), why and NOT_FLOATING.get(values.dtype.kind, why))
         asked = config.asked_for(name)
         if why := _why_kept(values, wanted):
             if asked and why != TOO_SMALL:

@@ -50,13 +50,13 @@ class Written(int):
     def __new__(
         cls,
         size_bytes: int,
-        own_bytes: int,
-        kept: dict[str, str],
-        combined: dict[str, tuple[str, str]],
+        own_bytes: int = 0,
+        kept: dict[str, str] | None = None,
+        combined: dict[str, tuple[str, str]] | None = None,
     ) -> "Written":
         """Make an int with attributes."""
         written = super().__new__(cls, size_bytes)
-        written.own_bytes, written.kept, written.combined = own_bytes, kept, combined
+        written.own_bytes, written.kept, written.combined = own_bytes, kept or {}, combined or {}
         return written
 
 

@@ -86,6 +86,12 @@ def test_what_is_pruned_and_kept_has_its_dtype(tmp_path: Path, dtype: str) -> No
         assert model.kept == {"w": "would grow"}
 
 
+@pytest.mark.parametrize("dtype", OTHERS)
+def test_no_bias_is_what_isnt_floating(tmp_path: Path, dtype: str) -> None:
+    tensors = {name: numbers(dtype, shape) for name, shape in (("s", ()), ("v", (300,)))}
+    assert compressed(tmp_path, tensors).kept == dict.fromkeys(tensors, REASONS[dtype])
+
+
 def test_empty_tensors_and_biases_are_told(tmp_path: Path) -> None:
     tensors = {"e": np.zeros((0, 3)), "b": np.ones(500, np.float16), "s": np.array(-0.0)}
     model = compressed(tmp_path, tensors, dc.Config(dc.TensorConfig(sparsity=0.9)))

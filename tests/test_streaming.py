@@ -2,6 +2,7 @@
 
 import gc
 import os
+import pickle
 import threading
 import tracemalloc
 import weakref
@@ -200,3 +201,13 @@ def test_a_full_disk_is_an_error_of_ours(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(dc.OutputError, match=r"model\.dcnn: can't write: No space left") as found:
         dc.compress_to(TENSORS, tmp_path / "model.dcnn", CONFIG)
     assert found.value.__cause__.errno == 28
+
+
+def test_what_is_written_is_told_and_can_be_pickled(tmp_path: Path) -> None:
+    written = dc.compress_to(TENSORS, tmp_path / "model.dcnn", CONFIG)
+    back = pickle.loads(pickle.dumps(written))
+    assert back == written == (tmp_path / "model.dcnn").stat().st_size
+    for one in (written, back):
+        assert one.own_bytes == sum(tensor.nbytes for tensor in TENSORS.values())
+        assert one.kept == {"fc.steps": "integers", "small": "too small"}
+        assert one.combined == {}
