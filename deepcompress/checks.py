@@ -77,10 +77,15 @@ def as_count(value: Any, name: str = "count") -> int:
     return int(value)
 
 
+def unmasked(values: Any) -> Any:
+    """Return an argument with zeros for what it hides if it is a NumPy masked array."""
+    return values.filled(0) if isinstance(values, np.ma.MaskedArray) else values
+
+
 def as_real_array(values: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
     """Return an array of real numbers, or raise ArgumentError."""
     try:
-        array = np.asarray(values)
+        array = np.asarray(unmasked(values))
     except (TypeError, ValueError, RuntimeError) as error:  # whatever another library raises
         raise ArgumentError(f"{name} isn't an array: {error}") from None
     if array.dtype.kind not in "biuf":
@@ -101,7 +106,7 @@ def as_uint8(values: npt.ArrayLike, name: str) -> UInt8Array:
 
 def as_weights(weights: npt.ArrayLike, mask: BoolArray | None) -> npt.NDArray[np.floating]:
     """Return weights as an array, or raise unless they are floats and the mask has their shape."""
-    values = np.asarray(weights)
+    values = np.asarray(unmasked(weights))
     if values.dtype.kind != "f":
         raise ArgumentError(f"weights must be floating, not {values.dtype}")
     if mask is not None and (mask.shape != values.shape or mask.dtype != np.bool_):

@@ -12,6 +12,8 @@ from .quantize.starts import INITS
 from .tensors import MAX_BITS
 
 METHODS = ("shared", "raw", "float16")
+RULES = ("sensitivity", "sparsity", "threshold")
+SHARING = ("bits", "gap_bits", "init", "encoding", "coder", "max_iterations")
 KINDS = ("conv", "fc", "bias")
 WHOLE_NUMBERS = (
     ("bits", 1, MAX_BITS),
@@ -28,7 +30,8 @@ class TensorConfig:
     Attributes
     ----------
     method : {"shared", "raw", "float16"}
-        Share the weights; keep the elements exactly; or round them to half precision.
+        Share the weights; keep the elements exactly; or round them to half precision. Only
+        floating tensors are shared or rounded, all others are kept exactly.
     bits : int
         Width of a label, 1 to 8.
     gap_bits : int or None
@@ -37,7 +40,7 @@ class TensorConfig:
         Start of the centroids; ``"optimal"`` is the end, too, the least sum of squares there is
         (see `quantize.share_weights`).
     sensitivity, sparsity, threshold : float or None
-        Prune so before sharing (see `prune`), at most one of them. None of them
+        Prune so before sharing or rounding (see `prune`), at most one of them. None of them
         keeps the weights that aren't zero.
     encoding : {"relative", "dense", "bitmask"} or None
         How a file says where the weights are (see `container`); None takes the one with
@@ -46,7 +49,7 @@ class TensorConfig:
         The strongest coder of labels and positions; each stream takes the one with the
         fewest bytes up to it.
     min_size : int
-        A tensor with fewer elements is kept raw: its codebook would cost more than it saves.
+        A tensor with fewer elements is kept exactly: its codebook would cost more than it saves.
     max_iterations : int
         Bound on k-means' iterations, which end by themselves; 0 keeps the centroids where
         they start. With few, from ``"linear"``, common labels stay more common: Huffman
@@ -77,8 +80,7 @@ class TensorConfig:
             _choice("encoding", self.encoding, ENCODINGS[1:])
             if self.gap_bits is not None and self.encoding != "relative":
                 raise ConfigError(f"encoding {self.encoding!r} has no gaps, gap_bits are given")
-        rules = ("sensitivity", "sparsity", "threshold")
-        given = [rule for rule in rules if getattr(self, rule) is not None]
+        given = [rule for rule in RULES if getattr(self, rule) is not None]
         if len(given) > 1:
             raise ConfigError(f"{' and '.join(given)} exclude each other")
         for rule in given:
@@ -87,13 +89,16 @@ class TensorConfig:
             raise ConfigError(f"sparsity must be in [0, 1], not {self.sparsity!r}")
 
 
+FIELDS = tuple(field.name for field in fields(TensorConfig))
+
+
 @dataclass(frozen=True)
 class Config:
     """The choices for all tensors of a model.
 
     Attributes
     ----------
-    default : TensorConfig
+    default : TensorConfig, or mapping of its fields
         Where nothing else is said.
     by_kind : mapping of str to mapping
         Fields of `TensorConfig` that replace the default's, for a kind of tensor:
@@ -104,7 +109,15 @@ class Config:
     Raises
     ------
     ConfigError
-        If a kind, field or value is unknown, naming it and the choices.
+        If a kind, field or value is unknown, naming it and the choices; or if a method has no
+        such option as is given with it.
+
+    Notes
+    -----
+    Options of sharing without a method, and pruning rules where the weaker levels keep a tensor
+    raw, mean that the tensor is to be shared. The default rules (biases and tensors below
+    `min_size` are kept exactly, as is what sharing would enlarge or what isn't floating and finite)
+    are weaker than what is asked for a tensor by its name: that is done, or refused.
 
     Examples
     --------
@@ -121,8 +134,17 @@ class Config:
         for field_name in ("by_kind", "by_name"):
             if not isinstance(overrides := getattr(self, field_name), Mapping):
                 raise ConfigError(f"{field_name} must be a mapping, not {shown(overrides)}")
+        if not isinstance(self.default, TensorConfig):
+            object.__setattr__(self, "default", _from_fields(self.default))
         for kind in self.by_kind:
             _choice("kind", kind, KINDS)
+        for name in self.by_name:
+            if not isinstance(name, str):
+                raise ConfigError(f"by_name: a tensor's name is a string, not {shown(name)}")
+        if not (self.by_kind or self.by_name):  # else its options are what these may refine
+            plain = TensorConfig()
+            given = [f for f in FIELDS if getattr(self.default, f) != getattr(plain, f)]
+            _check_method(self.default.method, given, "configuration of 'default': ")
         for where, overrides in [*self.by_kind.items(), *self.by_name.items()]:
             try:
                 _override(self.default, overrides)
@@ -136,7 +158,28 @@ class Config:
         if kind == "bias" and "bias" not in self.by_kind:
             base = replace(base, method="raw")
         base = _override(base, self.by_kind.get(kind, {}))
-        return _override(base, self.by_name.get(name, {}))
+        by_name = self.by_name.get(name, {})
+        if by_name and "min_size" not in by_name:
+            base = replace(base, min_size=0)  # a wish for this tensor, whatever its size
+        return _override(base, by_name)
+
+    def asked_for(self, name: str) -> str:
+        """Return what is asked for a tensor by its name, in words; "" if nothing is."""
+        wishes = self.by_name.get(name, {}).items()
+        return ", ".join(f"{option} {shown(value)}" for option, value in wishes)
+
+    def why_raw(self, name: str, shape: tuple[int, ...]) -> str:
+        """Return why a tensor whose method is ``"raw"`` isn't pruned and shared; "" if asked for.
+
+        Arguments are as for `of`.
+        """
+        kind = kind_of(shape)
+        if "method" in self.by_name.get(name, {}) or "method" in self.by_kind.get(kind, {}):
+            return ""
+        if self.default.method != "raw":
+            return "bias"
+        has_rule = any(getattr(self.default, rule) is not None for rule in RULES)
+        return "method raw" if has_rule else ""
 
     def check_names(self, names: Collection[str]) -> None:
         """Raise ConfigError for a name in `by_name` that no tensor has: it must be misspelt."""
@@ -162,7 +205,7 @@ class Config:
             raise ConfigError(f"expected default, by_kind and by_name, not {shown(values)}")
         for key in values:
             _choice("configuration key", key, ("default", "by_kind", "by_name"))
-        default = _override(TensorConfig(), values.get("default", {}))
+        default = _from_fields(values.get("default", {}))
         return cls(default, values.get("by_kind", {}), values.get("by_name", {}))
 
 
@@ -180,16 +223,44 @@ def kind_of(shape: tuple[int, ...]) -> str:
     return KINDS[0] if len(shape) > 2 else KINDS[1] if len(shape) == 2 else KINDS[2]
 
 
-def _override(base: TensorConfig, values: Mapping[str, Any]) -> TensorConfig:
+def _from_fields(values: Mapping[str, Any]) -> TensorConfig:
+    _check_fields(values)
+    return TensorConfig(**values)
+
+
+def _check_fields(values: Mapping[str, Any]) -> None:
+    """Raise ConfigError unless these are fields of `TensorConfig` with values."""
     if not isinstance(values, Mapping):
         raise ConfigError(f"expected fields and their values, not {shown(values)}")
-    names = tuple(f.name for f in fields(TensorConfig))
     for name in values:
-        _choice("field", name, names)
-    rules = {"sensitivity", "sparsity", "threshold"}
-    if rules & set(values):  # a rule replaces the weaker level's, whichever that was
+        _choice("field", name, FIELDS)
+
+
+def _override(base: TensorConfig, values: Mapping[str, Any]) -> TensorConfig:
+    """Return a configuration with the fields that a stronger level gives."""
+    _check_fields(values)
+    if not values:
+        return base
+    has_rule = not set(RULES).isdisjoint(values)
+    if has_rule:  # it replaces the weaker level's, whichever that was
         base = replace(base, sensitivity=None, sparsity=None, threshold=None)
+    if "method" in values:
+        _choice("method", values["method"], METHODS)
+        has_all = len(values) == len(FIELDS)  # as of a `TensorConfig`, asked for or not
+        given = [name for name in values if values[name] is not None]
+        _check_method(values["method"], [] if has_all else given)
+    elif not set(SHARING).isdisjoint(values) or (has_rule and base.method == "raw"):
+        base = replace(base, method="shared")
     return replace(base, **values)
+
+
+def _check_method(method: str, given: Collection[str], where: str = "") -> None:
+    """Raise ConfigError if options are given that a method has no use for."""
+    of_sharing = (*SHARING, "min_size")
+    without = {"shared": (), "float16": of_sharing, "raw": (*of_sharing, *RULES)}[method]
+    idle = [option for option in without if option in given]
+    if idle:
+        raise ConfigError(f"{where}method {method!r} has no {' and no '.join(idle)}")
 
 
 def _choice(what: str, value: Any, choices: tuple[str, ...]) -> None:

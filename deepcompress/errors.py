@@ -54,4 +54,6 @@ def shown(value: object) -> str:
         text = repr(value)
     except (ValueError, RecursionError):  # more digits or depth than Python prints
         return "something too large"
+    except Exception:  # whatever the class of the value raises
+        return f"something of {type(value).__name__}"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -11,8 +11,9 @@ from .coding import encoder, prices
 from .coding.prices import Choice
 from .container import writer
 from .container.records import Coding, Record, SharedRecord
-from .errors import ArgumentError
+from .errors import ArgumentError, shown
 from .files.atomic import write_bytes
+from .inputs import as_array
 from .model_file import Tensor
 from .packed.tensor import CompressedTensor
 
@@ -29,11 +30,19 @@ class CompressedModel(Mapping[str, Tensor]):
     storage : dict of str to Coding or Choice
         How compressed tensors are written: as they were read, or by a choice for the
         fewest bytes, as are those that aren't named.
+    kept : dict of str to str
+        Why a tensor isn't shared or rounded though it may be wanted, as `compress` found it:
+        ``"bias"``, ``"too small"``, ``"would grow"``, ``"not finite"``, ``"integers"`` and the
+        like. A file doesn't have it.
+    combined : dict of str to (str, str)
+        The original and the mask that `compress` made a tensor of.
     """
 
     tensors: dict[str, Tensor]
     metadata: dict[str, Any] = field(default_factory=dict)
     storage: dict[str, Coding | Choice] = field(default_factory=dict)
+    kept: dict[str, str] = field(default_factory=dict)
+    combined: dict[str, tuple[str, str]] = field(default_factory=dict)
     _records: dict[str, tuple[Tensor, SharedRecord]] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
@@ -68,10 +77,9 @@ class CompressedModel(Mapping[str, Tensor]):
         """Return the bytes of the ``.dcnn`` file, the same for the same tensors."""
         records: dict[str, Record] = {}
         for name, tensor in self.tensors.items():
-            try:
-                records[name] = self._record(name, tensor)
-            except ArgumentError as error:
-                raise ArgumentError(f"tensor {name!r}: {error}") from None
+            if not isinstance(name, str):
+                raise ArgumentError(f"a tensor's name must be a string, not {shown(name)}")
+            records[name] = self._record(name, tensor)
         return writer.pack(records, self.metadata)
 
     def keep_record(self, name: str, record: SharedRecord) -> None:
@@ -81,14 +89,17 @@ class CompressedModel(Mapping[str, Tensor]):
     def _record(self, name: str, tensor: Tensor) -> Record:
         """Return the record that is known of a tensor, or make one."""
         if not isinstance(tensor, CompressedTensor):
-            return tensor
+            return as_array(name, tensor)
         coding = self.storage.get(name, Choice())
         encoded, record = self._records.get(name, (None, None))
         if record is not None and encoded is tensor and record.coding == coding:
             return record
-        if isinstance(coding, Choice):
-            coding = prices.choose(tensor, coding).coding
-        return encoder.encode(tensor, coding)
+        try:
+            if isinstance(coding, Choice):
+                coding = prices.choose(tensor, coding).coding
+            return encoder.encode(tensor, coding)
+        except ArgumentError as error:
+            raise ArgumentError(f"tensor {name!r}: {error}") from None
 
     def save(self, path: str | os.PathLike[str]) -> int:
         """Write the ``.dcnn`` file, whole or not at all; return its size in bytes.

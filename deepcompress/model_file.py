@@ -21,7 +21,7 @@ from .container.header import TensorEntry
 from .container.reader import Contents, Reader
 from .container.records import RAW, Coding
 from .container.shared_weights import SharedHead
-from .errors import ArgumentError, DataError, FormatError
+from .errors import ArgumentError, DataError, FormatError, shown
 from .packed.tensor import CompressedTensor
 from .tensors import Survivors
 
@@ -64,6 +64,8 @@ class ModelFile(Mapping[str, Tensor]):
     ) -> None:
         if max_bytes is not None:
             as_count(max_bytes, "max_bytes")
+        if not isinstance(data, (bytes, bytearray, memoryview, mmap.mmap)):
+            raise ArgumentError(f"{what}: bytes are needed, not {shown(data)}")
         self._open_reader: Reader | None = Reader(data, what)
         self._what = what
         self._max_bytes = max_bytes
@@ -272,7 +274,10 @@ def open_file(path: str | os.PathLike[str], *, max_bytes: int | None = None) -> 
     array([[1., 0.],
            [0., 1.]], dtype=float32)
     """
-    what = str(os.fspath(path))
+    try:
+        what = str(os.fspath(path))
+    except TypeError as error:
+        raise ArgumentError(f"the path of a file: {error}") from None
     try:
         # A pipe would otherwise be waited for; of a regular file the flag means nothing.
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | NO_WAIT)) as file:

@@ -17,14 +17,24 @@ from . import prune, quantize
 from .checks import as_whole_number
 from .coding import encoder, prices
 from .coding.prices import Choice
-from .config import Config, TensorConfig
+from .config import RULES, Config, TensorConfig
 from .container.records import Coding
 from .container.sizes import raw_size
-from .errors import ArgumentError, shown
+from .errors import ArgumentError
+from .inputs import Inputs, flat
 from .model import CompressedModel
 from .model_file import ModelFile, open_file
 from .packed.survivors import pack
-from .tensors import BoolArray, Float32Array, SharedWeights, Survivors
+from .tensors import BoolArray, SharedWeights, Survivors
+
+TOO_SMALL, NOT_FINITE = "too small", "not finite"
+BEYOND_FLOAT32, BEYOND_FLOAT16 = "beyond float32", "beyond float16"
+NOT_FLOATING = {"b": "booleans", "i": "integers", "u": "integers", "c": "complex"}
+IN_WORDS = {
+    NOT_FINITE: "weights must be finite: they hold NaN or infinity",
+    BEYOND_FLOAT32: "weights must be finite in float32: they are beyond it",
+    BEYOND_FLOAT16: "values are too large for float16, or all too small",
+}
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,17 @@ class Encodable:
         return self.survivors.shape
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A tensor whose elements are stored one by one.
+
+    `why` says in a few words why it isn't shared or rounded; "" if that is as was asked.
+    """
+
+    values: npt.NDArray[Any]
+    why: str = ""
+
+
 def compress(
     tensors: Mapping[str, npt.ArrayLike],
     config: Config | None = None,
@@ -52,11 +73,13 @@ def compress(
     Parameters
     ----------
     tensors : mapping of str to array_like
-        Dense tensors of any rank and of any dtype that `container` lists.
+        Dense tensors of any rank and of any dtype that `container` lists. Mappings within a
+        dict, masked arrays, and weights with a mask are taken as `inputs` says.
     config : Config, optional
         By default, weights that aren't zero are shared at 5 bits, the encoding of their
-        positions is the one with the fewest bytes, and biases are kept exactly. A tensor that
-        sharing would make larger is kept as it is, pruned.
+        positions is the one with the fewest bytes, and biases are kept exactly. So is, bit for
+        bit, a tensor that isn't floating and finite in float32, and, pruned, one that sharing
+        would make larger. `CompressedModel.kept` tells of them.
     metadata : mapping, optional
         To be stored with the tensors.
     seed : int
@@ -81,23 +104,26 @@ def compress(
     >>> bool((model["w"].to_dense() == w).all()), len(model.to_bytes())
     (True, 63)
     """
-    config = checked_config(tensors, config, metadata, seed)
-    model = CompressedModel({}, dict(metadata or {}), {})
-    for name, values in tensors.items():
-        weights = compress_tensor(name, as_array(name, values), config, seed)
-        put(model, name, weights, config.of(name, weights.shape).gap_bits)
+    inputs = flat(tensors)
+    config = checked_config(inputs, config, metadata, seed)
+    model = CompressedModel({}, dict(metadata or {}), {}, combined=inputs.combined)
+    for name, values in inputs.items():
+        weights = compress_tensor(name, values, config, seed)
+        put(model, name, weights, config.of(name, values.shape).gap_bits)
     return model
 
 
 def put(
     model: CompressedModel,
     name: str,
-    weights: Encodable | npt.NDArray[Any],
+    weights: Encodable | Kept,
     gap_bits: int | None = None,
 ) -> None:
     """Encode and pack the weights of a tensor, and append it to a model."""
-    if not isinstance(weights, Encodable):
-        model.tensors[name] = weights
+    if isinstance(weights, Kept):
+        model.tensors[name] = weights.values
+        if weights.why:
+            model.kept[name] = weights.why
         return
     with naming(name):
         record = encoder.encode(weights.survivors, weights.coding)
@@ -153,41 +179,42 @@ def at_fixed_width(model: CompressedModel) -> CompressedModel:
     return replace(model, storage=dict.fromkeys(model, Choice("fixed", "relative")))
 
 
-def checked_config(tensors: Any, config: Config | None, metadata: Any, seed: Any) -> Config:
-    """Check the arguments of `compress`; return the configuration, by default an empty one.
+def checked_config(inputs: Inputs, config: Config | None, metadata: Any, seed: Any) -> Config:
+    """Check the other arguments of `compress`; return the configuration, by default an empty one.
 
-    The tensors themselves are looked at one by one, by `as_array` and `compress_tensor`.
+    The tensors themselves are looked at one by one, by `inputs` and `compress_tensor`.
     """
-    for name, value in (("tensors", tensors), ("metadata", {} if metadata is None else metadata)):
-        if not hasattr(value, "keys"):
-            raise ArgumentError(f"{name} must be a mapping, not {type(value).__name__}")
-    for name in tensors:
-        if not isinstance(name, str):
-            raise ArgumentError(f"a tensor's name must be a string, not {shown(name)}")
+    if metadata is not None and (not hasattr(metadata, "keys") or isinstance(metadata, type)):
+        raise ArgumentError(f"metadata must be a mapping, not {type(metadata).__name__}")
     as_whole_number(seed, "seed", 0)
     if config is None:
         return Config()
     if not isinstance(config, Config):
         raise ArgumentError(f"config must be a Config, not {type(config).__name__}")
-    config.check_names(list(tensors))  # as to look one up in a mapping may be to load it
+    config.check_names(list(inputs))  # as to look one up in a mapping may be to load it
     return config
-
-
-def as_array(name: str, values: npt.ArrayLike) -> npt.NDArray[Any]:
-    """Return a tensor that may be another library's as an array, or raise ArgumentError."""
-    try:
-        return np.asarray(values)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ArgumentError(f"tensor {name!r}: isn't an array: {error}") from error
 
 
 def compress_tensor(
     name: str, values: npt.NDArray[Any], config: Config, seed: int
-) -> Encodable | npt.NDArray[Any]:
-    """Prune, share and price one tensor as `compress` does; return an array if it stays raw."""
+) -> Encodable | Kept:
+    """Prune, share and price one tensor as `compress` does, or keep it."""
     rng = np.random.default_rng([seed, zlib.crc32(name.encode(errors="surrogatepass"))])
+    wanted = config.of(name, values.shape)
     with naming(name):
-        return _compress_tensor(values, config.of(name, values.shape), rng)
+        if wanted.method == "raw":
+            why = config.why_raw(name, values.shape)
+            return Kept(values.copy(), why and NOT_FLOATING.get(values.dtype.kind, why))
+        asked = config.asked_for(name)
+        if why := _why_kept(values, wanted):
+            if asked and why != TOO_SMALL:
+                reason = IN_WORDS.get(why, f"not for {why}, only floating tensors")
+                raise ArgumentError(f"{asked} was asked for by its name: {reason}")
+            return Kept(values.copy(), why)
+        if wanted.method == "float16":
+            kept = _mask(values, wanted) if _has_rule(wanted) else True
+            return Kept(_half(np.where(kept, values, values.dtype.type(0))))
+        return _share(values, wanted, rng, must=bool(asked))
 
 
 @contextmanager
@@ -201,39 +228,94 @@ def naming(name: str) -> Iterator[None]:
         raise ArgumentError(f"tensor {name!r}: too large for the memory: {error}") from error
 
 
-def _compress_tensor(
-    values: npt.NDArray[Any], wanted: TensorConfig, rng: np.random.Generator
-) -> Encodable | npt.NDArray[Any]:
+def _why_kept(values: npt.NDArray[Any], wanted: TensorConfig) -> str:
+    """Return why a tensor can't be pruned, shared or rounded as is wanted; "" if it can."""
+    if values.dtype.kind != "f":
+        return NOT_FLOATING.get(values.dtype.kind, str(values.dtype))
     if wanted.method == "float16":
-        with np.errstate(over="ignore"):
-            half = values.astype(np.float16)
-        if not np.array_equal(np.isfinite(half), np.isfinite(values)):
-            raise ArgumentError("a value is too large for float16")
-        return half
-    if wanted.method == "raw" or values.size < wanted.min_size or values.dtype.kind != "f":
-        return values.copy()
-    with np.errstate(over="ignore"):  # an overflow becomes an infinity, which is refused
-        values = values.astype(np.float32, copy=False)
-    mask = _mask(values, wanted)
+        return _why_not_half(values, wanted)
+    if values.size < wanted.min_size:
+        return TOO_SMALL
+    if values.size == 0:
+        return ""
+    with np.errstate(all="ignore"):
+        ends = np.array([values.min(), values.max()])  # NaN if any value is
+        rounded = ends.astype(np.float32)
+    if not np.isfinite(ends).all():
+        return NOT_FINITE
+    is_within = np.isfinite(rounded).all() and rounded.any() == ends.any()
+    return "" if is_within else BEYOND_FLOAT32
+
+
+def _why_not_half(values: npt.NDArray[Any], wanted: TensorConfig) -> str:
+    """Return the same for half precision, which has infinities and NaN, but no rule has."""
+    is_finite = np.isfinite(values)
+    if _has_rule(wanted) and not is_finite.all():
+        return NOT_FINITE
+    half = _half(values)
+    is_within = np.array_equal(np.isfinite(half), is_finite) and half.any() == values.any()
+    return "" if is_within else BEYOND_FLOAT16
+
+
+def _half(values: npt.NDArray[Any]) -> npt.NDArray[np.float16]:
+    with np.errstate(over="ignore", under="ignore"):
+        return values.astype(np.float16)
+
+
+def _share(
+    values: npt.NDArray[Any], wanted: TensorConfig, rng: np.random.Generator, must: bool
+) -> Encodable | Kept:
+    """Prune and share finite floats; keep them if that takes fewer bytes, unless `must`."""
+    floats = values.astype(np.float32, copy=False)
+    mask = _mask(floats, wanted)
     iterations = wanted.max_iterations
     shared = quantize.share_weights(
-        values, mask, wanted.bits, wanted.init, max_iterations=iterations, rng=rng
+        floats, mask, wanted.bits, wanted.init, max_iterations=iterations, rng=rng
     )
-    return priced(values, mask, shared, wanted)
+    survivors = _without_zeros(survivors_of(mask, shared))
+    return priced(values, mask, survivors, wanted, must)
+
+
+def survivors_of(mask: BoolArray, shared: SharedWeights) -> Survivors:
+    """Return the weights that a mask leaves, as they are shared."""
+    return Survivors(mask.shape, shared.codebook, np.flatnonzero(mask), shared.labels)
+
+
+def _without_zeros(weights: Survivors) -> Survivors:
+    """Prune the weights whose centroid is 0.0: zero has one code, that of pruned weights."""
+    zeros = np.flatnonzero(weights.codebook[1:] == 0) + 1
+    if zeros.size == 0:
+        return weights
+    (zero,) = zeros  # the codebook ascends
+    stays = weights.labels != zero
+    labels = weights.labels[stays]
+    labels -= labels > zero
+    codebook = np.delete(weights.codebook, zero)
+    return Survivors(weights.shape, codebook, weights.positions[stays], labels)
 
 
 def priced(
-    values: Float32Array, mask: BoolArray, shared: SharedWeights, wanted: TensorConfig
-) -> Encodable | Float32Array:
+    values: npt.NDArray[Any],
+    mask: BoolArray,
+    survivors: Survivors,
+    wanted: TensorConfig,
+    must: bool = False,
+) -> Encodable | Kept:
     """Choose the coding of a tensor whose survivors share weights.
 
-    Where that takes more bytes than the values themselves, these are returned, pruned.
+    Where that takes more bytes than the values themselves, these are kept, pruned, unless the
+    weights `must` be shared.
     """
-    survivors = Survivors(values.shape, shared.codebook, np.flatnonzero(mask), shared.labels)
     price = prices.choose(survivors, Choice(wanted.coder, wanted.encoding, wanted.gap_bits))
-    if price.size_bytes > raw_size(values.nbytes):
-        return np.where(mask, values, np.float32(0))
-    return Encodable(survivors, price.coding)
+    if price.size_bytes <= raw_size(values.nbytes) or must:
+        return Encodable(survivors, price.coding)
+    kept = values.copy()
+    kept[(values != 0) & ~mask] = 0  # so that a zero keeps its sign
+    return Kept(kept, "would grow")
+
+
+def _has_rule(wanted: TensorConfig) -> bool:
+    return any(getattr(wanted, rule) is not None for rule in RULES)
 
 
 def _mask(values: npt.NDArray[Any], wanted: TensorConfig) -> BoolArray:

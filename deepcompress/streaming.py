@@ -11,7 +11,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Any
 
 import numpy.typing as npt
@@ -22,12 +22,42 @@ from .coding import encoder
 from .config import Config
 from .container import writer
 from .container.writer import TensorPart
-from .errors import ArgumentError, OutputError
+from .errors import ArgumentError, OutputError, shown
 from .files.atomic import write_parts
-from .pipeline import Encodable, as_array, checked_config, compress_tensor, naming
+from .inputs import Inputs, flat
+from .pipeline import Encodable, Kept, checked_config, compress_tensor, naming
 
 COPY_BYTES = 1 << 20
 MAX_JOBS = 256  # more threads than that no machine has a use for, and not each can start
+
+
+class Written(int):
+    """Size of a written file in bytes, and what there is to tell of its tensors.
+
+    Attributes
+    ----------
+    own_bytes : int
+        Bytes of all tensors as they were, in their own dtypes.
+    kept : dict of str to str
+    combined : dict of str to (str, str)
+        As of a `CompressedModel`.
+    """
+
+    own_bytes: int
+    kept: dict[str, str]
+    combined: dict[str, tuple[str, str]]
+
+    def __new__(
+        cls,
+        size_bytes: int,
+        own_bytes: int = 0,
+        kept: dict[str, str] | None = None,
+        combined: dict[str, tuple[str, str]] | None = None,
+    ) -> "Written":
+        """Make an int with attributes."""
+        written = super().__new__(cls, size_bytes)
+        written.own_bytes, written.kept, written.combined = own_bytes, kept or {}, combined or {}
+        return written
 
 
 def compress_to(
@@ -38,7 +68,7 @@ def compress_to(
     metadata: Mapping[str, Any] | None = None,
     seed: int = 0,
     jobs: int = 1,
-) -> int:
+) -> Written:
     """Compress tensors into a file, no more than `jobs` of them in memory at a time.
 
     The file has the bytes that ``compress(source, config, …).save(path)`` writes, whatever
@@ -47,10 +77,11 @@ def compress_to(
     Parameters
     ----------
     source : mapping of str to array_like
-        Each tensor is asked for once, by one thread at a time, and let go before the next one,
-        so that a mapping which loads, or maps, an array when it is asked for it takes little
-        memory. If it has an attribute ``shapes``, a mapping of names to shapes, the largest
-        tensors come first, so that the threads end together.
+        As for `pipeline.compress`. Each tensor is asked for once (what is named as the mask of
+        another also before, and without ``shapes`` that other one), by one thread at a time, and
+        let go before the next one, so that a mapping which loads, or maps, an array when it is
+        asked for it takes little memory. If it has an attribute ``shapes``, a mapping of names to
+        shapes, the largest tensors come first, so that the threads end together.
     path : path-like
         The ``.dcnn`` file, which is written whole or not at all.
     config, metadata, seed
@@ -60,8 +91,8 @@ def compress_to(
 
     Returns
     -------
-    int
-        Size of the file in bytes.
+    Written
+        Size of the file in bytes, an int; its attributes tell of the tensors.
 
     Raises
     ------
@@ -85,39 +116,48 @@ def compress_to(
     """
     if not is_whole(jobs, 1):
         raise ArgumentError(f"jobs must be a positive integer, not {jobs!r}")
-    config = checked_config(source, config, metadata, seed)
+    inputs = flat(source)
+    config = checked_config(inputs, config, metadata, seed)
     text = writer.metadata_text(metadata)
-    names = list(source)
+    names = list(inputs)
     before = dict(zip(names, ["", *names], strict=False))
     reading = threading.Lock()
     with _spool(path) as spool:
 
         def compress_one(name: str) -> _Stored:
             with reading:
-                values = as_array(name, source[name])
+                values = inputs[name]
             weights = compress_tensor(name, values, config, seed)
-            with naming(name):
-                record = (
-                    encoder.encode(weights.survivors, weights.coding)
-                    if isinstance(weights, Encodable)
-                    else weights
-                )
-            return spool.add(writer.tensor_part(name, before[name], record))
+            del values
+            stored = spool.add(_encoded(name, before[name], weights))
+            return replace(stored, why=weights.why) if isinstance(weights, Kept) else stored
 
-        largest_first = sorted(names, key=lambda name: -_size(source, name))
+        largest_first = sorted(names, key=lambda name: -_size(inputs, name))
         run = Parallel(n_jobs=min(jobs, len(names) or 1, MAX_JOBS), backend="threading")
         stored: list[_Stored] = run(delayed(compress_one)(name) for name in largest_first)
         by_name = dict(zip(largest_first, stored, strict=True))
         in_order = [by_name[name] for name in names]
         start = writer.file_start([tensor.head for tensor in in_order], text)
         write_parts(path, itertools.chain([start], *map(spool.read, in_order)))
-    return len(start) + sum(tensor.size_bytes for tensor in in_order)
+    return Written(
+        len(start) + sum(tensor.size_bytes for tensor in in_order),
+        sum(inputs.own_bytes.values()),
+        {name: by_name[name].why for name in names if by_name[name].why},
+        inputs.combined,
+    )
 
 
-def _size(source: Mapping[str, npt.ArrayLike], name: str) -> int:
+def _encoded(name: str, before: str, weights: Encodable | Kept) -> TensorPart:
+    if isinstance(weights, Kept):
+        return writer.tensor_part(name, before, weights.values)
+    with naming(name):
+        record = encoder.encode(weights.survivors, weights.coding)
+    return writer.tensor_part(name, before, record)
+
+
+def _size(inputs: Inputs, name: str) -> int:
     """Return the number of elements if it is known without reading, else 0."""
-    shapes: Mapping[str, tuple[int, ...]] = getattr(source, "shapes", {})
-    return math.prod(shapes[name]) if name in shapes else 0
+    return math.prod(inputs.shapes[name]) if name in inputs.shapes else 0
 
 
 @dataclass(frozen=True)
@@ -127,6 +167,7 @@ class _Stored:
     head: bytes
     offset: int
     size_bytes: int
+    why: str = ""  # it is kept
 
 
 class _Spool:
@@ -155,7 +196,10 @@ class _Spool:
 
 @contextlib.contextmanager
 def _spool(path: str | os.PathLike[str]) -> Iterator[_Spool]:
-    folder = os.path.dirname(os.path.realpath(path))
+    try:
+        folder = os.path.dirname(os.path.realpath(path))
+    except (TypeError, ValueError) as error:
+        raise OutputError(f"{shown(path)}: can't write: {error}") from error
     with contextlib.ExitStack() as stack:
         with _as_ours(path):
             file = stack.enter_context(tempfile.TemporaryFile(dir=folder))

@@ -12,7 +12,7 @@ PACKAGE = Path(deepcompress.__file__).parent
 
 GROUND = {"errors", "locks", "tensors", "structs", "checks", "files"}
 STAGES = {"prune", "quantize", "relindex", "huffman", "container", "spmv"}
-PRODUCT = {"packed", "coding", "config", "model_file", "model", "pipeline", "streaming"}
+PRODUCT = {"packed", "coding", "config", "inputs", "model_file", "model", "pipeline", "streaming"}
 
 # What each part of the package may import. A part is a module or a folder of `deepcompress`; what
 # isn't named here may not exist. Stages know the ground, C, and bits: never each other.
@@ -30,8 +30,9 @@ MAY_IMPORT = {
     "packed": GROUND | {"native", "bits", "relindex", "spmv"},
     "coding": GROUND | {"native", "bits", "relindex", "huffman", "container", "packed"},
     "config": GROUND | {"quantize", "coding", "container"},
+    "inputs": GROUND | {"container"},
     "model_file": GROUND | {"native", "container", "packed", "coding"},
-    "model": GROUND | {"container", "packed", "coding", "model_file"},
+    "model": GROUND | {"container", "packed", "coding", "inputs", "model_file"},
     "pipeline": GROUND | STAGES | {"bits"} | PRODUCT - {"pipeline", "streaming"},
     "streaming": GROUND | STAGES | PRODUCT - {"streaming"},
     "nn": {"errors", "locks", "tensors", "checks"},

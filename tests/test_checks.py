@@ -45,3 +45,19 @@ def test_weights_are_floats_below_a_mask_of_their_shape():
     for mask in (np.ones(3, bool), np.ones(2, np.int8)):
         with pytest.raises(ArgumentError, match=r"mask must be bool of shape \(2,\)"):
             checks.as_weights([0.5, 1.0], mask)
+
+
+def test_what_a_masked_array_hides_is_zero():
+    masked = np.ma.masked_array([1.5, 2.0], [False, True], fill_value=9)
+    for array in (checks.as_weights(masked, None), checks.as_real_array(masked, "x")):
+        assert type(array) is np.ndarray
+        assert array.tolist() == [1.5, 0]
+
+
+def test_a_value_that_cant_be_shown_is_named_by_its_class():
+    class Silent:
+        def __repr__(self):
+            raise TypeError("no")
+
+    with pytest.raises(ArgumentError, match=r"n must be .*, not something of Silent"):
+        checks.as_whole_number(Silent(), "n", 0)

@@ -140,3 +140,61 @@ def test_json_round_trip() -> None:
 def test_unknown_words_and_values_are_named(values: Any, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         Config.from_dict(values)
+
+
+@pytest.mark.parametrize("method", ["raw", "float16"])
+def test_options_that_a_method_has_no_use_for_are_refused(method: str) -> None:
+    """But for a default, which others may refine, and for all fields of a `TensorConfig`."""
+    given: dict[str, Any] = {"method": method, "bits": 4, "min_size": 3}
+    words = f"method '{method}' has no bits and no min_size"
+    with pytest.raises(ConfigError, match=f"configuration of 'fc': {words}"):
+        Config(by_kind={"fc": given})
+    with pytest.raises(ConfigError, match=f"configuration of 'w': {words}"):
+        Config(by_name={"w": given})
+    with pytest.raises(ConfigError, match=f"configuration of 'default': {words}"):
+        Config(given)
+    assert Config(given, {"fc": {"method": "shared"}}).of("w", (2, 2)).bits == 4
+    everything = asdict(TensorConfig(**given))
+    assert Config(by_name={"w": everything}).of("w", (2,)) == TensorConfig(**given)
+
+
+def test_raw_tensors_cant_be_pruned() -> None:
+    with pytest.raises(ConfigError, match="'w': method 'raw' has no sparsity"):
+        Config(by_name={"w": {"method": "raw", "sparsity": 0.5}})
+    Config(by_name={"w": {"method": "float16", "sparsity": 0.5}})
+
+
+@pytest.mark.parametrize("default", [{"bits": 3}, {"method": "float16"}, {}])
+def test_a_default_is_taken_as_a_mapping(default: dict[str, Any]) -> None:
+    assert (
+        Config(default) == Config(TensorConfig(**default)) == Config.from_dict({"default": default})
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"default": None}, "expected fields and their values, not None"),
+        ({"default": {"bit": 3}}, "unknown field 'bit'"),
+        ({"default": {"bits": 9}}, "bits must be a whole number from 1 to 8"),
+        ({"by_name": {3: {}}}, "by_name: a tensor's name is a string, not 3"),
+    ],
+)
+def test_a_configuration_is_checked_at_once(arguments: Any, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        Config(**arguments)
+
+
+@pytest.mark.parametrize("option", ["bits", "gap_bits", "coder", "init", "encoding", "sparsity"])
+@pytest.mark.parametrize("level", ["by_kind", "by_name"])
+def test_options_of_sharing_mean_to_share(option: str, level: str) -> None:
+    value = {"coder": "rans", "init": "density", "encoding": "dense", "sparsity": 0.5}
+    key = "fc" if level == "by_kind" else "w"
+    config = Config({"method": "raw"}, **{level: {key: {option: value.get(option, 3)}}})
+    assert config.of("w", (2, 2)).method == "shared"
+    assert config.of("v", (2, 2, 2)).method == "raw"
+
+
+def test_a_rule_alone_leaves_the_rounding() -> None:
+    config = Config({"method": "float16"}, by_kind={"fc": {"sparsity": 0.5}})
+    assert config.of("w", (2, 2)) == TensorConfig("float16", sparsity=0.5)

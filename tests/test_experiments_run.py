@@ -42,6 +42,9 @@ def test_what_a_run_leaves(finished: Path, digits: datasets.Dataset) -> None:
     assert report["reference_bytes"] == 4 * 185_810
     assert report["ratio"] == pytest.approx(report["reference_bytes"] / len(data))
     assert report["stages"]["P+Q+H"] == len(data)
+    assert report["kept"] == {
+        name: "bias" for name, tensor in model.items() if isinstance(tensor, np.ndarray)
+    }
     assert set(report["seconds"]) >= {"train", "prune", "retrain", "quantize", "fine-tune"}
     network = experiment_run.zoo.build(report["network"])
     assert report["compressed_error"] == experiment_run.error_percent(network, model, digits)

@@ -49,3 +49,30 @@ def test_what_is_changed_is_written_anew(name: str) -> None:
     rows = model[name][:10]
     model.tensors[name] = rows
     np.testing.assert_array_equal(from_bytes(model.to_bytes())[name].to_dense(), rows.to_dense())
+
+
+@pytest.mark.parametrize(
+    ("tensors", "words"),
+    [
+        ({"w": None}, "tensor 'w': is None; leave it out"),
+        ({"w": np.array(["x"])}, "tensor 'w': dtype <U1 can't be stored"),
+        ({3: np.ones(2)}, "a tensor's name must be a string, not 3"),
+    ],
+)
+def test_what_a_model_cant_write_is_named(tensors: dict, words: str) -> None:
+    with pytest.raises(dc.ArgumentError, match=words):
+        dc.CompressedModel(tensors).to_bytes()
+    assert dc.CompressedModel({"w": [1, 2]}).to_bytes() == dc.compress({"w": [1, 2]}).to_bytes()
+
+
+@pytest.mark.parametrize("path", [3.5, None, ["f"], {}, "a\0b"], ids=str)
+def test_what_is_no_path_is_an_error_of_ours(path: Any) -> None:
+    model = dc.compress({"w": np.eye(20)})
+    for call in (
+        dc.load,
+        model.save,
+        lambda path: dc.compress_to({"w": np.eye(3)}, path),
+        lambda path: from_bytes([path]),
+    ):
+        with pytest.raises(dc.DeepCompressError):
+            call(path)

@@ -186,8 +186,8 @@ def test_drawn_starts_dont_depend_on_the_other_tensors() -> None:
 @pytest.mark.parametrize(
     ("tensor", "fields", "words"),
     [
-        (np.full((20, 20), np.nan, np.float32), {}, "tensor 'w': weights must be finite"),
-        (np.full((20, 20), 1e300), {}, "tensor 'w'.*finite"),
+        (np.full((20, 20), np.nan, np.float32), {"bits": 5}, "'w': bits 5 .*must be finite: they"),
+        (np.full((20, 20), 1e300), {"bits": 5}, "tensor 'w'.*finite in float32: they are beyond"),
         (np.full((20, 20), 1e6), {"method": "float16"}, "tensor 'w': .*float16"),
     ],
 )
@@ -195,7 +195,7 @@ def test_tensors_that_cant_be_compressed_are_named(
     tensor: np.ndarray, fields: dict, words: str
 ) -> None:
     with pytest.raises(dc.ArgumentError, match=words), np.errstate(over="ignore"):
-        dc.compress({"w": tensor}, dc.Config(dc.TensorConfig(**fields)))
+        dc.compress({"w": tensor}, dc.Config(by_name={"w": fields}))
 
 
 def test_load_and_save(tmp_path: Path) -> None:

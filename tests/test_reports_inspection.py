@@ -164,9 +164,12 @@ def test_alternatives_as_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tensors", "words"),
     [
-        ({"w": np.zeros((20, 100))}, "210.5x smaller than dense fp32"),
-        ({"b": np.ones(3)}, "4.7x larger than dense fp32"),
-        ({"s": np.array(1.5)}, "9.8x larger than dense fp32"),
+        (
+            {"w": np.zeros((20, 100))},
+            "210.5x smaller than the dense tensors, 8,000 bytes in their dtypes",
+        ),
+        ({"b": np.ones(3)}, "2.3x larger than the dense tensors, 24 bytes in their dtypes"),
+        ({"s": np.array(1.5)}, "4.9x larger than the dense tensors, 8 bytes in their dtypes"),
         ({}, "no elements"),
         ({"e": np.zeros((0, 3))}, "no elements"),
     ],

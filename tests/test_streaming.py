@@ -2,6 +2,7 @@
 
 import gc
 import os
+import pickle
 import threading
 import tracemalloc
 import weakref
@@ -122,8 +123,8 @@ def test_a_file_without_tensors(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "tensor", "words"),
     [
-        ("bad", np.full((20, 20), np.nan, np.float32), "tensor 'bad': weights must be finite"),
-        ("bad", np.full((20, 20), 1e300), "tensor 'bad': .*finite"),
+        ("bad", np.full((20, 20), np.nan, np.float32), "tensor 'bad': .*weights must be finite"),
+        ("bad", np.full((20, 20), 1e300), "tensor 'bad': .*finite in float32: they are beyond"),
         ("bad", np.array(["text"]), "tensor 'bad': dtype"),
         ("", np.ones(3), "name must have 1 to 65535 bytes"),
         ("\ud800", np.ones(3), "can't be written as UTF-8"),
@@ -134,8 +135,9 @@ def test_a_bad_tensor_is_named_and_nothing_changes(
 ) -> None:
     path = tmp_path / "model.dcnn"
     path.write_bytes(b"as before")
+    config = dc.Config(by_name={name: {"bits": 5}})
     with pytest.raises(dc.ArgumentError, match=words):
-        dc.compress_to(TENSORS | {name: tensor, "last": np.ones(3)}, path, jobs=jobs)
+        dc.compress_to(TENSORS | {name: tensor, "last": np.ones(3)}, path, config, jobs=jobs)
     assert path.read_bytes() == b"as before"
     assert os.listdir(tmp_path) == ["model.dcnn"]
 
@@ -199,3 +201,13 @@ def test_a_full_disk_is_an_error_of_ours(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(dc.OutputError, match=r"model\.dcnn: can't write: No space left") as found:
         dc.compress_to(TENSORS, tmp_path / "model.dcnn", CONFIG)
     assert found.value.__cause__.errno == 28
+
+
+def test_what_is_written_is_told_and_can_be_pickled(tmp_path: Path) -> None:
+    written = dc.compress_to(TENSORS, tmp_path / "model.dcnn", CONFIG)
+    back = pickle.loads(pickle.dumps(written))
+    assert back == written == (tmp_path / "model.dcnn").stat().st_size
+    for one in (written, back):
+        assert one.own_bytes == sum(tensor.nbytes for tensor in TENSORS.values())
+        assert one.kept == {"fc.steps": "integers", "small": "too small"}
+        assert one.combined == {}

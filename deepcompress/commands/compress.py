@@ -1,16 +1,19 @@
 """The verb ``compress``: arrays of other programs into a ``.dcnn`` file."""
 
-import math
+from collections.abc import Iterator
 
 from ..config import Config, paper_config
 from ..errors import ConfigError
 from ..files import strict_json
 from ..files.reading import read_file
 from ..formats import registry
+from ..inputs import flat
 from ..nn.parallel import available_threads
-from ..reports.ledger import FP32_BYTES
-from ..streaming import compress_to
+from ..reports.tables import printable
+from ..streaming import Written, compress_to
 from .verb import Answer, Subparsers, add_verb, refuse_to_replace, whole
+
+MOST_NAMED = 10  # of the tensors that are kept for a reason; JSON has all
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -69,25 +72,39 @@ def compress(
     with registry.open_source(file) as source:
         refuse_to_replace(out, file, *filter(None, [config]), *source.files)
         try:
-            chosen.check_names(source.shapes)
+            inputs = flat(source)
+            chosen.check_names(list(inputs))
         except ConfigError as error:
             raise ConfigError(f"{config}: {error}") from None
-        elements = sum(map(math.prod, source.shapes.values()))
-        out_bytes = compress_to(source, out, chosen, seed=seed, jobs=jobs or available_threads())
-        names = list(source)
+        written = compress_to(inputs, out, chosen, seed=seed, jobs=jobs or available_threads())
     values = {
         "file": file,
         "out": out,
-        "out_bytes": out_bytes,
-        "reference_bytes": FP32_BYTES * elements,
-        "ratio": FP32_BYTES * elements / out_bytes,
-        "tensors": names,
+        "out_bytes": int(written),
+        "reference_bytes": written.own_bytes,
+        "ratio": written.own_bytes / written,
+        "tensors": list(inputs),
+        "kept": written.kept,
+        "combined": {name: list(pair) for name, pair in written.combined.items()},
     }
     text = (
-        f"{out}: {out_bytes:,} bytes, {FP32_BYTES * elements:,} as dense fp32 "
-        f"({values['ratio']:.1f}x); tensors: {len(names)}"
+        f"{out}: {written:,} bytes, {written.own_bytes:,} as they were "
+        f"({values['ratio']:.1f}x); tensors: {len(inputs)}"
     )
-    return Answer(values, text)
+    return Answer(values, "\n".join([text, *_told(written)]))
+
+
+def _told(written: Written) -> Iterator[str]:
+    """Yield lines on tensors that aren't what a configuration, or their names, let expect."""
+    for name, pair in written.combined.items():
+        orig, mask = map(printable, pair)
+        yield f"{printable(name)}: {orig}, where {mask} isn't 0"
+    by_reason: dict[str, list[str]] = {}
+    for name, why in written.kept.items():
+        by_reason.setdefault(why, []).append(printable(name))
+    for why, names in by_reason.items():
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        yield f"kept as they are ({why}): {', '.join(names[:MOST_NAMED])}{more}"
 
 
 def _read_config(path: str) -> Config:

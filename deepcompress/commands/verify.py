@@ -6,6 +6,7 @@ from typing import Any
 from ..errors import ArgumentError, FormatError
 from ..files.reading import read_file
 from ..formats.registry import open_tensors
+from ..inputs import flat
 from ..model_file import ModelFile
 from ..pipeline import from_bytes
 from ..reports.distance import distance
@@ -44,8 +45,9 @@ def verify(file: str, against: str | None = None) -> Answer:
     ----------
     file : str
     against : str, optional
-        The tensors as they should be, in a file for `formats.registry.open_tensors`. Values
-        that differ are only told; a tensor that is missing, too many or of another shape fails.
+        The tensors as they should be, in a file for `formats.registry.open_tensors`; those that
+        ``compress`` takes together are one here, too. Values that differ are only told; a tensor
+        that is missing, too many or of another shape fails.
 
     Raises
     ------
@@ -87,9 +89,12 @@ def _check(data: bytes, what: str) -> int:
 
 def _compare(model: ModelFile, file: str, against: str) -> dict[str, Any]:
     """Compare a file's tensors with an original's, no more than one pair in memory at a time."""
-    with open_tensors(against) as original:
-        shapes = original.shapes
-        rows, other_shapes = [], []
+    with open_tensors(against) as opened:
+        together = flat(opened)
+        is_combined = together.combined and all(name in model for name in together.combined)
+        original = together if is_combined else opened
+        shapes = {name: original.shapes[name] for name in original}
+        rows, other_shapes, own_bytes = [], [], 0
         for name in model:
             if name not in shapes:
                 continue
@@ -97,8 +102,13 @@ def _compare(model: ModelFile, file: str, against: str) -> dict[str, Any]:
                 pair = {"shape": list(model.shape(name)), "original": list(shapes[name])}
                 other_shapes.append({"name": name} | pair)
                 continue
+            own = original[name]
+            if isinstance(original, ModelFile):
+                own_bytes += original.entries[name].dtype.itemsize * own.size
+            else:
+                own_bytes += together.own_bytes.get(name, own.nbytes)
             try:
-                far = distance(model[name], original[name])
+                far = distance(model[name], own)
             except ArgumentError as error:
                 raise ArgumentError(f"{file}: tensor {name!r}: {error}") from None
             rows.append({"name": name} | asdict(far))
@@ -107,11 +117,14 @@ def _compare(model: ModelFile, file: str, against: str) -> dict[str, Any]:
             "extra": [name for name in model if name not in shapes],
             "other_shapes": other_shapes,
             "differences": rows,
+            "original_bytes": own_bytes,
         }
 
 
 def _format_comparison(compared: dict[str, Any], against: str) -> list[str]:
     lines = [f"against {against}:"]
+    if compared["differences"]:
+        lines.append(f"- {compared['original_bytes']:,} bytes as the tensors are there, dense")
     for key, what in (("missing", "missing"), ("extra", "not in the original")):
         if compared[key]:
             lines.append(f"- {what}: {', '.join(map(printable, compared[key]))}")

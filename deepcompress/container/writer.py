@@ -78,11 +78,11 @@ def tensor_part(name: str, previous: str, record: Record) -> TensorPart:
     ArgumentError
         As `pack`.
     """
-    encoded = _checked_name(name, record.shape)
+    encoded = checked_name(name, record.shape)
     if isinstance(record, SharedRecord):
         encoding, dtype, chunks = record.coding.encoding, FLOAT32, shared_chunks(record)
     else:
-        encoding, dtype = RAW, DTYPES.index(_stored_dtype(name, record))
+        encoding, dtype = RAW, DTYPES.index(stored_dtype(name, record))
         chunks = _raw_chunks(record)
     # > Common_Bytes is as large as it can be, but at most 255, and 0 for the first name.
     common = common_bytes(previous.encode(errors="surrogatepass")[:MAX_COMMON_BYTES], encoded)
@@ -189,7 +189,8 @@ def shared_size(
     return head + 4 * centroid_count + sum(table_bytes) + streams + CRC.size * chunks
 
 
-def _checked_name(name: str, shape: tuple[int, ...]) -> bytes:
+def checked_name(name: str, shape: tuple[int, ...] = ()) -> bytes:
+    """Return a name as a file holds it; raise ArgumentError if it, or the rank, can't be."""
     try:
         encoded = name.encode()
     except UnicodeEncodeError:
@@ -201,11 +202,16 @@ def _checked_name(name: str, shape: tuple[int, ...]) -> bytes:
     return encoded
 
 
-def _stored_dtype(name: str, array: npt.NDArray[Any]) -> np.dtype[Any]:
-    dtype = array.dtype.newbyteorder("<")
+def stored_dtype(name: str, array: npt.NDArray[Any]) -> np.dtype[Any]:
+    """Return the dtype in which a file holds an array; raise ArgumentError if it can't."""
+    try:
+        dtype = array.dtype.newbyteorder("<")
+    except TypeError:  # text of any length has no order of bytes
+        dtype = array.dtype
     if dtype not in DTYPES:
         names = ", ".join(dtype.name for dtype in DTYPES)
-        raise ArgumentError(f"tensor {name!r}: dtype {array.dtype} can't be stored; can: {names}")
+        own = str(array.dtype)[:80]
+        raise ArgumentError(f"tensor {name!r}: dtype {own} can't be stored; can: {names}")
     return dtype
 
 

@@ -6,6 +6,7 @@ where it was and ends with the same bytes.
 """
 
 import contextlib
+import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from .. import __version__, prune, quantize
 from ..config import Config, TensorConfig
@@ -25,7 +25,7 @@ from ..nn.losses import error_count
 from ..nn.network import Network
 from ..nn.train import fit
 from ..nn.trainable import Shared
-from ..pipeline import Encodable, compress_tensor, load, priced, put
+from ..pipeline import compress_tensor, load, priced, put, survivors_of
 from ..reports.ledger import account
 from ..reports.tables import format_tables, read_report
 from .datasets import Dataset, holdout
@@ -136,7 +136,7 @@ class _Run:
         state = self._share(state)
         state = self._train("fine-tune", state, self.recipe.fine_tune, dropout)
         errors["quantized_error"] = self._error("quantized", state.params)
-        data = self._encode(state)
+        data, kept = self._encode(state)
         write_bytes(model_path, data)
         errors["compressed_error"] = self._error("compressed", load(model_path))
         books = account(data)
@@ -150,6 +150,7 @@ class _Run:
             "ratio": books.ratio,
             "stages": books.stages,
             "layers": [asdict(row) for row in books.layers],
+            "kept": kept,
             "seconds": self._seconds(),
         }
 
@@ -194,22 +195,26 @@ class _Run:
 
         return self._phase("quantize", clustered)
 
-    def _encode(self, state: State) -> bytes:
-        """Return the bytes of the model's file."""
+    def _encode(self, state: State) -> tuple[bytes, dict[str, str]]:
+        """Return the bytes of the model's file, and why tensors in it aren't shared."""
 
         def encoded() -> dict[str, Any]:
             model = CompressedModel({}, {"network": self.recipe.network})
             for name, values in state.params.items():
-                weights: Encodable | npt.NDArray[Any]
                 if name in state.shared and values.size >= TensorConfig.min_size:
-                    shared = ascending(state.shared[name])
-                    weights = priced(values, state.masks[name], shared, TensorConfig())
+                    mask = state.masks[name]
+                    survivors = survivors_of(mask, ascending(state.shared[name]))
+                    weights = priced(values, mask, survivors, TensorConfig())
                 else:
                     weights = compress_tensor(name, values, Config(), 0)
                 put(model, name, weights)
-            return {"data": np.frombuffer(model.to_bytes(), np.uint8)}
+            kept = json.dumps(model.kept).encode()
+            parts = {"data": model.to_bytes(), "kept": kept}
+            return {part: np.frombuffer(content, np.uint8) for part, content in parts.items()}
 
-        return bytes(self.journal.phase("encode", encoded)["data"])
+        record = self.journal.phase("encode", encoded)
+        kept: dict[str, str] = json.loads(bytes(record["kept"]))
+        return bytes(record["data"]), kept
 
     def _error(self, phase: str, params: Mapping[str, Any]) -> float:
         """Measure the error on the test images."""

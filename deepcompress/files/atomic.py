@@ -26,7 +26,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ..errors import ArgumentError, OutputError
+from ..errors import ArgumentError, OutputError, shown
 
 try:
     import fcntl
@@ -60,8 +60,8 @@ def write_parts(path: StrPath, parts: Iterable[bytes | bytearray | memoryview]) 
     """
     try:
         target = os.path.realpath(os.fsdecode(path))
-    except ValueError as reason:
-        raise OutputError(f"{os.fspath(path)!r}: can't write: {reason}") from reason
+    except (TypeError, ValueError) as reason:
+        raise OutputError(f"{shown(path)}: can't write: {reason}") from reason
     try:
         return _replace(target, _permissions(path), parts)
     except OSError as reason:

@@ -8,7 +8,7 @@ from typing import Any
 from ..container.records import CODERS, ENCODINGS, MAGIC, Record, SharedRecord
 from ..container.sizes import stream_bits
 from . import listings
-from .ledger import FP32_BYTES, PARTS, Inspected, LayerRow, account
+from .ledger import PARTS, Inspected, LayerRow, account
 from .reasons import why
 from .tables import align, as_cells, format_stages, printable, shape_text
 
@@ -50,8 +50,9 @@ def describe(
         ``format_version``, ``file_bytes``, ``network`` (None if the metadata names none),
         ``metadata``; ``tensors``, a row for each (see `TENSOR_COLUMNS`; None where a raw
         tensor has no such thing; ``coders`` are those of labels and gaps; ``ratio`` is
-        against dense fp32; ``why`` is as from `reasons.why`); ``ledger``, rows of ``tensor``,
-        ``part`` and ``bytes`` as from `ledger.ledger`; ``parts``, the sum of each;
+        against the dense tensor in the dtype it has here; ``why`` is as from `reasons.why`);
+        ``ledger``, rows of ``tensor``, ``part`` and ``bytes`` as from `ledger.ledger`;
+        ``parts``, the sum of each;
         ``stages``, ``reference_bytes`` and ``ratio`` as from `ledger.account`.
 
     Raises
@@ -105,10 +106,10 @@ def format_description(description: dict[str, Any]) -> str:
     for part, part_bytes in description["parts"].items():
         parts.append([part, f"{part_bytes:,}", f"{100 * part_bytes / size:.1f} %"])
     parts.append(["total", f"{size:,}", "100.0 %"])
-    stages = format_stages(reference, description["stages"])
+    stages = format_stages("dense", reference, description["stages"])
     head = (
         f"format version {description['format_version']}, {size:,} bytes, "
-        f"{_against_dense(description['ratio'])}\n"
+        f"{_against_dense(description['ratio'], reference)}\n"
         f"metadata: {json.dumps(description['metadata'])}"
     )
     blocks = [head, align(as_cells(rows, TENSOR_COLUMNS)), align(parts), stages]
@@ -126,11 +127,11 @@ def format_description(description: dict[str, Any]) -> str:
     return "\n\n".join(blocks)
 
 
-def _against_dense(ratio: float) -> str:
+def _against_dense(ratio: float, reference: int) -> str:
     if ratio == 0:
         return "no elements"
     size, word = (ratio, "smaller") if ratio >= 1 else (1 / ratio, "larger")
-    return f"{size:.1f}x {word} than dense fp32"
+    return f"{size:.1f}x {word} than the dense tensors, {reference:,} bytes in their dtypes"
 
 
 def _tensor(row: LayerRow, record: Record) -> dict[str, Any]:
@@ -140,7 +141,7 @@ def _tensor(row: LayerRow, record: Record) -> dict[str, Any]:
         "shape": row.shape,
         "kept_percent": row.kept_percent,
         "bytes": row.bytes_PQH,
-        "ratio": FP32_BYTES * row.weights / row.bytes_PQH,
+        "ratio": row.dense_bytes / row.bytes_PQH,
     }
     if not isinstance(record, SharedRecord):
         return values | {"dtype": record.dtype.name, "encoding": "raw"}

@@ -68,6 +68,8 @@ class LayerRow:
     shape : list of int
     weights : int
         Elements of the dense tensor.
+    dense_bytes : int
+        Bytes of the dense tensor in the dtype that it has in the file.
     kept_percent : float
         Survivors / elements.
     weight_bits_PQ, weight_bits_PQH : float
@@ -81,7 +83,7 @@ class LayerRow:
     bytes_P, bytes_PQ, bytes_PQH : int
         Size of this tensor in a file after each stage, all of its overhead included.
     rate_PQ_percent, rate_PQH_percent : float
-        Those bytes against dense fp32.
+        Those bytes against `dense_bytes`.
     csr_bytes, csc_bytes : int or None
         ``2 a + n + 1`` numbers of 4 bytes, n rows or columns (section 2).
     sharing_ratio : float or None
@@ -91,6 +93,7 @@ class LayerRow:
     layer: str
     shape: list[int]
     weights: int
+    dense_bytes: int
     kept_percent: float = 100.0
     weight_bits_PQ: float
     weight_bits_PQH: float
@@ -109,7 +112,7 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class Account:
-    """A model's bytes: per layer, per stage, against dense fp32, and one by one.
+    """A model's bytes: per layer, per stage, against dense tensors, and one by one.
 
     Attributes
     ----------
@@ -117,6 +120,7 @@ class Account:
     stages : dict of str to int
         Bytes after ``"P"``, ``"P+Q"`` and ``"P+Q+H"``.
     reference_bytes, file_bytes : int
+        Bytes of all tensors, dense, each in the dtype that it has in the file; and of the file.
     sections : list of Section
         As from `ledger`.
     metadata : dict
@@ -132,7 +136,7 @@ class Account:
 
     @property
     def ratio(self) -> float:
-        """Dense fp32 bytes / bytes of the file."""
+        """Bytes of the dense tensors / bytes of the file."""
         return self.reference_bytes / self.file_bytes
 
 
@@ -220,7 +224,7 @@ def account(
         "P+Q": overhead + sum(row.bytes_PQ for row in rows),
         "P+Q+H": len(data),
     }
-    reference_bytes = FP32_BYTES * sum(row.weights for row in rows)
+    reference_bytes = sum(row.dense_bytes for row in rows)
     sections = [Section(*key, parts[key[0]][key[1]]) for key in order if parts[key[0]][key[1]]]
     return Account(rows, stages, reference_bytes, len(data), sections, file.metadata)
 
@@ -266,15 +270,17 @@ def _row(inspected: Inspected, fixed: _Fixed) -> LayerRow:
     """Return a tensor's row, from its record in the file and that at fixed width."""
     record, tensor, own = inspected.record, inspected.tensor, inspected.parts
     own_bytes = sum(own.values())
-    dense_bytes = max(FP32_BYTES * math.prod(record.shape), 1)
+    weights = math.prod(record.shape)
+    dense_bytes = inspected.entry.dtype.itemsize * weights
     common: dict[str, Any] = {
         "layer": inspected.entry.name,
         "shape": list(record.shape),
-        "weights": math.prod(record.shape),
+        "weights": weights,
+        "dense_bytes": dense_bytes,
         "bytes_PQ": fixed.size_bytes,
         "bytes_PQH": own_bytes,
-        "rate_PQ_percent": 100 * fixed.size_bytes / dense_bytes,
-        "rate_PQH_percent": 100 * own_bytes / dense_bytes,
+        "rate_PQ_percent": 100 * fixed.size_bytes / max(dense_bytes, 1),
+        "rate_PQH_percent": 100 * own_bytes / max(dense_bytes, 1),
     }
     if tensor is None or fixed.record is None or not isinstance(record, SharedRecord):
         bits = 8 * inspected.entry.dtype.itemsize

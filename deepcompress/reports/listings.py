@@ -9,7 +9,7 @@ from ..coding.symbols import alphabets
 from ..container.cursor import varint
 from ..container.records import BITMASK, CODERS, ENCODINGS, SharedRecord
 from ..container.sizes import raw_size
-from .ledger import FP32_BYTES, Inspected
+from .ledger import Inspected
 
 
 def codes(inspected: Inspected) -> list[dict[str, Any]]:
@@ -88,7 +88,7 @@ def alternatives(inspected: Inspected) -> list[dict[str, Any]]:
     def total(data_bytes: int) -> int:
         return without_size + len(varint(data_bytes)) + data_bytes
 
-    rows = [_row("raw", None, None, total(raw_size(FP32_BYTES * tensor.size)), False)]
+    rows = [_row("raw", None, None, total(raw_size(entry.dtype.itemsize * tensor.size)), False)]
     coding = record.coding
     is_found = False
     for coder in CODERS:

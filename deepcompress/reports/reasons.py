@@ -8,7 +8,7 @@ import numpy as np
 from ..config import TensorConfig
 from ..container.records import CODERS, DENSE, Record, SharedRecord
 from ..container.sizes import stream_bits
-from .ledger import FP32_BYTES, LayerRow
+from .ledger import LayerRow
 
 LITTLE = 4.0
 FAR_BELOW = 0.25
@@ -31,10 +31,10 @@ def why(row: LayerRow, record: Record, parts: Mapping[str, int], file_ratio: flo
     Returns
     -------
     str or None
-        A sentence where its ratio against dense fp32 is below `LITTLE`, or below the
+        A sentence where its ratio against the dense tensor is below `LITTLE`, or below the
         part `FAR_BELOW` of the file's. It names the part that takes most of the tensor's bytes.
     """
-    if FP32_BYTES * row.weights / row.bytes_PQH >= max(LITTLE, FAR_BELOW * file_ratio):
+    if row.dense_bytes / row.bytes_PQH >= max(LITTLE, FAR_BELOW * file_ratio):
         return None
     if not row.weights:
         return "it has no elements"

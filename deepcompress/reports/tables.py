@@ -87,9 +87,9 @@ def as_cells(
     return cells
 
 
-def format_stages(reference: int, sizes: Mapping[str, int]) -> str:
-    """Return the bytes after each stage, and their ratios against dense fp32."""
-    cells = [["stage", "bytes", "ratio"], ["dense fp32", f"{reference:,}", "1.0x"]]
+def format_stages(dense: str, reference: int, sizes: Mapping[str, int]) -> str:
+    """Return the bytes after each stage, and their ratios against the dense ones, by that name."""
+    cells = [["stage", "bytes", "ratio"], [dense, f"{reference:,}", "1.0x"]]
     for stage, size in sizes.items():
         cells.append([stage, f"{size:,}", f"{reference / size:.1f}x"])
     return align(cells)
@@ -130,4 +130,4 @@ def _stages(report: Mapping[str, Any]) -> str:
         sizes[f"pruned, plain {form.upper()}"] = sum(row["bytes_P"] for row in plain) + sum(
             row[f"{form}_bytes"] for row in report["layers"] if row not in plain
         )
-    return format_stages(report["reference_bytes"], sizes | report["stages"])
+    return format_stages("dense fp32", report["reference_bytes"], sizes | report["stages"])
