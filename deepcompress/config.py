@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from .checks import as_whole_number, is_finite
-from .container.records import CODERS, ENCODINGS
+from .container.records import CODERS, SHARED_ENCODINGS
 from .errors import ConfigError, shown
 from .quantize.share import MAX_ITERATIONS
 from .quantize.starts import INITS
@@ -73,7 +73,7 @@ class TensorConfig:
                 object.__setattr__(self, name, number)
         _choice("coder", self.coder, CODERS)
         if self.encoding is not None:
-            _choice("encoding", self.encoding, ENCODINGS[1:])
+            _choice("encoding", self.encoding, SHARED_ENCODINGS)
             if self.gap_bits is not None and self.encoding != "relative":
                 raise ConfigError(f"encoding {self.encoding!r} has no gaps, gap_bits are given")
         rules = ("sensitivity", "sparsity", "threshold")

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy.typing as npt
 
-from .coding import encoder, prices
+from .coding import encoder, planes, prices
 from .coding.prices import Choice
 from .container import writer
-from .container.records import Coding, Record, SharedRecord
+from .container.records import Coding, PlaneCoding, Record, SharedRecord
 from .errors import ArgumentError
 from .files.atomic import write_bytes
 from .model_file import Tensor
@@ -26,14 +26,15 @@ class CompressedModel(Mapping[str, Tensor]):
     tensors : dict of str to CompressedTensor or ndarray
     metadata : dict
         JSON's types; ``"network"`` names the network of `nn.zoo` that the tensors belong to.
-    storage : dict of str to Coding or Choice
+    storage : dict of str to Coding, Choice or PlaneCoding
         How compressed tensors are written: as they were read, or by a choice for the
-        fewest bytes, as are those that aren't named.
+        fewest bytes, as are those that aren't named. Arrays are written in planes where
+        it has a PlaneCoding, else raw.
     """
 
     tensors: dict[str, Tensor]
     metadata: dict[str, Any] = field(default_factory=dict)
-    storage: dict[str, Coding | Choice] = field(default_factory=dict)
+    storage: dict[str, Coding | Choice | PlaneCoding] = field(default_factory=dict)
     _records: dict[str, tuple[Tensor, SharedRecord]] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
@@ -80,13 +81,14 @@ class CompressedModel(Mapping[str, Tensor]):
 
     def _record(self, name: str, tensor: Tensor) -> Record:
         """Return the record that is known of a tensor, or make one."""
-        if not isinstance(tensor, CompressedTensor):
-            return tensor
         coding = self.storage.get(name, Choice())
+        if not isinstance(tensor, CompressedTensor):
+            return planes.encode(tensor, coding) if isinstance(coding, PlaneCoding) else tensor
         encoded, record = self._records.get(name, (None, None))
         if record is not None and encoded is tensor and record.coding == coding:
             return record
-        if isinstance(coding, Choice):
+        if not isinstance(coding, Coding):
+            coding = coding if isinstance(coding, Choice) else Choice()
             coding = prices.choose(tensor, coding).coding
         return encoder.encode(tensor, coding)
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import prune, quantize
+from . import dtypes, prune, quantize
 from .checks import as_whole_number
-from .coding import encoder, prices
+from .coding import encoder, planes, prices
 from .coding.prices import Choice
 from .config import Config, TensorConfig
 from .container.records import Coding
@@ -85,7 +85,8 @@ def compress(
     model = CompressedModel({}, dict(metadata or {}), {})
     for name, values in tensors.items():
         weights = compress_tensor(name, as_array(name, values), config, seed)
-        put(model, name, weights, config.of(name, weights.shape).gap_bits)
+        wanted = config.of(name, weights.shape)
+        put(model, name, weights, wanted.gap_bits, wanted.coder)
     return model
 
 
@@ -94,10 +95,13 @@ def put(
     name: str,
     weights: Encodable | npt.NDArray[Any],
     gap_bits: int | None = None,
+    coder: str = TensorConfig.coder,
 ) -> None:
     """Encode and pack the weights of a tensor, and append it to a model."""
     if not isinstance(weights, Encodable):
         model.tensors[name] = weights
+        if coding := planes.choose(weights, coder):
+            model.storage[name] = coding
         return
     with naming(name):
         record = encoder.encode(weights.survivors, weights.coding)
@@ -176,7 +180,8 @@ def checked_config(tensors: Any, config: Config | None, metadata: Any, seed: Any
 def as_array(name: str, values: npt.ArrayLike) -> npt.NDArray[Any]:
     """Return a tensor that may be another library's as an array, or raise ArgumentError."""
     try:
-        return np.asarray(values)
+        from_torch = dtypes.from_torch(values)
+        return np.asarray(values) if from_torch is None else from_torch
     except (TypeError, ValueError, RuntimeError) as error:
         raise ArgumentError(f"tensor {name!r}: isn't an array: {error}") from error
 
@@ -210,29 +215,41 @@ def _compress_tensor(
         if not np.array_equal(np.isfinite(half), np.isfinite(values)):
             raise ArgumentError("a value is too large for float16")
         return half
-    if wanted.method == "raw" or values.size < wanted.min_size or values.dtype.kind != "f":
+    element_type = dtypes.of(values.dtype)
+    is_float = element_type is not None and element_type.kind == "f"
+    if wanted.method == "raw" or values.size < wanted.min_size or not is_float:
         return values.copy()
-    with np.errstate(over="ignore"):  # an overflow becomes an infinity, which is refused
-        values = values.astype(np.float32, copy=False)
+    original, values = values, dtypes.as_float32(values)  # an infinity is refused
     mask = _mask(values, wanted)
     iterations = wanted.max_iterations
     shared = quantize.share_weights(
         values, mask, wanted.bits, wanted.init, max_iterations=iterations, rng=rng
     )
-    return priced(values, mask, shared, wanted)
+    return priced(values, mask, shared, wanted, original)
 
 
 def priced(
-    values: Float32Array, mask: BoolArray, shared: SharedWeights, wanted: TensorConfig
-) -> Encodable | Float32Array:
+    values: Float32Array,
+    mask: BoolArray,
+    shared: SharedWeights,
+    wanted: TensorConfig,
+    original: npt.NDArray[Any] | None = None,
+) -> Encodable | npt.NDArray[Any]:
     """Choose the coding of a tensor whose survivors share weights.
 
-    Where that takes more bytes than the values themselves, these are returned, pruned.
+    Centroids are rounded to the dtype of the `original`, by default the values themselves. Where
+    sharing takes more bytes than it, the original is returned, pruned.
     """
-    survivors = Survivors(values.shape, shared.codebook, np.flatnonzero(mask), shared.labels)
+    original = values if original is None else original
+    element_type = dtypes.named(original.dtype)
+    codebook = element_type.rounded(shared.codebook)
+    positions = np.flatnonzero(mask)
+    survivors = Survivors(values.shape, codebook, positions, shared.labels, element_type)
     price = prices.choose(survivors, Choice(wanted.coder, wanted.encoding, wanted.gap_bits))
-    if price.size_bytes > raw_size(values.nbytes):
-        return np.where(mask, values, np.float32(0))
+    if price.size_bytes > raw_size(original.nbytes):
+        kept = original.copy()
+        kept[~mask & (values != 0)] = 0  # so that a zero keeps its sign
+        return kept
     return Encodable(survivors, price.coding)
 
 

@@ -117,7 +117,7 @@ def decode_survivors(record: SharedRecord, first: int = 0) -> Survivors:
     """
     blocks = decode_blocks(record, first)
     positions, labels = join.survivors_of(blocks, first << record.coding.block_bits)
-    return Survivors(record.shape, record.codebook, positions, labels)
+    return Survivors(record.shape, record.codebook, positions, labels, record.dtype)
 
 
 def decode(record: SharedRecord, symbols: Sequence[BlockSymbols] | None = None) -> CompressedTensor:
@@ -148,7 +148,10 @@ def decode(record: SharedRecord, symbols: Sequence[BlockSymbols] | None = None) 
         labels, gaps = packing.pack(block.labels, label_bits), packing.pack(block.gaps, gap_bits)
         count = len(block.labels)
     streams = (labels, label_bits), (gaps, gap_bits)
-    return CompressedTensor.from_checked(record.shape, record.codebook, count, *streams, is_joined)
+    tensor = CompressedTensor.from_checked(
+        record.shape, record.codebook, count, *streams, is_joined
+    )
+    return tensor.of_type(record.dtype)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from ..container.records import (
 )
 from ..container.sizes import stream_bits
 from ..container.writer import shared_size
+from ..dtypes import ElementType
 from ..packed.stream import has_needed_fillers_only
 from ..packed.survivors import unpack
 from ..packed.tensor import CompressedTensor
@@ -80,12 +81,13 @@ def prices(weights: Survivors | CompressedTensor, choice: Choice) -> Iterator[Pr
     A packed tensor whose fillers aren't where `relindex.encode` puts them has only one encoding
     that keeps them: relative, in one block.
     """
-    k = len(weights.codebook) - 1
+    k, element_type = len(weights.codebook) - 1, weights.element_type
     if isinstance(weights, CompressedTensor):
         if not has_needed_fillers_only(weights.labels(), weights.gaps(), weights.gap_bits):
             coding = Coding(RELATIVE, gap_bits=weights.gap_bits, block_bits=MAX_BLOCK_BITS)
             blocks = list(block_symbols(weights, coding))
-            yield _price(coding, count_symbols(blocks, coding, k), k, choice.coder, lambda: blocks)
+            counts = count_symbols(blocks, coding, k)
+            yield _price(coding, counts, k, choice.coder, lambda: blocks, element_type)
             return
         weights = unpack(weights)
     block_bits = choice.block_bits
@@ -97,7 +99,7 @@ def prices(weights: Survivors | CompressedTensor, choice: Choice) -> Iterator[Pr
         if best is not None and _least(coding, weights.size) >= best:
             continue  # as where a tensor is huge and nearly empty: not even to be tried
         made = _made_once(weights, coding)
-        price = _price(coding, counter.count(coding), k, choice.coder, made)
+        price = _price(coding, counter.count(coding), k, choice.coder, made, element_type)
         best = price.size_bytes if best is None else min(best, price.size_bytes)
         yield price
 
@@ -124,7 +126,7 @@ def _least(coding: Coding, size: int) -> int:
 
 
 @dataclass(frozen=True)
-class _StreamPrice:
+class StreamPrice:
     """A stream's coder, and the bytes of its table and of each block's part."""
 
     coder: int
@@ -146,13 +148,14 @@ def _price(
     k: int,
     coder: str,
     blocks: Callable[[], list[BlockSymbols]],
+    element_type: ElementType,
 ) -> Price:
     """Return a coding with the best coders up to the given one, and its price."""
     widths, strongest = stream_bits(coding, k), CODERS.index(coder)
-    labels = _stream_price(
+    labels = stream_price(
         counts.labels, widths[0], strongest, lambda: [block.labels for block in blocks()]
     )
-    positions = _stream_price(
+    positions = stream_price(
         counts.positions, widths[1], strongest, lambda: [block.positions for block in blocks()]
     )
     coding = replace(coding, label_coder=labels.coder, position_coder=positions.coder)
@@ -161,19 +164,20 @@ def _price(
         k,
         (labels.table_bytes, positions.table_bytes),
         list(zip(counts.entries.tolist(), labels.block_bytes, positions.block_bytes, strict=True)),
+        element_type,
     )
     return Price(coding, size)
 
 
-def _stream_price(
+def stream_price(
     counts: Int64Array, width: int, strongest: int, streams: Callable[[], Sequence[UInt8Array]]
-) -> _StreamPrice:
+) -> StreamPrice:
     """Return the cheapest way to code the symbols of all blocks; of equal ones, the simplest."""
     symbols, all_counts = counts.sum(axis=1), counts.sum(axis=0)
-    best: _StreamPrice | None = None
+    best: StreamPrice | None = None
     for coder in range(strongest + 1):
         code = coders.make(coder, all_counts, width)
-        price = _StreamPrice(coder, len(code.table()), code.sizes(counts, streams))
+        price = StreamPrice(coder, len(code.table()), code.sizes(counts, streams))
         bounds = SYMBOLS_PER_BYTE * np.array(price.block_bytes)
         is_bounded = not code.has_table or bool((symbols <= bounds).all())
         if best is None or (is_bounded and price.size_bytes < best.size_bytes):

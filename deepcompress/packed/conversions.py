@@ -1,13 +1,15 @@
 """A compressed tensor as something else: a dense array, SciPy's matrix, or some of its rows."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .. import relindex
+from ..dtypes import ElementType
 from ..errors import ArgumentError
-from ..tensors import Float32Array, GapStream, SharedWeights
+from ..tensors import GapStream, SharedWeights
 from .forms import Forms
 
 if TYPE_CHECKING:
@@ -16,12 +18,13 @@ if TYPE_CHECKING:
 Shape = tuple[int, ...]
 
 
-def to_dense(shape: Shape, forms: Forms) -> Float32Array:
+def to_dense(shape: Shape, forms: Forms, element_type: ElementType) -> npt.NDArray[Any]:
     """Return the tensor with all its zeros; raise as ``CompressedTensor.to_dense``."""
+    dtype = element_type.numpy()
     try:
-        dense = np.zeros(shape, np.float32)
+        dense = np.zeros(shape, dtype)
         positions, labels = forms.survivors()
-        dense.reshape(-1)[positions] = forms.codebook[labels]
+        dense.reshape(-1)[positions] = forms.codebook.astype(dtype)[labels]
     except (MemoryError, ValueError) as error:  # ValueError beyond NumPy's largest size
         raise ArgumentError(f"can't hold {shape} densely: {error}") from None
     return dense

@@ -1,13 +1,14 @@
 """The ways to store a tensor with their bytes, the chosen one among them."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..coding.prices import Choice, prices
 from ..container.cursor import varint
-from ..container.records import CODERS, ENCODINGS, SharedRecord
+from ..container.records import CODERS, ENCODINGS, RAW, PlanesRecord, SharedRecord
 from ..container.sizes import raw_size
-from .ledger import FP32_BYTES, Inspected
+from .ledger import Inspected
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Alternative:
     Attributes
     ----------
     encoding : str
-        One of `container.ENCODINGS`; ``"raw"`` is dense float32, or a raw tensor's own dtype.
+        One of `container.ENCODINGS`; ``"raw"`` is dense, in the tensor's dtype.
     gap_bits : int or None
         Only where the encoding is ``"relative"``.
     coder : str or None
@@ -51,14 +52,19 @@ def alternatives(inspected: Inspected) -> list[dict[str, Any]]:
     """
     entry, record, tensor = inspected.entry, inspected.record, inspected.tensor
     own_bytes = len(entry.header) + entry.data_bytes
-    if tensor is None or not isinstance(record, SharedRecord):
-        return [asdict(Alternative("raw", None, None, own_bytes, True))]
+
     without_size = len(entry.header) - len(varint(entry.data_bytes))
 
     def total(data_bytes: int) -> int:
         return without_size + len(varint(data_bytes)) + data_bytes
 
-    rows = [Alternative("raw", None, None, total(raw_size(FP32_BYTES * tensor.size)), False)]
+    raw_bytes = raw_size(entry.dtype.itemsize * math.prod(entry.shape))
+    rows = [Alternative("raw", None, None, total(raw_bytes), entry.encoding == RAW)]
+    if isinstance(record, PlanesRecord):
+        coder = CODERS[max(record.coding.coders)]
+        rows.append(Alternative("planes", None, coder, own_bytes, True))
+    if not isinstance(record, SharedRecord) or tensor is None:
+        return [asdict(row) for row in rows]
     coding = record.coding
     is_found = False
     for coder in CODERS:

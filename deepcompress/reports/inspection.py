@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ..container.records import CODERS, ENCODINGS, MAGIC, Record, SharedRecord
+from ..container.records import CODERS, ENCODINGS, MAGIC, PlanesRecord, SharedRecord
 from ..container.sizes import stream_bits
 from . import alternatives, code_listing
 from .ledger import FP32_BYTES, PARTS, Inspected, LayerRow, account
@@ -51,8 +51,8 @@ def describe(
     dict
         ``format_version``, ``file_bytes``, ``network`` (None if the metadata names none),
         ``metadata``; ``tensors``, a row for each (see `TENSOR_COLUMNS`; None where a raw
-        tensor has no such thing; ``coders`` are those of labels and gaps; ``ratio`` is
-        against dense fp32; ``why`` is as from `reasons.why`); ``ledger``, rows of ``tensor``,
+        tensor has no such thing; ``coders`` are those of labels and gaps, or of planes; ``ratio``
+        is against dense fp32; ``why`` is as from `reasons.why`); ``ledger``, rows of ``tensor``,
         ``part`` and ``bytes`` as from `ledger.ledger`; ``parts``, the sum of each;
         ``stages``, ``reference_bytes`` and ``ratio`` as from `ledger.account`.
 
@@ -65,13 +65,13 @@ def describe(
     reasons: list[Callable[[float], str | None]] = []  # from the ratio of the whole file
 
     def look(row: LayerRow, inspected: Inspected) -> None:
-        tensor = _tensor(row, inspected.record)
+        tensor = _tensor(row, inspected)
         if codes:
             tensor["codes"] = code_listing.codes(inspected)
         if prices:
             tensor["alternatives"] = alternatives.alternatives(inspected)
         tensors.append(tensor)
-        reasons.append(partial(why, row, inspected.record, inspected.parts))
+        reasons.append(partial(why, row, inspected, inspected.parts))
 
     books = account(data, what, look)
     for tensor, reason in zip(tensors, reasons, strict=True):
@@ -146,7 +146,7 @@ def _against_dense(ratio: float) -> str:
     return f"{size:.1f}x {word} than dense fp32"
 
 
-def _tensor(row: LayerRow, record: Record) -> dict[str, Any]:
+def _tensor(row: LayerRow, inspected: Inspected) -> dict[str, Any]:
     values = {
         "name": row.layer,
         "shape": row.shape,
@@ -154,18 +154,24 @@ def _tensor(row: LayerRow, record: Record) -> dict[str, Any]:
         "bytes": row.bytes_PQH,
         "ratio": FP32_BYTES * row.weights / row.bytes_PQH,
     }
+    record, entry = inspected.record, inspected.entry
+    stored = {"dtype": entry.dtype.name, "encoding": ENCODINGS[entry.encoding]}
     if not isinstance(record, SharedRecord):
         only_shared = ("K", "label_bits", "gap_bits", "coders", "entries", "fillers")
-        raw = {"dtype": record.dtype.name, "encoding": "raw"}
-        return raw | dict.fromkeys(only_shared) | values
+        own: dict[str, Any] = dict.fromkeys(only_shared)
+        if isinstance(record, PlanesRecord):
+            own["coders"] = "/".join(CODERS[coder] for coder in record.coding.coders)
+        return stored | own | values
     coding = record.coding
-    return {
-        "dtype": record.codebook.dtype.name,
-        "encoding": ENCODINGS[coding.encoding],
-        "K": len(record.codebook),
-        "label_bits": stream_bits(coding, len(record.codebook) - 1)[0],
-        "gap_bits": coding.gap_bits or None,
-        "coders": f"{CODERS[coding.label_coder]}/{CODERS[coding.position_coder]}",
-        "entries": sum(block.count for block in record.blocks),
-        "fillers": row.fillers,
-    } | values
+    return (
+        stored
+        | {
+            "K": len(record.codebook),
+            "label_bits": stream_bits(coding, len(record.codebook) - 1)[0],
+            "gap_bits": coding.gap_bits or None,
+            "coders": f"{CODERS[coding.label_coder]}/{CODERS[coding.position_coder]}",
+            "entries": sum(block.count for block in record.blocks),
+            "fillers": row.fillers,
+        }
+        | values
+    )
