@@ -116,6 +116,14 @@ void dc_best_borders(const double *moments, size_t stride, size_t skip, size_t a
 void dc_assign(const float *values, size_t count, const double *bounds, unsigned depth,
                uint8_t *labels);
 
+/* planes: byte p of word i, the lowest first, becomes planes[p * count + i]; words are little endian
+ * integers of word_bytes, 1, 2, 4 or 8, and are rotated left by a bit before if `rotate`.
+ * dc_merge_planes goes the way back. */
+void dc_split_planes(const uint8_t *words, size_t count, unsigned word_bytes, int rotate,
+                     uint8_t *planes);
+void dc_merge_planes(const uint8_t *planes, size_t count, unsigned word_bytes, int rotate,
+                     uint8_t *words);
+
 /* relindex: positions[i] = sum(gaps[0..i] + 1) - 1 for a tensor of `size` elements.
  * DC_BAD_POSITION: *at is the first entry that isn't below `size`, and the
  * positions before it are written. */

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from .checks import as_whole_number, is_finite
-from .container.records import CODERS, ENCODINGS
+from .container.records import CODERS, SHARED_ENCODINGS
 from .errors import ConfigError, shown
 from .quantize.clusters import MAX_ITERATIONS
 from .quantize.starts import INITS
@@ -77,7 +77,7 @@ class TensorConfig:
                 object.__setattr__(self, name, number)
         _choice("coder", self.coder, CODERS)
         if self.encoding is not None:
-            _choice("encoding", self.encoding, ENCODINGS[1:])
+            _choice("encoding", self.encoding, SHARED_ENCODINGS)
             if self.gap_bits is not None and self.encoding != "relative":
                 raise ConfigError(f"encoding {self.encoding!r} has no gaps, gap_bits are given")
         given = [rule for rule in RULES if getattr(self, rule) is not None]
@@ -256,7 +256,7 @@ def _override(base: TensorConfig, values: Mapping[str, Any]) -> TensorConfig:
 
 def _check_method(method: str, given: Collection[str], where: str = "") -> None:
     """Raise ConfigError if options are given that a method has no use for."""
-    of_sharing = (*SHARING, "min_size")
+    of_sharing = [option for option in (*SHARING, "min_size") if option != "coder"]  # of planes, too
     without = {"shared": (), "float16": of_sharing, "raw": (*of_sharing, *RULES)}[method]
     idle = [option for option in without if option in given]
     if idle:

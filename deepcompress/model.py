@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy.typing as npt
 
-from .coding import encoder, prices
+from .coding import encoder, planes, prices
 from .coding.prices import Choice
 from .container import writer
-from .container.records import Coding, Record, SharedRecord
+from .container.records import Coding, PlaneCoding, Record, SharedRecord
 from .errors import ArgumentError, shown
 from .files.atomic import write_bytes
 from .inputs import as_array
@@ -27,9 +27,10 @@ class CompressedModel(Mapping[str, Tensor]):
     tensors : dict of str to CompressedTensor or ndarray
     metadata : dict
         JSON's types; ``"network"`` names the network of `nn.zoo` that the tensors belong to.
-    storage : dict of str to Coding or Choice
+    storage : dict of str to Coding, Choice or PlaneCoding
         How compressed tensors are written: as they were read, or by a choice for the
-        fewest bytes, as are those that aren't named.
+        fewest bytes, as are those that aren't named. Arrays are written in planes where
+        it has a PlaneCoding, else raw.
     kept : dict of str to str
         Why a tensor isn't shared or rounded though it may be wanted, as `compress` found it:
         ``"bias"``, ``"too small"``, ``"would grow"``, ``"not finite"``, ``"integers"`` and the
@@ -40,7 +41,7 @@ class CompressedModel(Mapping[str, Tensor]):
 
     tensors: dict[str, Tensor]
     metadata: dict[str, Any] = field(default_factory=dict)
-    storage: dict[str, Coding | Choice] = field(default_factory=dict)
+    storage: dict[str, Coding | Choice | PlaneCoding] = field(default_factory=dict)
     kept: dict[str, str] = field(default_factory=dict)
     combined: dict[str, tuple[str, str]] = field(default_factory=dict)
     _records: dict[str, tuple[Tensor, SharedRecord]] = field(
@@ -88,15 +89,18 @@ class CompressedModel(Mapping[str, Tensor]):
 
     def _record(self, name: str, tensor: Tensor) -> Record:
         """Return the record that is known of a tensor, or make one."""
-        if not isinstance(tensor, CompressedTensor):
-            return as_array(name, tensor)
         coding = self.storage.get(name, Choice())
         encoded, record = self._records.get(name, (None, None))
         if record is not None and encoded is tensor and record.coding == coding:
             return record
+        if not isinstance(tensor, CompressedTensor):
+            tensor = as_array(name, tensor)
         try:
-            if isinstance(coding, Choice):
-                coding = prices.choose(tensor, coding).coding
+            if not isinstance(tensor, CompressedTensor):
+                return planes.encode(tensor, coding) if isinstance(coding, PlaneCoding) else tensor
+            if not isinstance(coding, Coding):
+                choice = coding if isinstance(coding, Choice) else Choice()
+                coding = prices.choose(tensor, choice).coding
             return encoder.encode(tensor, coding)
         except ArgumentError as error:
             raise ArgumentError(f"tensor {name!r}: {error}") from None

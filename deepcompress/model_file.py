@@ -16,11 +16,12 @@ import numpy.typing as npt
 from . import native
 from .checks import as_count
 from .coding import decoder
-from .coding.memory import decoding_bytes, raw_bytes
+from .coding import planes as plane_coding
+from .coding.memory import decoding_bytes, planes_bytes, raw_bytes
 from .container.header import TensorEntry
-from .container.reader import Contents, Reader
-from .container.records import RAW, Coding
-from .container.shared_weights import SharedHead
+from .container.planes import PlanesHead
+from .container.reader import Contents, Head, Reader
+from .container.records import Coding, PlaneCoding
 from .errors import ArgumentError, DataError, FormatError, shown
 from .packed.tensor import CompressedTensor
 from .tensors import Survivors
@@ -83,7 +84,7 @@ class ModelFile(Mapping[str, Tensor]):
     def __len__(self) -> int:
         return len(self._reader.entries)
 
-    def read(self) -> dict[str, tuple[Tensor, Coding | None]]:
+    def read(self) -> dict[str, tuple[Tensor, Coding | PlaneCoding | None]]:
         """Return all tensors, each with its `coding`; several threads may decode them.
 
         Raises
@@ -102,13 +103,17 @@ class ModelFile(Mapping[str, Tensor]):
             started = {name: pool.submit(self._read, name) for name in order}
             return {name: started[name].result() for name in sizes}
 
-    def _read(self, name: str) -> tuple[Tensor, Coding | None]:
+    def _read(self, name: str) -> tuple[Tensor, Coding | PlaneCoding | None]:
         entry = self._reader.entries[name]
         with self._named(entry):
-            head = None if entry.encoding == RAW else self._reader.shared_head(entry)
+            head = self._reader.head(entry)
             self._check_whole(entry, head)
             if head is None:
-                return self._reader.raw(entry).reshape(entry.shape), None
+                return entry.dtype.array(self._reader.raw(entry)).reshape(entry.shape), None
+            if isinstance(head, PlanesHead):
+                entry.dtype.numpy()  # before anything is decoded
+                words = plane_coding.decode(self._reader.planes(entry, head))
+                return _array(entry, words, entry.shape), head.coding
             return decoder.decode(self._reader.shared(entry, head)), head.coding
 
     def contents(self) -> Contents:
@@ -135,10 +140,10 @@ class ModelFile(Mapping[str, Tensor]):
         """Return a tensor's shape, from the header alone."""
         return self._reader.entries[name].shape
 
-    def coding(self, name: str) -> Coding | None:
-        """Return how a tensor of shared weights is written, None for a raw one."""
-        entry = self._reader.entries[name]
-        return None if entry.encoding == RAW else self._reader.shared_head(entry).coding
+    def coding(self, name: str) -> Coding | PlaneCoding | None:
+        """Return how a tensor is written, None for a raw one."""
+        head = self._reader.head(self._reader.entries[name])
+        return None if head is None else head.coding
 
     def rows(self, name: str, start: int, stop: int) -> Tensor:
         """Read slices `start` up to `stop` of a tensor's first axis, and nothing else.
@@ -167,19 +172,28 @@ class ModelFile(Mapping[str, Tensor]):
             shape = (stop - start, *entry.shape[1:])
             cols = math.prod(entry.shape[1:])
             begin, end = start * cols, stop * cols
-            if entry.encoding == RAW:
+            head = self._reader.head(entry)
+            if head is None:
                 self._check_memory(entry, raw_bytes(entry, end - begin))
-                return self._reader.raw(entry, begin, end).reshape(shape)
-            head = self._reader.shared_head(entry)
-            block_bits = head.coding.block_bits
-            first = begin >> block_bits
-            last = ((end - 1) >> block_bits) + 1 if begin < end else first
+                return entry.dtype.array(self._reader.raw(entry, begin, end)).reshape(shape)
+            block_bits, is_planes = head.coding.block_bits, isinstance(head, PlanesHead)
+            words = entry.dtype.words if is_planes else 1
+            first = begin * words >> block_bits
+            last = ((end * words - 1) >> block_bits) + 1 if begin < end else first
+            if isinstance(head, PlanesHead):
+                entry.dtype.numpy()
+                self._check_memory(entry, planes_bytes(head, entry, first, last))
+                decoded = plane_coding.decode(self._reader.planes(entry, head, first, last), first)
+                start_byte = (begin * words - (first << block_bits)) * entry.dtype.word_bytes
+                own_bytes = (end - begin) * entry.dtype.itemsize
+                return _array(entry, decoded[start_byte : start_byte + own_bytes].copy(), shape)
             self._check_memory(entry, decoding_bytes(head, entry.shape, first, last))
             record = self._reader.shared(entry, head, first, last)
             weights = decoder.decode_survivors(record, first)
             inside = slice(*np.searchsorted(weights.positions, [begin, end]).tolist())
             own, labels = weights.positions[inside] - begin, weights.labels[inside]
-            return decoder.from_part(record, Survivors(shape, record.codebook, own, labels))
+            part = Survivors(shape, record.codebook, own, labels, record.dtype)
+            return decoder.from_part(record, part)
 
     def close(self) -> None:
         """Let go of the bytes; to read from them is an ArgumentError from now on."""
@@ -193,11 +207,13 @@ class ModelFile(Mapping[str, Tensor]):
             raise ArgumentError(f"{self._what}: the file is closed")
         return self._open_reader
 
-    def _check_whole(self, entry: TensorEntry, head: SharedHead | None) -> None:
+    def _check_whole(self, entry: TensorEntry, head: Head | None) -> None:
         """Raise unless all of a tensor may be decoded; a raw one has no head."""
         with self._named(entry):
             if head is None:
                 self._check_memory(entry, raw_bytes(entry, math.prod(entry.shape)))
+            elif isinstance(head, PlanesHead):
+                self._check_memory(entry, planes_bytes(head, entry))
             else:
                 self._check_memory(entry, decoding_bytes(head, entry.shape))
 
@@ -221,6 +237,13 @@ class ModelFile(Mapping[str, Tensor]):
             if str(error).startswith(f"{self._what}: "):
                 raise
             raise type(error)(here + str(error)) from None
+
+
+def _array(
+    entry: TensorEntry, words: npt.NDArray[np.uint8], shape: tuple[int, ...]
+) -> npt.NDArray[Any]:
+    """Return elements of a tensor, given as their bytes, as an array."""
+    return entry.dtype.array(words.view(entry.dtype.bits)).reshape(shape)
 
 
 def _checked_rows(shape: tuple[int, ...], start: int, stop: int) -> tuple[int, int]:
@@ -272,7 +295,7 @@ def open_file(path: str | os.PathLike[str], *, max_bytes: int | None = None) -> 
     >>> with deepcompress.open_file(path) as file:
     ...     file.rows("w", 10, 12).to_dense()[:, 10:12]
     array([[1., 0.],
-           [0., 1.]], dtype=float32)
+           [0., 1.]])
     """
     try:
         what = str(os.fspath(path))

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import prune, quantize
+from . import dtypes, prune, quantize
 from .checks import as_whole_number
-from .coding import encoder, prices
+from .coding import encoder, planes, prices
 from .coding.prices import Choice
 from .config import RULES, Config, TensorConfig
 from .container.records import Coding
 from .container.sizes import raw_size
+from .dtypes import FLOAT32, ElementType
 from .errors import ArgumentError
 from .inputs import Inputs, flat
 from .model import CompressedModel
@@ -59,6 +60,11 @@ class Kept:
 
     values: npt.NDArray[Any]
     why: str = ""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the tensor."""
+        return self.values.shape
 
 
 def compress(
@@ -109,7 +115,8 @@ def compress(
     model = CompressedModel({}, dict(metadata or {}), {}, combined=inputs.combined)
     for name, values in inputs.items():
         weights = compress_tensor(name, values, config, seed)
-        put(model, name, weights, config.of(name, values.shape).gap_bits)
+        wanted = config.of(name, values.shape)
+        put(model, name, weights, wanted.gap_bits, wanted.coder)
     return model
 
 
@@ -118,12 +125,15 @@ def put(
     name: str,
     weights: Encodable | Kept,
     gap_bits: int | None = None,
+    coder: str = TensorConfig.coder,
 ) -> None:
     """Encode and pack the weights of a tensor, and append it to a model."""
     if isinstance(weights, Kept):
         model.tensors[name] = weights.values
         if weights.why:
             model.kept[name] = weights.why
+        if coding := planes.choose(weights.values, coder):
+            model.storage[name] = coding
         return
     with naming(name):
         record = encoder.encode(weights.survivors, weights.coding)
@@ -230,7 +240,7 @@ def naming(name: str) -> Iterator[None]:
 
 def _why_kept(values: npt.NDArray[Any], wanted: TensorConfig) -> str:
     """Return why a tensor can't be pruned, shared or rounded as is wanted; "" if it can."""
-    if values.dtype.kind != "f":
+    if dtypes.named(values.dtype).kind != "f":
         return NOT_FLOATING.get(values.dtype.kind, str(values.dtype))
     if wanted.method == "float16":
         return _why_not_half(values, wanted)
@@ -266,19 +276,23 @@ def _share(
     values: npt.NDArray[Any], wanted: TensorConfig, rng: np.random.Generator, must: bool
 ) -> Encodable | Kept:
     """Prune and share finite floats; keep them if that takes fewer bytes, unless `must`."""
-    floats = values.astype(np.float32, copy=False)
+    floats = dtypes.as_float32(values)
     mask = _mask(floats, wanted)
     iterations = wanted.max_iterations
     shared = quantize.share_weights(
         floats, mask, wanted.bits, wanted.init, max_iterations=iterations, rng=rng
     )
-    survivors = _without_zeros(survivors_of(mask, shared))
+    survivors = _without_zeros(survivors_of(mask, shared, dtypes.named(values.dtype)))
     return priced(values, mask, survivors, wanted, must)
 
 
-def survivors_of(mask: BoolArray, shared: SharedWeights) -> Survivors:
-    """Return the weights that a mask leaves, as they are shared."""
-    return Survivors(mask.shape, shared.codebook, np.flatnonzero(mask), shared.labels)
+def survivors_of(
+    mask: BoolArray, shared: SharedWeights, element_type: ElementType = FLOAT32
+) -> Survivors:
+    """Return the weights that a mask leaves, as they are shared, with centroids of a dtype."""
+    positions = np.flatnonzero(mask)
+    weights = Survivors(mask.shape, shared.codebook, positions, shared.labels, element_type)
+    return replace(weights, codebook=element_type.rounded(shared.codebook))
 
 
 def _without_zeros(weights: Survivors) -> Survivors:

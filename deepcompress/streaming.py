@@ -18,9 +18,10 @@ import numpy.typing as npt
 from joblib import Parallel, delayed
 
 from .checks import is_whole
-from .coding import encoder
+from .coding import encoder, planes
 from .config import Config
 from .container import writer
+from .container.records import Record
 from .container.writer import TensorPart
 from .errors import ArgumentError, OutputError, shown
 from .files.atomic import write_parts
@@ -129,7 +130,8 @@ def compress_to(
                 values = inputs[name]
             weights = compress_tensor(name, values, config, seed)
             del values
-            stored = spool.add(_encoded(name, before[name], weights))
+            coder = config.of(name, weights.shape).coder
+            stored = spool.add(_encoded(name, before[name], weights, coder))
             return replace(stored, why=weights.why) if isinstance(weights, Kept) else stored
 
         largest_first = sorted(names, key=lambda name: -_size(inputs, name))
@@ -137,7 +139,8 @@ def compress_to(
         stored: list[_Stored] = run(delayed(compress_one)(name) for name in largest_first)
         by_name = dict(zip(largest_first, stored, strict=True))
         in_order = [by_name[name] for name in names]
-        start = writer.file_start([tensor.head for tensor in in_order], text)
+        version = max((tensor.version for tensor in in_order), default=1)
+        start = writer.file_start([tensor.head for tensor in in_order], text, version)
         write_parts(path, itertools.chain([start], *map(spool.read, in_order)))
     return Written(
         len(start) + sum(tensor.size_bytes for tensor in in_order),
@@ -147,11 +150,15 @@ def compress_to(
     )
 
 
-def _encoded(name: str, before: str, weights: Encodable | Kept) -> TensorPart:
-    if isinstance(weights, Kept):
-        return writer.tensor_part(name, before, weights.values)
+def _encoded(name: str, before: str, weights: Encodable | Kept, coder: str) -> TensorPart:
+    """Return the part of a file that has the weights."""
     with naming(name):
-        record = encoder.encode(weights.survivors, weights.coding)
+        record: Record
+        if isinstance(weights, Encodable):
+            record = encoder.encode(weights.survivors, weights.coding)
+        else:
+            coding = planes.choose(weights.values, coder)
+            record = planes.encode(weights.values, coding) if coding else weights.values
     return writer.tensor_part(name, before, record)
 
 
@@ -167,6 +174,7 @@ class _Stored:
     head: bytes
     offset: int
     size_bytes: int
+    version: int
     why: str = ""  # it is kept
 
 
@@ -181,7 +189,7 @@ class _Spool:
     def add(self, part: TensorPart) -> _Stored:
         """Append a tensor's data."""
         with self._lock, _as_ours(self._path):
-            stored = _Stored(part.header, self._end, sum(map(len, part.data)))
+            stored = _Stored(part.header, self._end, sum(map(len, part.data)), part.version)
             self._file.writelines(part.data)
             self._end += stored.size_bytes
         return stored

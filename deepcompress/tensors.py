@@ -22,6 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from .dtypes import FLOAT32, ElementType
+
 MAX_BITS = 8  # labels and gaps are at most one byte wide
 
 FIXED_WIDTH, HUFFMAN, RANS = 0, 1, 2  # coders of a stream, as numbered in files
@@ -92,12 +94,15 @@ class Survivors:
         In the flattened tensor, ascending.
     labels : ndarray of shape (N,), uint8
         ``1 <= label < K``.
+    element_type : ElementType
+        The dtype of the dense tensor; each centroid is a value of it.
     """
 
     shape: tuple[int, ...]
     codebook: Float32Array
     positions: Int64Array
     labels: UInt8Array
+    element_type: ElementType = FLOAT32
 
     @property
     def size(self) -> int:

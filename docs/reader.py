@@ -13,9 +13,10 @@ from zlib import crc32
 
 import numpy as np
 
-DTYPES = np.dtype("?,i1,<i2,<i4,<i8,u1,<u2,<u4,<u8,<f2,<f4,<f8,<c8,<c16")  # one by one
-FLOAT32 = DTYPES[10]
-RAW, RELATIVE, DENSE, BITMASK = range(4)
+# One by one; the last three, which NumPy lacks, as the integers of their bits.
+DTYPES = np.dtype("?,i1,<i2,<i4,<i8,u1,<u2,<u4,<u8,<f2,<f4,<f8,<c8,<c16,<u2,u1,u1")
+FLOAT32, BFLOAT16, FLOAT8_E4M3FN, FLOAT8_E5M2 = 10, 14, 15, 16
+RAW, RELATIVE, DENSE, BITMASK, PLANES = range(5)
 FIXED_WIDTH, HUFFMAN, RANS = range(3)
 bits_of = partial(np.unpackbits, bitorder="little")
 
@@ -75,12 +76,19 @@ class Cursor:
 
 
 def read(data: bytes) -> tuple[dict[str, np.ndarray], dict]:
-    """Return a file's tensors, dense, and its metadata; ValueError if it breaks a rule."""
+    """Return a file's tensors, dense, and its metadata; ValueError if it breaks a rule.
+
+    A bfloat16 or float8 tensor is returned as float32.
+    """
     file, tensors = Cursor(data), {}
     metadata, entries = read_header(file)
-    for name, (encoding, dtype, shape, data_bytes, tensor_header) in entries.items():
+    for name, (encoding, code, shape, data_bytes, tensor_header) in entries.items():
         chunks, n = Cursor(file.take(data_bytes), tensor_header), prod(shape)
-        elements = read_shared(chunks, encoding, n) if encoding else read_raw(chunks, dtype, n)
+        if encoding in (RAW, PLANES):
+            how = read_raw if encoding == RAW else read_planes
+            elements = widened(how(chunks, code, n), code)
+        else:
+            elements = read_shared(chunks, encoding, code, n)
         chunks.end()
         tensors[name] = elements.reshape(shape)
     file.end()
@@ -90,7 +98,9 @@ def read(data: bytes) -> tuple[dict[str, np.ndarray], dict]:
 def read_header(file: Cursor) -> tuple[dict, dict[str, tuple]]:
     """Return the metadata, and the fields of each Tensor_Header by the tensor's name."""
     # > A reader refuses a Format_Version that it doesn't know.
-    require(file.take(9) == b"\x89DCNN\r\n\x1a\1", "this isn't a .dcnn file of version 1")
+    require(file.take(8) == b"\x89DCNN\r\n\x1a", "this isn't a .dcnn file")
+    version = file.next()
+    require(1 <= version <= 2, f"version {version} is unknown")
     # > Header_CRC covers every byte before it, from Magic_Number to the end of Header.
     header = Cursor(file.take(int.from_bytes(file.take(4), "little")))
     file.check_crc()
@@ -115,33 +125,99 @@ def read_header(file: Cursor) -> tuple[dict, dict[str, tuple]]:
         require(1 <= len(name) <= 65535, f"a name of {len(name)} bytes")
         require(name.decode() not in entries, "two tensors of one name")  # UTF-8, or ValueError
         encoding, code = divmod(header.next(), 16)  # Tensor_Descriptor
-        require(code < len(DTYPES) and encoding <= BITMASK, "unknown dtype or encoding")
-        dtype, rank = DTYPES[code], header.next()
-        require(encoding == RAW or dtype == FLOAT32, "shared weights that aren't float32")
-        # > The product of the axes that aren't 0, for a raw tensor times the bytes of an element,
-        # > is below 2**63.
+        # > Where the descriptor has 15, Wide_Dtype follows: the dtype, 15 or more.
+        if code == 15 and version > 1:
+            code = header.next()
+            require(code >= 15, f"a byte for the dtype {code}")
+        require(code < len(DTYPES) and encoding <= PLANES, "unknown dtype or encoding")
+        is_shared, kind = encoding not in (RAW, PLANES), DTYPES[code].kind
+        # > Version 1 has the dtypes 0 to 13, shares weights of float32 alone, and has no planes.
+        in_first = code == FLOAT32 if is_shared else code < BFLOAT16 and encoding == RAW
+        require(version > 1 or in_first, f"a dtype or encoding that version {version} hasn't got")
+        # > Weights of bool, complex64 and complex128 can't be shared.
+        require(not is_shared or kind in "iuf", "weights of this dtype can't be shared")
+        # > The product of the axes that aren't 0, times the bytes of an element unless weights are
+        # > shared, is below 2**63.
+        rank = header.next()
         shape = tuple(header.varint() for _ in range(rank))
-        most = prod(axis for axis in shape if axis) * (dtype.itemsize if encoding == RAW else 1)
+        most = prod(axis for axis in shape if axis) * (1 if is_shared else DTYPES[code].itemsize)
         require(rank <= 32 and most < 2**63, f"the shape {shape} is too large")
-        fields = encoding, dtype, shape, header.varint()
+        fields = encoding, code, shape, header.varint()
         entries[name.decode()] = *fields, header.data[start : header.at]
     header.end()
     return metadata, entries
 
 
-def read_raw(data: Cursor, dtype: np.dtype, count: int) -> np.ndarray:
+def widened(bits: np.ndarray, code: int) -> np.ndarray:
+    """Return elements as they are, but those that NumPy lacks as float32."""
+    # > a sign, then 8, 4 or 5 bits of exponent, then the mantissa
+    if code < BFLOAT16:
+        return bits
+    if code == BFLOAT16:
+        return (bits.astype(np.uint32) << 16).view(np.float32)
+    mantissa_bits = 3 if code == FLOAT8_E4M3FN else 2
+    mantissa = bits % 2**mantissa_bits
+    exponent = bits >> mantissa_bits & 2 ** (7 - mantissa_bits) - 1
+    bias = 2 ** (6 - mantissa_bits) - 1
+    size = mantissa + 2.0**mantissa_bits * (exponent > 0)
+    size *= 2.0 ** (np.maximum(exponent, 1).astype(int) - bias - mantissa_bits)
+    # > float8_e4m3fn has no infinity, and one NaN of each sign.
+    if code == FLOAT8_E4M3FN:
+        size[bits & 127 == 127] = np.nan
+    else:
+        size[exponent == 31] = np.where(mantissa[exponent == 31] > 0, np.nan, np.inf)
+    return np.where(bits >= 128, -size, size).astype(np.float32)
+
+
+def read_planes(data: Cursor, code: int, count: int) -> np.ndarray:
+    """Read elements whose bytes are coded plane by plane."""
+    # > A word is an element, or either of the two floats of a complex number.
+    dtype = DTYPES[code]
+    floats = 2 if dtype.kind == "c" else 1
+    words, width = count * floats, dtype.itemsize // floats
+    block_bits, coders = data.next(), [data.next() for _ in range(width)]  # Plane_Coder
+    require(block_bits <= 62 and max(coders) <= RANS, "a field of the head is too large")
+    table_bytes = [data.varint() if coder else 0 for coder in coders]
+    starts, blocks = range(0, max(1, words), 2**block_bits), []
+    require(4 * len(starts) <= len(data.data), f"too few bytes for {len(starts)} blocks")
+    for start in starts:
+        # > A plane whose coder is 0 takes a byte for each word.
+        n = min(2**block_bits, words - start)
+        blocks.append((n, [data.varint() if coder else n for coder in coders]))
+    tables = [data.take(size) for size in table_bytes]
+    codes = [read_code(coder, 8, 256, table) for coder, table in zip(coders, tables, strict=True)]
+    elements = []
+    for n, sizes in blocks:
+        if len(blocks) > 1:
+            data.check_crc()
+        word = np.zeros(n, np.uint64)
+        for p, (coder, plane_code, size) in enumerate(zip(coders, codes, sizes, strict=True)):
+            plane = decode(coder, plane_code, data.take(size), n)
+            word |= plane.astype(np.uint64) << np.uint64(8 * p)
+        # > A word of a float is rotated left by one bit, so that its sign becomes the lowest bit.
+        if dtype.kind in "fc" or code >= BFLOAT16:
+            word = word >> np.uint64(1) | (word & np.uint64(1)) << np.uint64(8 * width - 1)
+        elements.append(word.astype(f"<u{width}"))
+    data.check_crc()
+    elements = np.concatenate(elements)
+    require(code != 0 or elements.max(initial=0) <= 1, "a bool is neither 0 nor 1")
+    return elements.view(dtype)
+
+
+def read_raw(data: Cursor, code: int, count: int) -> np.ndarray:
     """Read elements that are stored as they are."""
+    dtype = DTYPES[code]
     # > They are cut into chunks of 2**20 bytes, of which the last may have fewer. Only a tensor
     # > without elements has an empty chunk.
     size, elements = count * dtype.itemsize, bytearray()
     for start in range(0, max(1, size), 2**20):
         elements += data.take(min(2**20, size - start))
         data.check_crc()
-    require(dtype != DTYPES[0] or not elements.strip(b"\0\1"), "a bool is neither 0 nor 1")
+    require(code != 0 or not elements.strip(b"\0\1"), "a bool is neither 0 nor 1")
     return np.frombuffer(elements, dtype)
 
 
-def read_shared(data: Cursor, encoding: int, size: int) -> np.ndarray:
+def read_shared(data: Cursor, encoding: int, code: int, size: int) -> np.ndarray:
     """Read shared weights: the head, then each block."""
     # > Position_Coder is 0 where Encoding is dense.
     position_coder, label_coder = divmod(data.next(), 16)  # Coder_Descriptor
@@ -166,9 +242,20 @@ def read_shared(data: Cursor, encoding: int, size: int) -> np.ndarray:
         label_bytes = data.varint() if label_coder else -(-entries * label_bits // 8)
         position_bytes = data.varint() if position_coder else -(-positions * position_bits // 8)
         blocks.append((elements, entries, label_bytes, positions, position_bytes))
+    # > A centroid is an element of Dtype where that has fewer than 4 bytes, else a float32.
+    stored = DTYPES[code if DTYPES[code].itemsize < 4 else FLOAT32]
     # > Label 0 is the weight 0, label i is the i-th centroid.
-    weights = np.frombuffer(bytes(4 * (alphabet - k)) + data.take(4 * k), FLOAT32)  # by symbol
+    centroids = bytes(stored.itemsize * (alphabet - k)) + data.take(stored.itemsize * k)
+    weights = np.frombuffer(centroids, stored)
+    if code >= BFLOAT16:
+        weights = widened(weights, code)
     require(np.isfinite(weights).all(), "a centroid isn't finite")
+    # > Every centroid is a value of Dtype.
+    if DTYPES[code].kind in "iu" and weights.dtype.kind == "f" and code < BFLOAT16:
+        limits = np.iinfo(DTYPES[code])
+        for w in weights.tolist():
+            require(w.is_integer() and limits.min <= int(w) <= limits.max, f"{w} as a centroid")
+    weights = weights.astype(DTYPES[code] if code < BFLOAT16 else np.float32)  # by symbol
     label_code = read_code(label_coder, label_bits, alphabet, data.take(table_bytes[0]))
     position_table = data.take(table_bytes[1])
     position_code = read_code(position_coder, position_bits, 2**position_bits, position_table)
@@ -189,7 +276,7 @@ def read_shared(data: Cursor, encoding: int, size: int) -> np.ndarray:
             where = np.flatnonzero(bits_of(coded.astype(np.uint8)))
         require(len(where) == entries, f"a mask of {len(where)} bits for {entries} entries")
         require(entries == 0 or where[-1] < elements, "an entry lies outside its block")
-        dense.append(np.zeros(elements, FLOAT32))
+        dense.append(np.zeros(elements, weights.dtype))
         dense[-1][where] = weights[labels]
     data.check_crc()
     return np.concatenate(dense)

@@ -10,7 +10,7 @@ import deepcompress
 
 PACKAGE = Path(deepcompress.__file__).parent
 
-GROUND = {"errors", "locks", "tensors", "structs", "checks", "files"}
+GROUND = {"errors", "dtypes", "locks", "tensors", "structs", "checks", "files"}
 STAGES = {"prune", "quantize", "relindex", "huffman", "container", "spmv"}
 PRODUCT = {"packed", "coding", "config", "inputs", "model_file", "model", "pipeline", "streaming"}
 
@@ -20,7 +20,8 @@ MAY_IMPORT = {
     "errors": set(),
     "moved": set(),
     "locks": set(),
-    "tensors": {"errors"},
+    "dtypes": {"errors"},
+    "tensors": {"errors", "dtypes"},
     "structs": {"errors", "tensors"},
     "checks": {"errors", "tensors"},
     "files": {"errors"},
@@ -187,6 +188,7 @@ MAY_INCLUDE = {
     "bits": set(),
     "quantize": set(),
     "relindex": set(),
+    "planes": set(),
     "huffman": {"bits"},
     "rans": {"bits"},
     "join": {"bits"},

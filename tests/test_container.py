@@ -79,7 +79,15 @@ def test_what_comments_quote_stands_in_the_document(path: Path) -> None:
 
 def test_writer_and_readers_quote_the_document() -> None:
     container = {path.stem for path in QUOTING if path.parent.name == "container"}
-    assert container == {"cursor", "header", "reader", "shared_weights", "sizes", "writer"}
+    assert container == {
+        "cursor",
+        "header",
+        "planes",
+        "reader",
+        "shared_weights",
+        "sizes",
+        "writer",
+    }
     assert READER in QUOTING
 
 

@@ -260,5 +260,5 @@ def test_a_model_says_what_is_in_it_in_few_words() -> None:
     shown = repr(dc.compress(tensors, metadata={"x": 1}))
     assert shown == (
         "CompressedModel({'w': CompressedTensor(shape=(100, 100), label_bits=1, gap_bits=1, "
-        "count=0), 'b': ndarray(shape=(1000,), dtype=float64)}, metadata={'x': 1})"
+        "count=0, dtype=float64), 'b': ndarray(shape=(1000,), dtype=float64)}, metadata={'x': 1})"
     )

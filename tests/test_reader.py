@@ -22,8 +22,8 @@ from deepcompress.container.records import (
     CODERS,
     DENSE,
     DTYPES,
-    ENCODINGS,
     RELATIVE,
+    SHARED_ENCODINGS,
     Coding,
 )
 from deepcompress.tensors import FIXED_WIDTH, HUFFMAN, RANS
@@ -38,8 +38,11 @@ NO_BYTES = packed("110" + "0" * 8 + f"{256:b}")  # the table of 256 symbols that
 def test_golden_files(path: Path) -> None:
     data = path.read_bytes()
     tensors, metadata = reader.read(data)
-    with np.load(path.with_suffix(".npz")) as arrays:
-        assert bits_of(tensors) == bits_of(arrays)
+    if path.stem == "v2-lacking":
+        pytest.importorskip("ml_dtypes")
+    else:
+        with np.load(path.with_suffix(".npz")) as arrays:
+            assert bits_of(tensors) == bits_of(arrays)
     model = dc.load(path)
     assert bits_of(tensors) == bits_of(model.to_dense())
     assert metadata == model.metadata
@@ -111,7 +114,7 @@ def test_models_stored_in_any_way(model: dc.CompressedModel) -> None:
     hnp.arrays(np.float32, st.tuples(st.integers(0, 40), st.integers(0, 40)), fill=st.just(0.0),
                elements=st.sampled_from([0.0, 0.5, -1.0, 2.0])),
     st.sampled_from(CODERS),
-    st.sampled_from([None, *ENCODINGS[1:]]),
+    st.sampled_from([None, *SHARED_ENCODINGS]),
 )  # fmt: skip
 def test_what_compress_stores(w: np.ndarray, coder: str, encoding: str | None) -> None:
     fields = {} if encoding is None else {"encoding": encoding}
@@ -174,11 +177,18 @@ def test_changed_bits() -> None:
         assert not compare(bytes(changed))
 
 
-def one(shape: tuple[int, ...], kind: int, *chunks: bytes, name: bytes = b"w") -> bytes:
+def one(
+    shape: tuple[int, ...],
+    kind: int | tuple[int, int],
+    *chunks: bytes,
+    name: bytes = b"w",
+    version: int = 1,
+) -> bytes:
     """Return a file of one tensor, its checksums and sizes right."""
-    record = b"\0" + varint(len(name)) + name + bytes([kind, len(shape)])
+    kinds = (kind,) if isinstance(kind, int) else kind
+    record = b"\0" + varint(len(name)) + name + bytes([*kinds, len(shape)])
     record += b"".join(varint(axis) for axis in shape)
-    return Parts(b"{}", [record], [list(chunks)]).to_bytes()
+    return Parts(b"{}", [record], [list(chunks)], version).to_bytes()
 
 
 def dense(elements: int, coder: int, table: str, stream: bytes, k: int = 1) -> bytes:
@@ -206,6 +216,13 @@ ACCEPTED = {
     "a name that begins the one before": named((0, b"ab"), (1, b"")),
     "rank 32": one((1,) * 32, 1, b"\1"),
     "raw chunks": one((2**20 + 1,), 1, bytes(2**20), b"\1"),
+    "version 2 where 1 would do": one((1,), 1, b"\1", version=2),
+    "bfloat16": one((1,), 14, b"\x80\x3f", version=2),
+    "float8_e5m2": one((2,), (15, 16), b"\x7f\xfc", version=2),
+    "planes of int8": one((3,), 0x41, b"\0\0", b"\7", b"\x08", b"\x09", version=2),
+    "planes of nothing": one((0, 3), 0x4D, b"\x14" + b"\0" * 8, version=2),
+    "the largest int32 of a float32": one((1,), 0x23, b"\0\x14\1\xff\xff\xff\x4e\1", version=2),
+    "-0.0 as int32": one((1,), 0x23, b"\0\x14\1\0\0\0\x80\1", version=2),
     "no elements, a great shape": one((0, 2**60), 10, b""),
     "no symbols": dense(0, HUFFMAN, "110 010", b""),
     "one symbol": dense(1, HUFFMAN, "111 1 10 110 1", b"\0"),
@@ -260,6 +277,28 @@ REFUSED = {
     "a bool of 2": one((1,), 0, b"\2"),
     "a filler outside its block": one((1,), 0x1A, b"\0\x14\1\1\1" + ONE + b"\0\1"),
     "more entries than elements": one((1,), 0x1A, b"\0\x14\1\1\2" + ONE + b"\3\0"),
+    "planes in version 1": one((1,), 0x45, b"\0\0\7"),
+    "bfloat16 in version 1": one((1,), 14, b"\0\0"),
+    "dtype 15 without a byte in version 1": one((1,), 15, b"\0"),
+    "shared float16 in version 1": one((1,), 0x29, b"\0\x14\1\0\x3c\1"),
+    "a byte for dtype 14": one((1,), (15, 14), b"\0\0", version=2),
+    "dtype 17": one((1,), (15, 17), b"\0", version=2),
+    "encoding 5": one((1,), 0x55, b"\0\0\7", version=2),
+    "shared bools": one((1,), 0x20, b"\0\x14\0\0", version=2),
+    "shared complex64": one((1,), 0x2C, b"\0\x14\1" + ONE + b"\1", version=2),
+    "an infinite float16 centroid": one((1,), 0x29, b"\0\x14\1\0\x7c\1", version=2),
+    "a NaN as float8_e4m3fn centroid": one((1,), (0x2F, 15), b"\0\x14\1\x7f\1", version=2),
+    "half an int32": one((1,), 0x23, b"\0\x14\1\0\0\0\x3f\1", version=2),
+    "-1 as uint64": one((1,), 0x28, b"\0\x14\1\0\0\x80\xbf\1", version=2),
+    "2**31 as int32": one((1,), 0x23, b"\0\x14\1\0\0\0\x4f\1", version=2),
+    "an unknown coder of a plane": one((1,), 0x45, b"\0\3\0\0\7", version=2),
+    "blocks of 2**63 words": one((1,), 0x45, b"\x3f\0\7", version=2),
+    "a bool of 2 in planes": one((1,), 0x40, b"\0\0\2", version=2),
+    "a plane of a byte too many": one((1,), 0x45, b"\0\0\7\7", version=2),
+    "a plane of a byte too few": one((2,), 0x45, b"\1\0\7", version=2),
+    "more than 64 bytes of a plane to a byte": one((65,), 0x45, b"\7\2\1\1\0\0", version=2),
+    "2**63 bytes in planes": one((0, 2**61), 0x44, b"\0" * 9, version=2),
+    "planes without a head": one((1,), 0x45, b"", version=2),
     "a coder of no positions": one((1,), 0x2A, b"\x10\x14\1\3\0" + ONE + NO_BYTES + b"\1"),
 }  # fmt: skip
 

@@ -60,7 +60,7 @@ def test_account_of_the_stages() -> None:
     assert books.file_bytes == books.stages["P+Q+H"] == len(data)
     assert books.stages["P+Q"] == len(at_fixed_width(huffman).to_bytes())
     assert books.stages["P"] > books.stages["P+Q"] > books.stages["P+Q+H"]
-    assert books.reference_bytes == 4 * (1800 + 20000 + 50 + 900) + 8 * 6  # int64 as it is
+    assert books.reference_bytes == 8 * (1800 + 20000 + 900) + 4 * 50 + 8 * 6  # each in its dtype
     assert books.ratio == pytest.approx(books.reference_bytes / len(data))
     overhead = len(data) - sum(row.bytes_PQH for row in books.layers)
     assert 0 < overhead < 60

@@ -51,14 +51,14 @@ def test_why_kept_raw() -> None:
 
 
 def test_why_few_elements() -> None:
-    weights = np.random.default_rng(0).normal(size=(10, 16))
+    weights = np.random.default_rng(0).normal(size=(10, 16)).astype(np.float32)
     data, found = reasons({"w": weights}, {"w": Coding(DENSE, 1)}, bits=5)
     parts, size = parts_of(data, "w"), rows_of(data)["w"]["bytes"]
     assert percent(parts["codebooks"], size) != percent(parts["codebooks"] + 8, size)
     assert parts["code tables"] > 8
     codes = parts["codebooks"] + parts["code tables"]
     assert found["w"] == f"few elements: codebook and code tables are {percent(codes, size)}"
-    data, found = reasons({"w": np.ones((5, 3))}, min_size=0, bits=1)
+    data, found = reasons({"w": np.ones((5, 3), np.float32)}, min_size=0, bits=1)
     parts, size = parts_of(data, "w"), rows_of(data)["w"]["bytes"]
     overhead = parts["header"] + parts["checksums"]
     assert found["w"] == f"few elements: header and checksums are {percent(overhead, size)}"
@@ -67,6 +67,7 @@ def test_why_few_elements() -> None:
 def test_why_dense() -> None:
     rng = np.random.default_rng(0)
     weights = rng.uniform(1, 2, size=(100, 200)) * (rng.random((100, 200)) < 0.98)
+    weights = weights.astype(np.float32)
     fields = {"bits": 8, "coder": "rans", "encoding": "dense"}
     data, found = reasons({"w": weights}, **fields)
     row, labels = rows_of(data)["w"], parts_of(data, "w")["labels"]

@@ -89,7 +89,7 @@ def decode_survivors(record: SharedRecord, first: int = 0) -> Survivors:
     """
     blocks = decode_blocks(record, first)
     positions, labels = join.survivors_of(blocks, first << record.coding.block_bits)
-    return Survivors(record.shape, record.codebook, positions, labels)
+    return Survivors(record.shape, record.codebook, positions, labels, record.dtype)
 
 
 def decode(record: SharedRecord, symbols: Sequence[BlockSymbols] | None = None) -> CompressedTensor:
@@ -110,7 +110,8 @@ def decode(record: SharedRecord, symbols: Sequence[BlockSymbols] | None = None) 
         count = len(block.labels)
     matrix, widths = matrix_of(record.shape), (label_bits, gap_bits)
     stream = Stream(*matrix, count, record.codebook, *widths, labels, gaps)
-    return CompressedTensor.from_checked(record.shape, stream, is_joined)
+    tensor = CompressedTensor.from_checked(record.shape, stream, is_joined)
+    return tensor.of_type(record.dtype)
 
 
 def _join(

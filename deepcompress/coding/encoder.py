@@ -35,10 +35,10 @@ def encode(weights: Survivors | CompressedTensor, coding: Coding) -> SharedRecor
     k = len(weights.codebook) - 1
     blocks = list(block_symbols(weights, coding))
     alphabet, width = alphabets(coding, k), stream_bits(coding, k)
-    label_coder, label_table, labels = _encode_streams(
+    label_coder, label_table, labels = encode_streams(
         coding.label_coder, [block.labels for block in blocks], alphabet[0], width[0]
     )
-    position_coder, position_table, positions = _encode_streams(
+    position_coder, position_table, positions = encode_streams(
         coding.position_coder, [block.positions for block in blocks], alphabet[1], max(width[1], 1)
     )
     return SharedRecord(
@@ -48,10 +48,11 @@ def encode(weights: Survivors | CompressedTensor, coding: Coding) -> SharedRecor
         label_table,
         position_table,
         tuple(map(Block, (block.count for block in blocks), labels, positions)),
+        weights.element_type,
     )
 
 
-def _encode_streams(
+def encode_streams(
     coder: int, streams: Sequence[UInt8Array], alphabet: int, width: int
 ) -> tuple[int, bytes, list[bytes]]:
     """Return the coder that codes the streams, the table of its code, and the coded streams.
@@ -66,5 +67,5 @@ def _encode_streams(
         for stream, data in zip(streams, coded, strict=True)
     )
     if code.has_table and not is_bounded:
-        return _encode_streams(coder - 1, streams, alphabet, width)
+        return encode_streams(coder - 1, streams, alphabet, width)
     return coder, code.table(), coded

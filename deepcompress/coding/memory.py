@@ -16,23 +16,44 @@ from collections.abc import Sequence
 from .. import native
 from ..bits.packing import fixed_width
 from ..container.header import TensorEntry
+from ..container.planes import PlanesHead
 from ..container.records import RELATIVE
 from ..container.shared_weights import BlockSize, SharedHead
 from ..container.sizes import block_size, stream_symbols
 from ..tensors import MAX_BITS
 from .coders import CODES
 from .decoder import BLOCKS_AT_ONCE, HELD_BYTES
+from .planes import STREAMS_AT_ONCE
 
 OVERHEAD_BYTES = 1 << 15
 BLOCK_BYTES = 1 << 11  # Python's objects for a block
 SYMBOL_BYTES, RESULT_BYTES = 3, 2  # in C
 ENTRY_BYTES, FILLER_BYTES = 8 * 8, 5 * 8  # by way of positions
+PLANE_COPIES = 4  # one for the NumPy twin, which rotates words apart from splitting them
 ELEMENT_BYTES = 3  # of a mask, bit by bit
 
 
 def raw_bytes(entry: TensorEntry, elements: int) -> int:
     """Return how much memory reading so many elements of a raw tensor takes at most."""
     return elements * entry.dtype.itemsize + OVERHEAD_BYTES
+
+
+def planes_bytes(
+    head: PlanesHead, entry: TensorEntry, first: int = 0, stop: int | None = None
+) -> int:
+    """Return how much memory decoding the blocks of a tensor in planes takes at most."""
+    words, bits = math.prod(entry.shape) * entry.dtype.words, head.coding.block_bits
+    blocks = head.blocks[first:stop]
+    sizes = [block_size(words, bits, first + index) for index in range(len(blocks))]
+    # The words as they come back; and of those decoded at once, planes, planes again, and words.
+    at_once = min(sum(sizes), STREAMS_AT_ONCE * max(sizes, default=0))
+    needed = (sum(sizes) + PLANE_COPIES * at_once) * entry.dtype.word_bytes
+    needed += OVERHEAD_BYTES + BLOCK_BYTES * len(head.blocks) + sum(map(sum, blocks))
+    if not native.active():
+        streams = (zip(head.coding.coders, block, strict=True) for block in blocks)
+        longest = (CODES[coder].decoder_bytes(size) for block in streams for coder, size in block)
+        needed += max(longest, default=0)
+    return needed
 
 
 def decoding_bytes(

@@ -26,6 +26,7 @@ from ..container.records import (
 )
 from ..container.sizes import stream_bits
 from ..container.writer import shared_size
+from ..dtypes import ElementType
 from ..packed.stream import has_needed_fillers_only
 from ..packed.survivors import unpack
 from ..packed.tensor import CompressedTensor
@@ -114,6 +115,7 @@ class _Candidate:
 
     coding: Coding
     counts: BlockCounts
+    element_type: ElementType
     blocks: Callable[[], list[BlockSymbols]]
     symbols: int
 
@@ -125,7 +127,7 @@ def _candidates(weights: Survivors | CompressedTensor, choice: Choice) -> Iterat
             coding = Coding(RELATIVE, gap_bits=weights.gap_bits, block_bits=MAX_BLOCK_BITS)
             blocks = list(block_symbols(weights, coding))
             counts = count_symbols(blocks, coding, len(weights.codebook) - 1)
-            yield _Candidate(coding, counts, lambda: blocks, 0)
+            yield _Candidate(coding, counts, weights.element_type, lambda: blocks, 0)
             return
         weights = unpack(weights)
     block_bits = choice.block_bits
@@ -134,7 +136,8 @@ def _candidates(weights: Survivors | CompressedTensor, choice: Choice) -> Iterat
     counter = SymbolCounter(weights, block_bits)
     for coding in _codings(choice, block_bits):
         symbols = {RELATIVE: 0, DENSE: weights.size, BITMASK: weights.size // 8}[coding.encoding]
-        yield _Candidate(coding, counter.count(coding), _made_once(weights, coding), symbols)
+        counts, made = counter.count(coding), _made_once(weights, coding)
+        yield _Candidate(coding, counts, weights.element_type, made, symbols)
 
 
 def _codings(choice: Choice, block_bits: int) -> Iterator[Coding]:
@@ -161,12 +164,12 @@ def _least_bytes(candidate: _Candidate, k: int, strongest: int) -> int:
         entropy = float((occurring * np.log2(symbols / occurring)).sum())
         bits += min(code.least_bits(symbols, entropy) for code in CODES[: strongest + 1])
     sizes = [(entries, 0, 0) for entries in candidate.counts.entries.tolist()]
-    without_streams = shared_size(candidate.coding, k, (0, 0), sizes)
+    without_streams = shared_size(candidate.coding, k, (0, 0), sizes, candidate.element_type)
     return without_streams + max(int(bits / 8), candidate.symbols // SYMBOLS_PER_BYTE)
 
 
 @dataclass(frozen=True)
-class _StreamPrice:
+class StreamPrice:
     """A stream's coder, and the bytes of its table and of each block's part."""
 
     coder: int
@@ -186,10 +189,10 @@ def _price(candidate: _Candidate, k: int, strongest: int) -> Price:
     """Return a coding with the best coders up to the strongest, and its price."""
     coding, counts, blocks = candidate.coding, candidate.counts, candidate.blocks
     widths = stream_bits(coding, k)
-    labels = _stream_price(
+    labels = stream_price(
         counts.labels, widths[0], strongest, lambda: [block.labels for block in blocks()]
     )
-    positions = _stream_price(
+    positions = stream_price(
         counts.positions, widths[1], strongest, lambda: [block.positions for block in blocks()]
     )
     coding = replace(coding, label_coder=labels.coder, position_coder=positions.coder)
@@ -198,19 +201,20 @@ def _price(candidate: _Candidate, k: int, strongest: int) -> Price:
         k,
         (labels.table_bytes, positions.table_bytes),
         list(zip(counts.entries.tolist(), labels.block_bytes, positions.block_bytes, strict=True)),
+        candidate.element_type,
     )
     return Price(coding, size)
 
 
-def _stream_price(
+def stream_price(
     counts: Int64Array, width: int, strongest: int, streams: Callable[[], Sequence[UInt8Array]]
-) -> _StreamPrice:
+) -> StreamPrice:
     """Return the cheapest way to code the symbols of all blocks; of equal ones, the simplest."""
     symbols, all_counts = counts.sum(axis=1), counts.sum(axis=0)
-    best: _StreamPrice | None = None
+    best: StreamPrice | None = None
     for coder in range(strongest + 1):
         code = CODES[coder].make(all_counts, width)
-        price = _StreamPrice(coder, len(code.table()), code.sizes(counts, streams))
+        price = StreamPrice(coder, len(code.table()), code.sizes(counts, streams))
         bounds = SYMBOLS_PER_BYTE * np.array(price.block_bytes)
         is_bounded = not code.has_table or bool((symbols <= bounds).all())
         if best is None or (is_bounded and price.size_bytes < best.size_bytes):

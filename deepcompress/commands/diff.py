@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from ..container.records import CODERS, ENCODINGS
+from ..container.records import CODERS, ENCODINGS, Coding, PlaneCoding
 from ..files.reading import read_file
 from ..model_file import ModelFile, Tensor
 from ..packed.tensor import CompressedTensor
@@ -96,10 +96,12 @@ def _stored(name: str, model: ModelFile, tensor: Tensor) -> dict[str, Any]:
         "encoding": ENCODINGS[entry.encoding],
         "bytes": len(entry.header) + entry.data_bytes,
     }
-    if coding is not None and isinstance(tensor, CompressedTensor):
+    if isinstance(coding, Coding) and isinstance(tensor, CompressedTensor):
         values["gap_bits"] = coding.gap_bits or None
         values["coders"] = f"{CODERS[coding.label_coder]}/{CODERS[coding.position_coder]}"
         values["K"] = len(tensor.codebook)
+    elif isinstance(coding, PlaneCoding):
+        values["coders"] = "/".join(CODERS[coder] for coder in coding.coders)
     return values
 
 

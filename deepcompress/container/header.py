@@ -8,23 +8,23 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from ..dtypes import FLOAT32, NUMPY_LACKS, TYPES, ElementType
 from ..errors import ChecksumError, FormatError, TruncatedError, VersionError
 from ..files import strict_json
 from .cursor import Cursor, common_bytes
 from .records import (
     CRC,
-    DTYPES,
     ENCODINGS,
-    FLOAT32,
     MAGIC,
     MAX_COMMON_BYTES,
     MAX_NAME_BYTES,
     MAX_RANK,
+    PLANES,
     PREFIX,
     RAW,
+    SHARED,
     VERSION,
+    WIDE_DTYPE,
     Section,
 )
 from .sizes import raw_chunk_count, raw_size
@@ -39,7 +39,7 @@ class TensorEntry:
     name : str
     encoding : int
         Index into `container.ENCODINGS`.
-    dtype : dtype
+    dtype : ElementType
     shape : tuple of int
     data_bytes : int
         Size of all chunks and their CRCs.
@@ -51,7 +51,7 @@ class TensorEntry:
 
     name: str
     encoding: int
-    dtype: np.dtype[Any]
+    dtype: ElementType
     shape: tuple[int, ...]
     data_bytes: int
     offset: int
@@ -83,7 +83,7 @@ def check_prefix(cursor: Cursor) -> None:
 
 def parse_header(start: Cursor) -> tuple[dict[str, TensorEntry], dict[str, Any], list[Section]]:
     """Check and read the bytes before the first tensor's data; leave `start` there."""
-    _, _, header_bytes = PREFIX.unpack(start.take(PREFIX.size, "prefix"))
+    _, version, header_bytes = PREFIX.unpack(start.take(PREFIX.size, "prefix"))
     cursor = Cursor(start.take(header_bytes, "header"), start.what, base=PREFIX.size)
     (header_crc,) = CRC.unpack(start.take(CRC.size, "checksum of the header"))
     # > Header_CRC covers every byte before it, from Magic_Number to the end of Header.
@@ -107,7 +107,7 @@ def parse_header(start: Cursor) -> tuple[dict[str, TensorEntry], dict[str, Any],
     previous = b""
     offset = start.offset
     for _ in range(tensor_count):  # ends by itself where the header does
-        entry, previous = parse_tensor_header(cursor, previous, offset)
+        entry, previous = parse_tensor_header(cursor, previous, offset, version)
         if entry.name in entries:
             raise cursor.error(f"two tensors are named {entry.name!r}")
         entries[entry.name] = entry
@@ -117,7 +117,9 @@ def parse_header(start: Cursor) -> tuple[dict[str, TensorEntry], dict[str, Any],
     return entries, metadata, sections
 
 
-def parse_tensor_header(cursor: Cursor, previous: bytes, offset: int) -> tuple[TensorEntry, bytes]:
+def parse_tensor_header(
+    cursor: Cursor, previous: bytes, offset: int, version: int = VERSION
+) -> tuple[TensorEntry, bytes]:
     """Return the next entry and the bytes of its name, given those of the `previous` name."""
     start = cursor.offset
     common = cursor.varint("common bytes of a name")
@@ -137,31 +139,50 @@ def parse_tensor_header(cursor: Cursor, previous: bytes, offset: int) -> tuple[T
         name = str(encoded, "utf-8")
     except UnicodeDecodeError:
         raise cursor.error("a name isn't UTF-8") from None
-    tensor_descriptor, rank = cursor.take(2, f"record of tensor {name!r}")
-    encoding, dtype = tensor_descriptor >> 4, tensor_descriptor & 15
-    if encoding >= len(ENCODINGS):
-        raise cursor.error(f"tensor {name!r}: unknown encoding {encoding}")
-    # > Unless Encoding is raw, Dtype is float32.
-    if dtype >= len(DTYPES) or (encoding != RAW and dtype != FLOAT32):
-        raise cursor.error(f"tensor {name!r}: dtype {dtype} can't be {ENCODINGS[encoding]}")
+    encoding, dtype = _parse_descriptor(cursor, name, version)
+    rank = cursor.byte(f"record of tensor {name!r}")
     if rank > MAX_RANK:
         raise cursor.error(f"tensor {name!r}: rank {rank} is above {MAX_RANK}")
     shape = tuple(cursor.varint(f"shape of tensor {name!r}") for _ in range(rank))
-    # > The product of the axes that aren't 0, for a raw tensor times the bytes of an element, is
-    # > below 2**63.
+    # > The product of the axes that aren't 0, times the bytes of an element unless weights are
+    # > shared, is below 2**63.
     product = math.prod(axis for axis in shape if axis)
     if product >= 1 << 63:
         raise cursor.error(f"tensor {name!r}: shape {shape} has 2**63 elements or more")
-    if encoding == RAW and product * DTYPES[dtype].itemsize >= 1 << 63:
+    if encoding not in SHARED and product * dtype.itemsize >= 1 << 63:
         raise cursor.error(f"tensor {name!r}: shape {shape} has 2**63 bytes or more")
     data_bytes = cursor.varint(f"data size of tensor {name!r}")
-    element_bytes = math.prod(shape) * DTYPES[dtype].itemsize
+    element_bytes = math.prod(shape) * dtype.itemsize
     if encoding == RAW and data_bytes != raw_size(element_bytes):
         raise cursor.error(
-            f"tensor {name!r}: data of {data_bytes} bytes for {math.prod(shape)} x {DTYPES[dtype]}"
+            f"tensor {name!r}: data of {data_bytes} bytes for {math.prod(shape)} x {dtype}"
         )
     header = bytes(cursor.data[start : cursor.offset])
-    return TensorEntry(name, encoding, DTYPES[dtype], shape, data_bytes, offset, header), encoded
+    return TensorEntry(name, encoding, dtype, shape, data_bytes, offset, header), encoded
+
+
+def _parse_descriptor(cursor: Cursor, name: str, version: int) -> tuple[int, ElementType]:
+    """Read encoding and dtype, and compare them with what the version has."""
+    encoding, dtype = divmod(cursor.byte(f"record of tensor {name!r}"), 16)
+    # > Where the descriptor has 15, Wide_Dtype follows: the dtype, 15 or more.
+    if dtype == WIDE_DTYPE and version > 1:
+        dtype = cursor.byte(f"dtype of tensor {name!r}")
+        if dtype < WIDE_DTYPE:
+            raise cursor.error(f"tensor {name!r}: dtype {dtype} takes no byte of its own")
+    if encoding >= len(ENCODINGS) or (encoding == PLANES and version < 2):
+        raise cursor.error(f"tensor {name!r}: unknown encoding {encoding}")
+    # > Weights of bool, complex64 and complex128 can't be shared.
+    is_known = dtype < len(TYPES) and needed_version(encoding, TYPES[dtype]) <= version
+    if not is_known or (encoding in SHARED and not TYPES[dtype].is_shareable):
+        raise cursor.error(f"tensor {name!r}: dtype {dtype} can't be {ENCODINGS[encoding]}")
+    return encoding, TYPES[dtype]
+
+
+def needed_version(encoding: int, dtype: ElementType) -> int:
+    """Return the lowest version that has a tensor of this kind."""
+    # > A file has the lowest version that can hold its tensors.
+    is_first = dtype == FLOAT32 if encoding in SHARED else dtype.name not in NUMPY_LACKS
+    return 1 if is_first and encoding != PLANES else 2
 
 
 def check_length(size: int, end: int, entries: list[TensorEntry], what: str) -> None:

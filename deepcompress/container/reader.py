@@ -7,7 +7,7 @@ before it allocates anything.
 
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,16 +15,32 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ChecksumError, FormatError
+from . import planes
 from .cursor import Cursor
 from .header import TensorEntry, check_length, check_prefix, parse_header
-from .records import CRC, RAW, RAW_CHUNK_BYTES, Record, Section, SharedRecord
+from .planes import PlanesHead
+from .records import (
+    CRC,
+    PLANES,
+    RAW,
+    RAW_CHUNK_BYTES,
+    PlanesRecord,
+    Record,
+    Section,
+    SharedRecord,
+)
 from .shared_weights import SharedHead, parse_block, parse_head
 from .sizes import chunk_crc_start
+
+Head = SharedHead | PlanesHead
 
 
 @dataclass(frozen=True)
 class Contents:
-    """A file's records by name, its metadata, and the use of each of its bytes."""
+    """A file's records by name, its metadata, and the use of each of its bytes.
+
+    The record of a raw tensor is an array of its elements' bits (see `dtypes`).
+    """
 
     records: dict[str, Record]
     metadata: dict[str, Any]
@@ -70,7 +86,24 @@ class Reader:
 
     def shared_head(self, entry: TensorEntry) -> SharedHead:
         """Return the checked head of a tensor of shared weights."""
-        head = parse_head(self._cursor(entry), entry.shape, entry.encoding)
+        head = parse_head(self._cursor(entry), entry.shape, entry.encoding, entry.dtype)
+        self._check_head(entry, head)
+        return head
+
+    def planes_head(self, entry: TensorEntry) -> PlanesHead:
+        """Return the checked head of a tensor in planes."""
+        head = planes.parse_head(self._cursor(entry), entry.shape, entry.dtype)
+        self._check_head(entry, head)
+        return head
+
+    def head(self, entry: TensorEntry) -> Head | None:
+        """Return the checked head of a tensor, None for a raw one."""
+        if entry.encoding == RAW:
+            return None
+        return self.planes_head(entry) if entry.encoding == PLANES else self.shared_head(entry)
+
+    def _check_head(self, entry: TensorEntry, head: Head) -> None:
+        """Compare the size of a tensor's data with that of its chunks, and check the head's CRC."""
         # > size of the tensor's data: all its chunks and their CRCs
         end = head.spans[-1][1] + CRC.size
         if end != entry.data_bytes:
@@ -78,30 +111,48 @@ class Reader:
         # > If Block_Count is 1, there is one chunk: the head followed by the block. Otherwise the
         # > head is chunk 0 and block i is chunk i + 1.
         self._chunk(entry, 0, 0, head.bytes if len(head.spans) > 1 else head.spans[0][1])
-        return head
 
     def shared(
         self, entry: TensorEntry, head: SharedHead, first: int = 0, stop: int | None = None
     ) -> SharedRecord:
         """Return a tensor of shared weights with its blocks from `first` up to `stop`."""
-        blocks = []
+        blocks = self._blocks(entry, head, first, stop)
+        return head.record(
+            entry.shape, tuple(parse_block(data, head, index) for index, data in blocks)
+        )
+
+    def planes(
+        self, entry: TensorEntry, head: PlanesHead, first: int = 0, stop: int | None = None
+    ) -> PlanesRecord:
+        """Return a tensor in planes with its blocks from `first` up to `stop`."""
+        blocks = self._blocks(entry, head, first, stop)
+        return head.record(
+            entry.shape,
+            entry.dtype,
+            tuple(planes.parse_block(data, head, index) for index, data in blocks),
+        )
+
+    def _blocks(
+        self, entry: TensorEntry, head: Head, first: int, stop: int | None
+    ) -> Iterator[tuple[int, memoryview]]:
+        """Yield the index and the checked bytes of each block from `first` up to `stop`."""
         for index in range(first, len(head.spans) if stop is None else stop):
             begin, end = head.spans[index]
             if len(head.spans) > 1:
                 self._chunk(entry, index + 1, begin, end)
-            blocks.append(parse_block(self._data(entry)[begin:end], head, index))
-        return head.record(entry.shape, tuple(blocks))
+            yield index, self._data(entry)[begin:end]
 
     def raw(self, entry: TensorEntry, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
-        """Return the elements `start` up to `stop` of a raw tensor, flat, in native byte order.
+        """Return the elements `start` up to `stop` of a raw tensor, flat, as their bits.
 
-        Only the array is allocated, and only the chunks that hold the elements are read.
+        Those of a dtype that NumPy has are in native byte order. Only the array is allocated, and
+        only the chunks that hold the elements are read.
         The empty chunk of a tensor without elements is read too.
         """
         size = math.prod(entry.shape)
         item = entry.dtype.itemsize
         begin, end = start * item, (size if stop is None else stop) * item
-        array = np.empty(end // item - start, entry.dtype)
+        array = np.empty(end // item - start, entry.dtype.bits)
         out = array.view(np.uint8)
         # > They are cut into chunks of 2**20 bytes, of which the last may have fewer. Only a tensor
         # > without elements has an empty chunk.
@@ -113,30 +164,31 @@ class Reader:
             chunk = self._chunk(entry, index, offset, offset + length)
             part = np.frombuffer(chunk, np.uint8)[max(begin - at, 0) : end - at]
             # > A bool is a byte, 0 or 1.
-            if entry.dtype == np.bool_ and part.max(initial=0) > 1:
+            if entry.dtype.kind == "b" and part.max(initial=0) > 1:
                 raise self._error(entry, "an element of a bool tensor is neither 0 nor 1")
             out[max(at - begin, 0) :][: len(part)] = part
-        return array.astype(entry.dtype.newbyteorder("="), copy=False)
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
 
     def close(self) -> None:
         """Release the file's bytes, after which nothing can be read."""
         self.view.release()
 
-    def contents(
-        self, check: Callable[[TensorEntry, SharedHead | None], None] | None = None
-    ) -> Contents:
+    def contents(self, check: Callable[[TensorEntry, Head | None], None] | None = None) -> Contents:
         """Return everything, and what each byte is for.
 
         `check` is called for each tensor before its data are read; the head of a raw one is None.
         """
         contents = Contents({}, self.metadata, list(self._sections))
         for name, entry in self.entries.items():
-            head = None if entry.encoding == RAW else self.shared_head(entry)
+            head = self.head(entry)
             if check is not None:
                 check(entry, head)
             if head is None:
                 contents.records[name] = self.raw(entry).reshape(entry.shape)
                 parts = entry.raw_parts()
+            elif isinstance(head, PlanesHead):
+                contents.records[name] = self.planes(entry, head)
+                parts = head.parts(len(entry.shape))
             else:
                 contents.records[name] = self.shared(entry, head)
                 parts = head.parts(entry.encoding)

@@ -8,26 +8,22 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
+from ..dtypes import FLOAT32, NUMPY_LACKS, TYPES, ElementType
 from ..tensors import Float32Array
 
 MAGIC = b"\x89DCNN\r\n\x1a"
-VERSION = 1
+VERSION = 2  # the newest; a file has the lowest version that can hold it
 PREFIX = struct.Struct("<8sBI")  # Magic_Number, Format_Version, Header_Bytes
 CRC = struct.Struct("<I")
-RAW, RELATIVE, DENSE, BITMASK = range(4)
-ENCODINGS = ("raw", "relative", "dense", "bitmask")
+RAW, RELATIVE, DENSE, BITMASK, PLANES = range(5)
+ENCODINGS = ("raw", "relative", "dense", "bitmask", "planes")
+SHARED = (RELATIVE, DENSE, BITMASK)
+SHARED_ENCODINGS = tuple(ENCODINGS[encoding] for encoding in SHARED)
 CODERS = ("fixed", "huffman", "rans")
-DTYPES = tuple(
-    np.dtype(name).newbyteorder("<")
-    for name in (
-        *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
-        *("float16", "float32", "float64", "complex64", "complex128"),
-    )
-)
-FLOAT32 = DTYPES.index(np.dtype("<f4"))
+DTYPES = tuple(one.bits for one in TYPES if one.name not in NUMPY_LACKS)  # those of version 1
+WIDE_DTYPE = 15  # in a Tensor_Descriptor: the dtype is in the byte that follows
 MAX_RANK = 32
 MAX_NAME_BYTES = 65535
 MAX_COMMON_BYTES = 255
@@ -61,6 +57,22 @@ class Coding:
 
 
 @dataclass(frozen=True)
+class PlaneCoding:
+    """How a tensor that isn't shared is written in planes.
+
+    Attributes
+    ----------
+    coders : tuple of int
+        Indices into `CODERS`, one for each byte of a word, the lowest first.
+    block_bits : int
+        log2 of the words of a block, 0 to 62.
+    """
+
+    coders: tuple[int, ...]
+    block_bits: int = 16
+
+
+@dataclass(frozen=True)
 class Block:
     """A block's streams as a file holds them; `count` is ``Entry_Count``."""
 
@@ -83,6 +95,8 @@ class SharedRecord:
         Empty where the coder has none.
     blocks : tuple of Block
         All of them, or those that were asked for.
+    dtype : ElementType
+        Of the elements; each centroid is a value of it.
     """
 
     shape: tuple[int, ...]
@@ -91,9 +105,32 @@ class SharedRecord:
     label_table: bytes
     position_table: bytes
     blocks: tuple[Block, ...]
+    dtype: ElementType = FLOAT32
 
 
-Record = SharedRecord | npt.NDArray[Any]
+@dataclass(frozen=True)
+class PlanesRecord:
+    """A tensor that isn't shared, in planes as a file holds them.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : ElementType
+    coding : PlaneCoding
+    tables : tuple of bytes
+        The code table of each plane, empty where the coder has none.
+    blocks : tuple of tuple of bytes
+        The streams of each block, one for each plane; all blocks, or those that were asked for.
+    """
+
+    shape: tuple[int, ...]
+    dtype: ElementType
+    coding: PlaneCoding
+    tables: tuple[bytes, ...]
+    blocks: tuple[tuple[bytes, ...], ...]
+
+
+Record = SharedRecord | PlanesRecord | npt.NDArray[Any]
 
 
 @dataclass(frozen=True)

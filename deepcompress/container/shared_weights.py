@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..dtypes import FLOAT32, ElementType
+from ..errors import ArgumentError
 from ..tensors import FIXED_WIDTH, MAX_BITS, Float32Array
 from .cursor import Cursor
 from .records import (
@@ -46,6 +48,7 @@ class SharedHead:
         Size of the head.
     spans : tuple of (int, int)
         Begin and end of each block in the tensor's data.
+    dtype : ElementType
     """
 
     coding: Coding
@@ -55,16 +58,17 @@ class SharedHead:
     blocks: tuple[BlockSize, ...]
     bytes: int
     spans: tuple[tuple[int, int], ...]
+    dtype: ElementType = FLOAT32
 
     def record(self, shape: tuple[int, ...], blocks: tuple[Block, ...]) -> SharedRecord:
         """Return the record with the given blocks."""
         tables = self.label_table, self.position_table
-        return SharedRecord(shape, self.codebook, self.coding, *tables, blocks)
+        return SharedRecord(shape, self.codebook, self.coding, *tables, blocks, self.dtype)
 
     def parts(self, encoding: int) -> list[tuple[str, int]]:
         """Return the uses of the tensor's data, with bytes that sum to its size."""
         tables = len(self.label_table) + len(self.position_table)
-        codebook = self.codebook.nbytes - self.codebook.itemsize
+        codebook = (len(self.codebook) - 1) * self.dtype.centroid_bits.itemsize
         return [
             ("header", self.bytes - codebook - tables),
             ("codebooks", codebook),
@@ -78,7 +82,9 @@ class SharedHead:
         ]
 
 
-def parse_head(cursor: Cursor, shape: tuple[int, ...], encoding: int) -> SharedHead:
+def parse_head(
+    cursor: Cursor, shape: tuple[int, ...], encoding: int, dtype: ElementType = FLOAT32
+) -> SharedHead:
     """Read and check the head at the start of a tensor's data.
 
     Raises
@@ -101,9 +107,7 @@ def parse_head(cursor: Cursor, shape: tuple[int, ...], encoding: int) -> SharedH
     blocks = tuple(_parse_block_size(cursor, coding, centroid_count, n) for n in elements)
     # > Label 0 is the weight 0, label i is the i-th centroid.
     codebook = np.zeros(centroid_count + 1, np.float32)
-    codebook[1:] = np.frombuffer(cursor.take(4 * centroid_count, "codebook"), "<f4")
-    if not np.isfinite(codebook).all():
-        raise cursor.error("a centroid isn't finite")
+    codebook[1:] = _parse_centroids(cursor, centroid_count, dtype)
     label_table = bytes(cursor.take(table_bytes[0], "code table of the labels"))
     position_table = bytes(cursor.take(table_bytes[1], "code table of the positions"))
     head_bytes = end = cursor.offset
@@ -113,7 +117,24 @@ def parse_head(cursor: Cursor, shape: tuple[int, ...], encoding: int) -> SharedH
         end = begin + block.label_bytes + block.position_bytes
         spans.append((begin, end))
     tables = label_table, position_table
-    return SharedHead(coding, codebook, *tables, blocks, head_bytes, tuple(spans))
+    return SharedHead(coding, codebook, *tables, blocks, head_bytes, tuple(spans), dtype)
+
+
+def _parse_centroids(cursor: Cursor, count: int, dtype: ElementType) -> Float32Array:
+    """Read and check the centroids."""
+    stored = dtype.centroid_bits
+    bits = np.frombuffer(cursor.take(stored.itemsize * count, "codebook"), stored)
+    values = dtype.widened(bits) if stored == dtype.bits else bits.astype(np.float32)
+    if not np.isfinite(values).all():
+        raise cursor.error("a centroid isn't finite")
+    # > Every centroid is a value of Dtype.
+    try:
+        is_exact = np.array_equal(dtype.rounded(values), values)
+    except ArgumentError:  # beyond the dtype's range
+        is_exact = False
+    if not is_exact:
+        raise cursor.error(f"a centroid is no {dtype}")
+    return values
 
 
 def _parse_coding(cursor: Cursor, encoding: int) -> Coding:

@@ -6,27 +6,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
+from .. import dtypes
+from ..dtypes import FLOAT32, NAMES, ElementType
 from ..errors import ArgumentError
 from ..tensors import FIXED_WIDTH
 from .cursor import common_bytes, varint
+from .header import needed_version
 from .records import (
     CRC,
     DENSE,
-    DTYPES,
-    FLOAT32,
     MAGIC,
     MAX_COMMON_BYTES,
     MAX_NAME_BYTES,
     MAX_RANK,
+    PLANES,
     PREFIX,
     RAW,
     RAW_CHUNK_BYTES,
     RELATIVE,
-    VERSION,
+    WIDE_DTYPE,
     Coding,
+    PlaneCoding,
+    PlanesRecord,
     Record,
     SharedRecord,
 )
@@ -38,8 +41,8 @@ def pack(records: Mapping[str, Record], metadata: Mapping[str, Any] | None = Non
 
     Parameters
     ----------
-    records : mapping of str to SharedRecord or ndarray
-        An ndarray is stored raw; its dtype is one of `container.DTYPES`, in any byte order.
+    records : mapping of str to SharedRecord, PlanesRecord or ndarray
+        An ndarray is stored raw; its dtype is one of `dtypes.NAMES`, in any byte order.
     metadata : mapping, optional
         Stored as canonical JSON (keys sorted, no spaces).
 
@@ -58,16 +61,21 @@ def pack(records: Mapping[str, Record], metadata: Mapping[str, Any] | None = Non
     for name, record in records.items():
         parts.append(tensor_part(name, previous, record))
         previous = name
-    start = file_start([part.header for part in parts], metadata_text(metadata))
+    version = max((part.version for part in parts), default=1)
+    start = file_start([part.header for part in parts], metadata_text(metadata), version)
     return start + b"".join(piece for part in parts for piece in part.data)
 
 
 @dataclass(frozen=True)
 class TensorPart:
-    """A tensor's ``Tensor_Header``, and its ``Tensor_Data`` as chunks and their CRCs in turn."""
+    """A tensor's ``Tensor_Header``, and its ``Tensor_Data`` as chunks and their CRCs in turn.
+
+    `version` is the lowest that has such a tensor.
+    """
 
     header: bytes
     data: list[bytes]
+    version: int = 1
 
 
 def tensor_part(name: str, previous: str, record: Record) -> TensorPart:
@@ -80,16 +88,18 @@ def tensor_part(name: str, previous: str, record: Record) -> TensorPart:
     """
     encoded = checked_name(name, record.shape)
     if isinstance(record, SharedRecord):
-        encoding, dtype, chunks = record.coding.encoding, FLOAT32, shared_chunks(record)
+        encoding, dtype, chunks = record.coding.encoding, record.dtype, shared_chunks(record)
+    elif isinstance(record, PlanesRecord):
+        encoding, dtype, chunks = PLANES, record.dtype, planes_chunks(record)
     else:
-        encoding, dtype = RAW, DTYPES.index(stored_dtype(name, record))
-        chunks = _raw_chunks(record)
+        encoding, dtype = RAW, stored_dtype(name, record)
+        chunks = _raw_chunks(record, dtype)
     # > Common_Bytes is as large as it can be, but at most 255, and 0 for the first name.
     common = common_bytes(previous.encode(errors="surrogatepass")[:MAX_COMMON_BYTES], encoded)
     header = b"".join(
         [
             varint(common) + varint(len(encoded) - common) + encoded[common:],
-            bytes([encoding << 4 | dtype, len(record.shape)]),
+            tensor_descriptor(encoding, dtype) + bytes([len(record.shape)]),
             *map(varint, record.shape),
             varint(sum(map(len, chunks)) + CRC.size * len(chunks)),
         ]
@@ -97,7 +107,15 @@ def tensor_part(name: str, previous: str, record: Record) -> TensorPart:
     data: list[bytes] = []
     for index, chunk in enumerate(chunks):
         data += [chunk, CRC.pack(zlib.crc32(chunk, chunk_crc_start(header, index)))]
-    return TensorPart(header, data)
+    return TensorPart(header, data, needed_version(encoding, dtype))
+
+
+def tensor_descriptor(encoding: int, dtype: ElementType) -> bytes:
+    """Return ``Tensor_Descriptor``, and ``Wide_Dtype`` where there is one."""
+    number = dtype.number
+    if number < WIDE_DTYPE:
+        return bytes([encoding << 4 | number])
+    return bytes([encoding << 4 | WIDE_DTYPE, number])
 
 
 def metadata_text(metadata: Mapping[str, Any] | None) -> bytes:
@@ -110,7 +128,7 @@ def metadata_text(metadata: Mapping[str, Any] | None) -> bytes:
         raise ArgumentError(f"metadata can't be written as JSON: {error}") from None
 
 
-def file_start(tensor_headers: Sequence[bytes], metadata: bytes) -> bytes:
+def file_start(tensor_headers: Sequence[bytes], metadata: bytes, version: int = 1) -> bytes:
     """Return the bytes of a file before the first tensor's data.
 
     Raises
@@ -122,7 +140,7 @@ def file_start(tensor_headers: Sequence[bytes], metadata: bytes) -> bytes:
     header += varint(len(tensor_headers)) + b"".join(tensor_headers)
     if len(header) >= 1 << 32:
         raise ArgumentError(f"the header would take {len(header)} bytes, 4 GiB are too many")
-    start = PREFIX.pack(MAGIC, VERSION, len(header)) + header
+    start = PREFIX.pack(MAGIC, version, len(header)) + header
     return start + CRC.pack(zlib.crc32(start))
 
 
@@ -134,12 +152,42 @@ def shared_chunks(record: SharedRecord) -> list[bytes]:
         (len(record.label_table), len(record.position_table)),
         [(block.count, len(block.labels), len(block.positions)) for block in record.blocks],
     )
-    head += record.codebook[1:].astype("<f4").tobytes()
+    head += record.dtype.narrowed(record.codebook[1:]).tobytes()
     head += record.label_table + record.position_table
     blocks = [block.labels + block.positions for block in record.blocks]
     # > If Block_Count is 1, there is one chunk: the head followed by the block. Otherwise the head
     # > is chunk 0 and block i is chunk i + 1.
     return [head + blocks[0]] if len(blocks) == 1 else [head, *blocks]
+
+
+def planes_chunks(record: PlanesRecord) -> list[bytes]:
+    """Return the chunks of a tensor in planes, without their CRCs."""
+    sizes = [[len(plane) for plane in planes] for planes in record.blocks]
+    head = planes_head(record.coding, [len(table) for table in record.tables], sizes)
+    head += b"".join(record.tables)
+    blocks = [b"".join(planes) for planes in record.blocks]
+    return [head + blocks[0]] if len(blocks) == 1 else [head, *blocks]
+
+
+def planes_head(
+    coding: PlaneCoding, table_bytes: Sequence[int], blocks: Sequence[Sequence[int]]
+) -> bytes:
+    """Return the head of a tensor in planes up to its code tables.
+
+    Parameters
+    ----------
+    coding : PlaneCoding
+    table_bytes : sequence of int
+        ``Plane_Table_Bytes`` of each plane.
+    blocks : sequence of sequence of int
+        ``Plane_Bytes`` of each plane of each block.
+    """
+    head = bytearray([coding.block_bits, *coding.coders])
+    for sizes in [table_bytes, *blocks]:
+        for size, coder in zip(sizes, coding.coders, strict=True):
+            if coder != FIXED_WIDTH:
+                head += varint(size)
+    return bytes(head)
 
 
 def shared_head(
@@ -181,12 +229,14 @@ def shared_size(
     centroid_count: int,
     table_bytes: tuple[int, int],
     blocks: Sequence[tuple[int, int, int]],
+    dtype: ElementType = FLOAT32,
 ) -> int:
     """Return ``Data_Bytes`` of a tensor with such parts (see `shared_head`)."""
     chunks = 1 if len(blocks) == 1 else len(blocks) + 1
     streams = sum(labels + positions for _, labels, positions in blocks)
     head = len(shared_head(coding, centroid_count, table_bytes, blocks))
-    return head + 4 * centroid_count + sum(table_bytes) + streams + CRC.size * chunks
+    centroids = dtype.centroid_bits.itemsize * centroid_count
+    return head + centroids + sum(table_bytes) + streams + CRC.size * chunks
 
 
 def checked_name(name: str, shape: tuple[int, ...] = ()) -> bytes:
@@ -202,23 +252,19 @@ def checked_name(name: str, shape: tuple[int, ...] = ()) -> bytes:
     return encoded
 
 
-def stored_dtype(name: str, array: npt.NDArray[Any]) -> np.dtype[Any]:
+def stored_dtype(name: str, array: npt.NDArray[Any]) -> ElementType:
     """Return the dtype in which a file holds an array; raise ArgumentError if it can't."""
-    try:
-        dtype = array.dtype.newbyteorder("<")
-    except TypeError:  # text of any length has no order of bytes
-        dtype = array.dtype
-    if dtype not in DTYPES:
-        names = ", ".join(dtype.name for dtype in DTYPES)
-        own = str(array.dtype)[:80]
+    dtype = dtypes.of(array.dtype)
+    if dtype is None:
+        names, own = ", ".join(NAMES), str(array.dtype)[:80]
         raise ArgumentError(f"tensor {name!r}: dtype {own} can't be stored; can: {names}")
     return dtype
 
 
-def _raw_chunks(array: npt.NDArray[Any]) -> list[bytes]:
+def _raw_chunks(array: npt.NDArray[Any], dtype: ElementType) -> list[bytes]:
     # > The elements are stored in row-major order, exactly as they are. They are cut into chunks of
     # > 2**20 bytes, of which the last may have fewer. Only a tensor without elements has an empty
     # > chunk.
-    data = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+    data = dtypes.bits_of(array, dtype).tobytes()
     starts = range(0, max(len(data), 1), RAW_CHUNK_BYTES)
     return [data[start : start + RAW_CHUNK_BYTES] for start in starts]

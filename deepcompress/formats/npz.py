@@ -63,6 +63,8 @@ def npz_parts(arrays: Iterable[tuple[str, Array]]) -> Iterator[bytes]:
             if entry.filename != f"{name}.npy" or len(entry.filename.encode()) > _MAX_NAME_BYTES:
                 raise ArgumentError(f"no name for an array in an npz file: {name[:40]!r}")
             entry.create_system = _UNIX
+            if array.dtype.kind not in "biufc":
+                raise ArgumentError(f"{name[:40]!r}: an npz file has no dtype {array.dtype.name}")
             content = io.BytesIO()
             np.lib.format.write_array(content, array, allow_pickle=False)
             archive.writestr(entry, content.getbuffer())

@@ -17,23 +17,26 @@ import numpy as np
 
 from ..checks import is_whole
 from ..container.records import MAX_RANK
-from ..errors import DataError, FormatError
+from ..dtypes import ElementType
+from ..errors import ArgumentError, DataError, FormatError
 from ..files import strict_json
 from .source import Array, Format, Source
 
 _MOST = 2**63 - 1
 MAX_HEADER_BYTES = 100_000_000  # the limit of the format's own library
 METADATA = "__metadata__"
-BF16 = "BF16"  # the upper half of a float32, which NumPy doesn't know
 DTYPES = {
-    "BOOL": np.dtype(np.bool_),
+    "BOOL": ElementType("bool"),
     **{
-        f"{kind}{8 * size}": np.dtype(f"<{kind.lower()}{size}")
-        for kind in "IU"
-        for size in (1, 2, 4, 8)
+        f"{letter}{bits}": ElementType(f"{name}{bits}")
+        for letter, name in (("I", "int"), ("U", "uint"))
+        for bits in (8, 16, 32, 64)
     },
-    **{f"F{8 * size}": np.dtype(f"<f{size}") for size in (2, 4, 8)},
-    BF16: np.dtype("<u2"),
+    **{f"F{bits}": ElementType(f"float{bits}") for bits in (16, 32, 64)},
+    "BF16": ElementType("bfloat16"),
+    "F8_E4M3": ElementType("float8_e4m3fn"),
+    "F8_E5M2": ElementType("float8_e5m2"),
+    "C64": ElementType("complex64"),
 }
 
 
@@ -45,8 +48,9 @@ class SafetensorsFile(Source):
     DataError
         If the file can't be read.
     FormatError
-        If it breaks a rule of the format, or has a dtype that NumPy lacks (but for bfloat16,
-        which is widened to float32).
+        If it breaks a rule of the format, or has a dtype that a ``.dcnn`` file hasn't.
+    ArgumentError
+        When an array is read whose dtype needs ml_dtypes, if that isn't installed.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -104,14 +108,15 @@ class SafetensorsFile(Source):
     def __getitem__(self, name: str) -> Array:
         dtype, begin = self._entries[name]
         shape = self.shapes[name]
-        flat = np.zeros(0, DTYPES[dtype])
+        flat = np.zeros(0, DTYPES[dtype].bits)
         if size := math.prod(shape):
-            flat = np.frombuffer(self._data, DTYPES[dtype], size, self._start + begin)
-        if dtype == BF16:
-            flat = (flat.astype(np.uint32) << 16).view(np.float32)
-        elif dtype == "BOOL" and flat.view(np.uint8).max(initial=0) > 1:
+            flat = np.frombuffer(self._data, flat.dtype, size, self._start + begin)
+        if dtype == "BOOL" and flat.view(np.uint8).max(initial=0) > 1:
             raise FormatError(f"{self._what}: tensor {name!r}: a bool is neither 0 nor 1")
-        return flat.reshape(shape)
+        try:
+            return DTYPES[dtype].array(flat).reshape(shape)
+        except ArgumentError as error:
+            raise ArgumentError(f"{self._what}: tensor {name!r}: {error}") from None
 
 
 FORMAT = Format("a .safetensors", ".safetensors", lambda path: nullcontext(SafetensorsFile(path)))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from .. import native, relindex
 from ..bits import packing
 from ..checks import as_bits, as_uint8
+from ..dtypes import ElementType
 from ..errors import ArgumentError, FormatError
 from ..native import layout as native_layout
 from ..structs import Stream
@@ -69,6 +70,15 @@ def check_codebook(codebook: npt.ArrayLike, label_bits: int) -> Float32Array:
         raise FormatError(f"centroid {int(np.isfinite(array).argmin())} isn't finite")
     copy: Float32Array = frozen(array)
     return copy
+
+
+def check_type(codebook: Float32Array, element_type: ElementType) -> ElementType:
+    """Return the dtype, or raise unless weights of it can be shared and have these centroids."""
+    if not element_type.is_shareable:
+        raise ArgumentError(f"weights of {element_type} can't be shared")
+    if not np.array_equal(element_type.rounded(codebook), codebook):
+        raise ArgumentError(f"a centroid is no {element_type}")
+    return element_type
 
 
 def frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

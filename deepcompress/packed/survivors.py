@@ -17,12 +17,12 @@ def pack(weights: Survivors, gap_bits: int | None = None) -> CompressedTensor:
     gap_bits = gap_bits or narrowest_gap_bits(weights.positions, label_bits)
     shared = SharedWeights(weights.codebook, weights.labels, label_bits)
     gaps = relindex.encode(weights.positions, weights.size, gap_bits)
-    return CompressedTensor.from_parts(weights.shape, shared, gaps)
+    return CompressedTensor.from_parts(weights.shape, shared, gaps).of_type(weights.element_type)
 
 
 def unpack(tensor: CompressedTensor) -> Survivors:
     """Return the weights of a packed tensor that aren't 0."""
-    return Survivors(tensor.shape, tensor.codebook, *tensor.survivors())
+    return Survivors(tensor.shape, tensor.codebook, *tensor.survivors(), tensor.element_type)
 
 
 def narrowest_gap_bits(positions: Int64Array, label_bits: int) -> int:

@@ -9,11 +9,12 @@ import numpy.typing as npt
 
 from .. import native, relindex, spmv
 from ..bits import packing
+from ..dtypes import FLOAT32, ElementType, named
 from ..errors import ArgumentError
 from ..structs import ColumnBlocks, Layout, Stream
 from ..tensors import Float32Array, GapStream, Int64Array, SharedWeights, UInt8Array
 from .forms import GAPS, LABELS, Forms, OfStream
-from .stream import check_codebook, check_shape, checked, matrix_of
+from .stream import check_codebook, check_shape, check_type, checked, matrix_of
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -42,6 +43,9 @@ class CompressedTensor:
         Stored entries S, fillers included.
     labels_packed, gaps_packed : ndarray of uint8
         S labels and S gaps, as from `bits.packing.pack`.
+    element_type : ElementType, dtype or str
+        Of the dense tensor: a float or an integer, of which each centroid is a value. Products
+        are computed in float32, whatever it is.
 
     Raises
     ------
@@ -69,6 +73,7 @@ class CompressedTensor:
     count: int
     labels_packed: OfStream = LABELS
     gaps_packed: OfStream = GAPS
+    element_type: ElementType = FLOAT32
     _forms: Forms = field(init=False)
 
     __array_ufunc__ = None  # so that `ndarray @ w` is a TypeError, not a puzzle
@@ -82,11 +87,13 @@ class CompressedTensor:
         count: int,
         labels_packed: UInt8Array,
         gaps_packed: UInt8Array,
+        element_type: ElementType | npt.DTypeLike = FLOAT32,
     ) -> None:
         """Copy the arrays and validate everything."""
         shape = check_shape(shape)
         widths, packed = (label_bits, gap_bits), (labels_packed, gaps_packed)
         self._hold(shape, checked(matrix_of(shape), codebook, widths, count, packed))
+        vars(self).update(element_type=check_type(self.codebook, named(element_type)))
 
     def _hold(self, shape: tuple[int, ...], stream: Stream, is_minimal: bool = False) -> None:
         """Fill the fields, which are frozen from then on."""
@@ -103,6 +110,7 @@ class CompressedTensor:
         """Return the scalars."""
         names = "shape", "label_bits", "gap_bits", "count"
         shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+        shown += f", dtype={self.element_type}" if self.element_type != FLOAT32 else ""
         return f"{type(self).__name__}({shown})"
 
     @classmethod
@@ -166,6 +174,26 @@ class CompressedTensor:
         tensor._hold(shape, stream, is_minimal)
         return tensor
 
+    def of_type(self, element_type: ElementType) -> "CompressedTensor":
+        """Return the same tensor with another dtype; it shares whatever this one holds.
+
+        Raises
+        ------
+        ArgumentError
+            If weights of the dtype can't be shared, or a centroid is no value of it.
+        """
+        if element_type == self.element_type:
+            return self
+        tensor = type(self).__new__(type(self))
+        element_type = check_type(self.codebook, element_type)
+        vars(tensor).update(vars(self) | {"element_type": element_type})
+        return tensor
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the dense tensor; ArgumentError if that needs a package that isn't there."""
+        return self.element_type.numpy()
+
     @property
     def size(self) -> int:
         """Number of elements of the dense tensor."""
@@ -213,7 +241,7 @@ class CompressedTensor:
         """Give NumPy the dense tensor, where it would else make an object of this one."""
         if copy is False:
             raise ValueError("a compressed tensor has no dense array that could be shared")
-        return self.to_dense().astype(dtype or np.float32, copy=False)
+        return self.to_dense().astype(dtype or self.dtype, copy=False)
 
     def __matmul__(self, x: npt.ArrayLike) -> Float32Array:
         """Multiply as `dot`."""
@@ -278,21 +306,27 @@ class CompressedTensor:
             out=out,
         )
 
-    def to_dense(self) -> Float32Array:
-        """Return the tensor with all its zeros.
+    def to_dense(self) -> npt.NDArray[Any]:
+        """Return the tensor with all its zeros, in its dtype.
 
         Raises
         ------
         ArgumentError
-            If that much memory can't be had: a shape of any size fits a small file.
+            If that much memory can't be had: a shape of any size fits a small file; or if the
+            dtype needs a package that isn't there.
         """
+        dtype = self.dtype
         try:
-            dense = np.zeros(self.shape, np.float32)
+            dense = np.zeros(self.shape, dtype)
             positions, labels = self.survivors()
-            dense.reshape(-1)[positions] = self.codebook[labels]
+            dense.reshape(-1)[positions] = self.codebook.astype(dtype)[labels]
         except (MemoryError, ValueError) as error:  # ValueError beyond NumPy's largest size
             raise ArgumentError(f"can't hold {self.shape} densely: {error}") from None
         return dense
+
+    def to_float32(self) -> Float32Array:
+        """Return the tensor as products see it, with all its zeros; raise as `to_dense`."""
+        return self.of_type(FLOAT32).to_dense()
 
     def to_scipy_csr(self) -> "csr_array":
         """Return the (R, C) matrix of the surviving weights in SciPy's form.
@@ -330,7 +364,7 @@ class CompressedTensor:
         weights = SharedWeights(self.codebook, labels[inside], self.label_bits)
         own = positions[inside] - start * self.cols
         gaps = relindex.encode(own, math.prod(shape), self.gap_bits)
-        return self.from_parts(shape, weights, gaps)
+        return self.from_parts(shape, weights, gaps).of_type(self.element_type)
 
     def stream(self) -> Stream:
         """Return the packed form; rebuilt for the caller if another has replaced it."""
@@ -351,4 +385,5 @@ class CompressedTensor:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy the arguments of the constructor."""
         streams = self.label_bits, self.gap_bits, self.count, self.labels_packed, self.gaps_packed
-        return type(self), (self.shape, self.codebook, *streams)
+        name = self.element_type.name
+        return type(self), (self.shape, self.codebook, *streams, name)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ..container.records import CODERS, ENCODINGS, MAGIC, Record, SharedRecord
+from ..container.records import CODERS, ENCODINGS, MAGIC, PlanesRecord, SharedRecord
 from ..container.sizes import stream_bits
 from . import listings
 from .ledger import PARTS, Inspected, LayerRow, account
@@ -49,8 +49,8 @@ def describe(
     dict
         ``format_version``, ``file_bytes``, ``network`` (None if the metadata names none),
         ``metadata``; ``tensors``, a row for each (see `TENSOR_COLUMNS`; None where a raw
-        tensor has no such thing; ``coders`` are those of labels and gaps; ``ratio`` is
-        against the dense tensor in the dtype it has here; ``why`` is as from `reasons.why`);
+        tensor has no such thing; ``coders`` are those of labels and gaps, or of planes; ``ratio``
+        is against the dense tensor in the dtype it has here; ``why`` is as from `reasons.why`);
         ``ledger``, rows of ``tensor``, ``part`` and ``bytes`` as from `ledger.ledger`;
         ``parts``, the sum of each;
         ``stages``, ``reference_bytes`` and ``ratio`` as from `ledger.account`.
@@ -64,13 +64,13 @@ def describe(
     reasons: list[Callable[[float], str | None]] = []  # from the ratio of the whole file
 
     def look(row: LayerRow, inspected: Inspected) -> None:
-        tensor = _tensor(row, inspected.record)
+        tensor = _tensor(row, inspected)
         if codes:
             tensor["codes"] = listings.codes(inspected)
         if prices:
             tensor["alternatives"] = listings.alternatives(inspected)
         tensors.append(tensor)
-        reasons.append(partial(why, row, inspected.record, inspected.parts))
+        reasons.append(partial(why, row, inspected, inspected.parts))
 
     books = account(data, what, look)
     for tensor, reason in zip(tensors, reasons, strict=True):
@@ -134,8 +134,8 @@ def _against_dense(ratio: float, reference: int) -> str:
     return f"{size:.1f}x {word} than the dense tensors, {reference:,} bytes in their dtypes"
 
 
-def _tensor(row: LayerRow, record: Record) -> dict[str, Any]:
-    """Return a tensor's row, None in the columns that only shared weights have."""
+def _tensor(row: LayerRow, inspected: Inspected) -> dict[str, Any]:
+    """Return a tensor's row, None in the columns that it has nothing for."""
     values = dict.fromkeys(key for key, _, _ in TENSOR_COLUMNS) | {
         "name": row.layer,
         "shape": row.shape,
@@ -143,16 +143,22 @@ def _tensor(row: LayerRow, record: Record) -> dict[str, Any]:
         "bytes": row.bytes_PQH,
         "ratio": row.dense_bytes / row.bytes_PQH,
     }
+    record, entry = inspected.record, inspected.entry
+    stored = {"dtype": entry.dtype.name, "encoding": ENCODINGS[entry.encoding]}
     if not isinstance(record, SharedRecord):
-        return values | {"dtype": record.dtype.name, "encoding": "raw"}
+        if isinstance(record, PlanesRecord):
+            stored["coders"] = "/".join(CODERS[coder] for coder in record.coding.coders)
+        return values | stored
     coding = record.coding
-    return values | {
-        "dtype": record.codebook.dtype.name,
-        "encoding": ENCODINGS[coding.encoding],
-        "K": len(record.codebook),
-        "label_bits": stream_bits(coding, len(record.codebook) - 1)[0],
-        "gap_bits": coding.gap_bits or None,
-        "coders": f"{CODERS[coding.label_coder]}/{CODERS[coding.position_coder]}",
-        "entries": sum(block.count for block in record.blocks),
-        "fillers": row.fillers,
-    }
+    return (
+        values
+        | stored
+        | {
+            "K": len(record.codebook),
+            "label_bits": stream_bits(coding, len(record.codebook) - 1)[0],
+            "gap_bits": coding.gap_bits or None,
+            "coders": f"{CODERS[coding.label_coder]}/{CODERS[coding.position_coder]}",
+            "entries": sum(block.count for block in record.blocks),
+            "fillers": row.fillers,
+        }
+    )

@@ -15,9 +15,10 @@ from ..coding.code import Code
 from ..coding.decoder import decode, decode_symbols, read_codes
 from ..coding.prices import Choice
 from ..coding.symbols import BlockSymbols
+from ..container.cursor import varint
 from ..container.header import TensorEntry
-from ..container.records import RELATIVE, Record, Section, SharedRecord
-from ..container.sizes import stream_bits
+from ..container.records import RAW, RELATIVE, Record, Section, SharedRecord
+from ..container.sizes import raw_size, stream_bits
 from ..container.writer import file_start, metadata_text, tensor_part
 from ..errors import ArgumentError, FormatError
 from ..model_file import ModelFile
@@ -44,7 +45,8 @@ class Inspected:
     symbols : list of BlockSymbols
         The symbols of each block.
     tensor : CompressedTensor or None
-        The tensor as `pipeline.load` gives it; None for a raw one, which is the record.
+        The tensor as `pipeline.load` gives it; None for one that isn't shared, as a file has it
+        in its record.
     parts : dict of str to int
         Its bytes in the file, by part.
     """
@@ -249,7 +251,7 @@ def _weights_bytes(code: Code, symbols: list[BlockSymbols], stream: str) -> int:
 
 @dataclass(frozen=True)
 class _Fixed:
-    """A tensor in the file that `pipeline.at_fixed_width` gives; no record if it is raw."""
+    """A tensor in the file that `pipeline.at_fixed_width` gives; no record if it isn't shared."""
 
     record: SharedRecord | None
     head: bytes
@@ -260,7 +262,11 @@ def _at_fixed_width(inspected: Inspected, previous: str) -> _Fixed:
     """Encode a tensor at fixed width; `previous` is the name of the one before."""
     entry, tensor = inspected.entry, inspected.tensor
     if tensor is None:
-        return _Fixed(None, entry.header, len(entry.header) + entry.data_bytes)
+        if entry.encoding == RAW:
+            return _Fixed(None, entry.header, len(entry.header) + entry.data_bytes)
+        data_bytes = raw_size(math.prod(entry.shape) * entry.dtype.itemsize)
+        head = entry.header[: -len(varint(entry.data_bytes))] + varint(data_bytes)
+        return _Fixed(None, head, len(head) + data_bytes)
     record = encoder.encode(tensor, prices.choose(tensor, Choice("fixed", "relative")).coding)
     part = tensor_part(entry.name, previous, record)
     return _Fixed(record, part.header, len(part.header) + sum(map(len, part.data)))
@@ -284,7 +290,11 @@ def _row(inspected: Inspected, fixed: _Fixed) -> LayerRow:
     }
     if tensor is None or fixed.record is None or not isinstance(record, SharedRecord):
         bits = 8 * inspected.entry.dtype.itemsize
-        return LayerRow(**common, weight_bits_PQ=bits, weight_bits_PQH=bits, bytes_P=own_bytes)
+        coded = 8 * (own.get("biases", 0) + own.get("raw", 0)) / max(math.prod(record.shape), 1)
+        coded = bits if inspected.entry.encoding == RAW else coded
+        return LayerRow(
+            **common, weight_bits_PQ=bits, weight_bits_PQH=coded, bytes_P=fixed.size_bytes
+        )
     survivors, k = int(np.count_nonzero(tensor.labels())), len(record.codebook) - 1
     blocks = fixed.record.blocks
     weights_as_fp32 = sum(FP32_BYTES * block.count - len(block.labels) for block in blocks)

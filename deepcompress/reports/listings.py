@@ -1,5 +1,6 @@
 """The lists that ``inspect`` shows on demand: a tensor's codes, and what else it could cost."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from ..coding.prices import Choice, prices
 from ..coding.symbols import alphabets
 from ..container.cursor import varint
-from ..container.records import BITMASK, CODERS, ENCODINGS, SharedRecord
+from ..container.records import BITMASK, CODERS, ENCODINGS, RAW, PlanesRecord, SharedRecord
 from ..container.sizes import raw_size
 from .ledger import Inspected
 
@@ -81,14 +82,17 @@ def alternatives(inspected: Inspected) -> list[dict[str, Any]]:
     """
     entry, record, tensor = inspected.entry, inspected.record, inspected.tensor
     own_bytes = len(entry.header) + entry.data_bytes
-    if tensor is None or not isinstance(record, SharedRecord):
-        return [_row("raw", None, None, own_bytes, True)]
     without_size = len(entry.header) - len(varint(entry.data_bytes))
 
     def total(data_bytes: int) -> int:
         return without_size + len(varint(data_bytes)) + data_bytes
 
-    rows = [_row("raw", None, None, total(raw_size(entry.dtype.itemsize * tensor.size)), False)]
+    raw_bytes = raw_size(entry.dtype.itemsize * math.prod(entry.shape))
+    rows = [_row("raw", None, None, total(raw_bytes), entry.encoding == RAW)]
+    if isinstance(record, PlanesRecord):
+        rows.append(_row("planes", None, CODERS[max(record.coding.coders)], own_bytes, True))
+    if not isinstance(record, SharedRecord) or tensor is None:
+        return rows
     coding = record.coding
     is_found = False
     for coder in CODERS:

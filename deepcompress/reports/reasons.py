@@ -1,28 +1,30 @@
 """Why a tensor shrank little, in a sentence whose figures are the ledger's."""
 
+import math
 from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
 
 from ..config import TensorConfig
-from ..container.records import CODERS, DENSE, Record, SharedRecord
+from ..container.header import TensorEntry
+from ..container.records import CODERS, DENSE, PLANES, SharedRecord
 from ..container.sizes import stream_bits
-from .ledger import LayerRow
+from ..dtypes import FLOAT32
+from .ledger import Inspected, LayerRow
 
 LITTLE = 4.0
 FAR_BELOW = 0.25
 NEAR_UNIFORM = 0.95
 
 
-def why(row: LayerRow, record: Record, parts: Mapping[str, int], file_ratio: float) -> str | None:
+def why(
+    row: LayerRow, inspected: Inspected, parts: Mapping[str, int], file_ratio: float
+) -> str | None:
     """Return why a tensor shrank little, None where it shrank well.
 
     Parameters
     ----------
     row : LayerRow
-    record : Record
-        The same tensor's.
+    inspected : Inspected
+        The same tensor.
     parts : mapping of str to int
         Its bytes by part, as from `ledger.ledger`.
     file_ratio : float
@@ -38,8 +40,9 @@ def why(row: LayerRow, record: Record, parts: Mapping[str, int], file_ratio: flo
         return None
     if not row.weights:
         return "it has no elements"
+    record = inspected.record
     if not isinstance(record, SharedRecord):
-        return _why_raw(record)
+        return _why_raw(inspected.entry)
     overhead = parts.get("header", 0) + parts.get("checksums", 0)
     codes = parts.get("codebooks", 0) + parts.get("code tables", 0)
     fillers = parts.get("fillers", 0)
@@ -72,14 +75,16 @@ def _label_bits(row: LayerRow, record: SharedRecord, label_bytes: int) -> str:
     return f"{'are near uniform,' if near else 'take'} {bits:.1f} of {width} bits"
 
 
-def _why_raw(array: np.ndarray[Any, Any]) -> str:
-    if array.dtype.kind != "f":
-        return f"kept raw: elements of {array.dtype} aren't shared"
-    if array.ndim <= 1:
-        return f"kept exactly (bias): {array.size:,} elements of {array.dtype}"
-    if array.dtype != np.float32:
-        return f"kept as {array.dtype}, not shared: {array.dtype.itemsize} bytes an element"
-    if array.size < TensorConfig.min_size:
+def _why_raw(entry: TensorEntry) -> str:
+    dtype, size = entry.dtype, math.prod(entry.shape)
+    kept = "kept without loss" if entry.encoding == PLANES else "kept raw"
+    if dtype.kind != "f":
+        return f"{kept}: elements of {dtype} aren't shared"
+    if len(entry.shape) <= 1:
+        return f"kept exactly (bias): {size:,} elements of {dtype}"
+    if dtype != FLOAT32:
+        return f"kept as {dtype}, not shared: {dtype.itemsize} bytes an element"
+    if size < TensorConfig.min_size:
         few = f"fewer than {TensorConfig.min_size} aren't shared unless that is asked for"
-        return f"kept raw: {array.size} elements, and {few}"
-    return "kept raw: sharing would not have made it smaller, or was not asked for"
+        return f"{kept}: {size} elements, and {few}"
+    return f"{kept}: sharing would not have made it smaller, or was not asked for"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import dtypes
 from ..errors import ArgumentError
 from ..packed.tensor import CompressedTensor
 from ..tensors import Float32Array, Float64Array, Int64Array
@@ -183,7 +184,8 @@ def codebook_series(
         raise ArgumentError(f"the original has no tensor {name!r}")
     values = original[name]
     dense = values.to_dense() if isinstance(values, CompressedTensor) else np.asarray(values)
-    if dense.shape != tensor.shape or dense.dtype.kind not in "fiu":
+    element_type = dtypes.of(dense.dtype)
+    if dense.shape != tensor.shape or element_type is None or not element_type.is_shareable:
         raise ArgumentError(
             f"tensor {name!r} has shape {tensor.shape}, the original {dense.shape} of {dense.dtype}"
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import native
+from .. import dtypes, native
 from ..errors import ArgumentError
 from ..model_file import ModelFile, Tensor
 from ..nn.conv import Conv2D
@@ -58,8 +58,9 @@ def check_preprocessing(network: Network, preprocessing: Preprocessing | None) -
 def checked(name: str, tensor: Tensor) -> Tensor:
     """Return a tensor as a network runs it: weights as they are, vectors dense, in float32."""
     if isinstance(tensor, CompressedTensor):
-        return tensor if len(tensor.shape) > 1 else tensor.to_dense()
-    if tensor.dtype.kind != "f":
+        return tensor if len(tensor.shape) > 1 else tensor.to_float32()
+    element_type = dtypes.of(tensor.dtype)
+    if element_type is None or element_type.kind != "f":
         raise ArgumentError(f"tensor {name!r} is of {tensor.dtype}, a network's are floats")
     return np.ascontiguousarray(tensor, np.float32)
 
@@ -77,7 +78,7 @@ def held(network: Network, name: str, tensor: Tensor, dense: str, max_bytes: int
         raise ArgumentError(
             f"tensor {name!r} takes {size_bytes:,} bytes, max_bytes is {max_bytes:,}"
         )
-    return tensor.to_dense()
+    return tensor.to_float32()
 
 
 def _runs_dense(network: Network, name: str, tensor: CompressedTensor) -> bool:

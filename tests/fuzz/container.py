@@ -7,10 +7,20 @@ from random import Random
 import numpy as np
 
 from deepcompress import native
+from deepcompress.container import planes
 from deepcompress.container.cursor import Cursor, varint
 from deepcompress.container.header import TensorEntry, parse_tensor_header
-from deepcompress.container.records import CRC, MAGIC, PREFIX, RAW, RAW_CHUNK_BYTES, VERSION
-from deepcompress.container.shared_weights import parse_head
+from deepcompress.container.planes import PlanesHead
+from deepcompress.container.records import (
+    CRC,
+    MAGIC,
+    PLANES,
+    PREFIX,
+    RAW,
+    RAW_CHUNK_BYTES,
+    VERSION,
+)
+from deepcompress.container.shared_weights import SharedHead, parse_head
 from deepcompress.container.sizes import chunk_crc_start
 from deepcompress.errors import DeepCompressError
 from deepcompress.model import CompressedModel
@@ -62,7 +72,13 @@ def _weights(tensor: object) -> tuple[object, ...]:
         labels = tensor.labels()
         places = tensor.positions()[labels != 0]
         codebook = tensor.codebook
-        return tensor.shape, codebook.tobytes(), places.tobytes(), labels[labels != 0].tobytes()
+        return (
+            tensor.shape,
+            tensor.element_type,
+            codebook.tobytes(),
+            places.tobytes(),
+            labels[labels != 0].tobytes(),
+        )
     assert isinstance(tensor, np.ndarray)
     return tensor.shape, tensor.dtype, tensor.tobytes()
 
@@ -102,9 +118,16 @@ def mutate(data: bytes, max_size: int, random: Random, mutate_bytes: object) -> 
         grown = len(data) - (start + sum(entry.data_bytes for entry in entries))
         return mend(data, entry.name, grown)[:max_size]
     head = mutate_bytes(header, len(header) + max(1, max_size - len(data)))
-    return mend(PREFIX.pack(MAGIC, VERSION, 0) + head + data[PREFIX.size + len(header) :])[
+    version = random.choice([1, VERSION]) if random.random() < 0.1 else _version(data)
+    return mend(PREFIX.pack(MAGIC, version, 0) + head + data[PREFIX.size + len(header) :])[
         :max_size
     ]
+
+
+def _version(data: bytes) -> int:
+    """Return a file's version, or the newest where it has none that is known."""
+    version = data[len(MAGIC)] if len(data) > len(MAGIC) else VERSION
+    return version if 1 <= version <= VERSION else VERSION
 
 
 def _walk(data: bytes) -> tuple[bytes, list[TensorEntry], int]:
@@ -118,7 +141,7 @@ def _walk(data: bytes) -> tuple[bytes, list[TensorEntry], int]:
         cursor.take(cursor.varint("metadata"), "metadata")
         offset, previous = 0, b""
         for _ in range(cursor.varint("tensors")):
-            entry, previous = parse_tensor_header(cursor, previous, offset)
+            entry, previous = parse_tensor_header(cursor, previous, offset, _version(data))
             offset += entry.data_bytes
             entries.append(entry)
     except DeepCompressError:
@@ -136,6 +159,7 @@ def mend(data: bytes, changed: str = "", grown: int = 0) -> bytes:
         A tensor whose data has `grown` bytes more than its header says.
     """
     header, entries, start = _walk(data)
+    version = _version(data)
     whole_header = bytearray(header[: len(header) - sum(len(e.header) for e in entries)])
     contents = bytearray()
     for index, entry in enumerate(entries):
@@ -149,7 +173,7 @@ def mend(data: bytes, changed: str = "", grown: int = 0) -> bytes:
         whole_header += tensor_header
         for number, chunk in enumerate(chunks):
             contents += chunk + CRC.pack(zlib.crc32(chunk, chunk_crc_start(tensor_header, number)))
-    file = PREFIX.pack(MAGIC, VERSION, len(whole_header)) + whole_header
+    file = PREFIX.pack(MAGIC, version, len(whole_header)) + whole_header
     return file + CRC.pack(zlib.crc32(file)) + contents
 
 
@@ -159,7 +183,12 @@ def _chunks(entry: TensorEntry, data: bytes) -> list[bytes]:
         need = min(math.prod(entry.shape) * entry.dtype.itemsize, RAW_CHUNK_BYTES)
         return [data[: need if need <= len(data) else max(len(data) - CRC.size, 0)]]
     try:
-        head = parse_head(Cursor(memoryview(data), "file"), entry.shape, entry.encoding)
+        cursor = Cursor(memoryview(data), "file")
+        head: SharedHead | PlanesHead
+        if entry.encoding == PLANES:
+            head = planes.parse_head(cursor, entry.shape, entry.dtype)
+        else:
+            head = parse_head(cursor, entry.shape, entry.encoding, entry.dtype)
     except DeepCompressError:
         return [data[: max(len(data) - CRC.size, 0)]]
     if len(head.spans) == 1:

@@ -33,6 +33,16 @@ def gaps_seeds() -> dict[str, bytes]:
     }
 
 
+def planes_seeds() -> dict[str, bytes]:
+    """Width and rotation in a byte, then the words."""
+    names = {1: "bytes", 2: "halves", 4: "words", 8: "doubles"}
+    files = {}
+    for form, (width, name) in enumerate(names.items()):
+        files[name] = bytes([form]) + drawn(width, 0).bytes(5 * width)
+        files[f"{name}-rotated"] = bytes([4 + form]) + drawn(width, 1).bytes(5 * width)
+    return files | {"none": b"\7", "short": b"\3abc"}
+
+
 def huffman_seeds() -> dict[str, bytes]:
     """Alphabet, direction, count, leaves, their place, how they are split, ISA; the payload."""
     files = {}
@@ -186,6 +196,7 @@ def spconv_seeds() -> dict[str, bytes]:
 SEEDS = {
     "bitpack": bitpack_seeds,
     "gaps": gaps_seeds,
+    "planes": planes_seeds,
     "huffman": huffman_seeds,
     "rans": rans_seeds,
     "blocks": blocks_seeds,

@@ -20,7 +20,7 @@ from fuzz.net import CONVOLUTION, PRODUCTS
 from support.npz import npz_bytes
 
 import deepcompress as dc
-from deepcompress.container.records import BITMASK, DENSE, DTYPES, RELATIVE, Coding
+from deepcompress.container.records import BITMASK, DENSE, DTYPES, RELATIVE, Coding, PlaneCoding
 from deepcompress.formats import net
 from deepcompress.nn.conv import Conv2D
 from deepcompress.nn.definition import to_definition
@@ -35,13 +35,14 @@ CORPUS = Path(__file__).parent / "corpus"
 
 def containers() -> dict[str, bytes]:
     golden = Path(__file__).parents[1] / "golden"
-    files = {name: (golden / f"v1-{name}.dcnn").read_bytes() for name in ("nooks", "nothing")}
+    names = ("v1-nooks", "v1-nothing", "v2-lacking")
+    files = {name[3:]: (golden / f"{name}.dcnn").read_bytes() for name in names}
     files["dtypes"] = dc.compress({d.name: np.arange(2).astype(d) for d in DTYPES}).to_bytes()
     metadata = {" é": [1, None, 0.5, True], "a": {"b": "\ud800"}}
     files["metadata"] = dc.compress({}, metadata=metadata).to_bytes()
     rng = np.random.default_rng(0)
     weights = rng.choice([-1, 0.5, 2, 3], size=(12, 20)) * (rng.random((12, 20)) < 0.3)
-    tensor = dc.compress({"w": weights}, dc.Config(dc.TensorConfig(min_size=0)))
+    tensor = dc.compress({"w": weights.astype(np.float32)}, dc.Config(dc.TensorConfig(min_size=0)))
     coders = {"fixed": FIXED_WIDTH, "huffman": HUFFMAN, "rans": RANS}
     for name, coder in coders.items():
         for kind, coding in {
@@ -52,6 +53,9 @@ def containers() -> dict[str, bytes]:
             "bitmask-blocks": Coding(BITMASK, coder, FIXED_WIDTH, 0, 7),
         }.items():
             files[f"{kind}-{name}"] = replace(tensor, storage={"w": coding}).to_bytes()
+        arrays = {"h": weights[:3].astype(np.float16), "i": weights.astype(np.int8)}
+        how = {"h": PlaneCoding((0, coder), 4), "i": PlaneCoding((coder,))}
+        files[f"planes-{name}"] = dc.CompressedModel({**arrays}, {}, {**how}).to_bytes()
     return files
 
 

@@ -30,6 +30,7 @@ CLANG = os.environ.get("CLANG", "clang")
 C_TARGETS = {
     "bitpack": 64,
     "gaps": 64,
+    "planes": 100,
     "huffman": 96,
     "rans": 128,
     "blocks": 160,

@@ -15,6 +15,7 @@ class Parts:
     metadata: bytes
     tensor_headers: list[bytes]  # each without Data_Bytes at its end
     chunks: list[list[bytes]]
+    version: int = 1
 
     def to_bytes(self):
         """Put the file together, all sizes and checksums right."""
@@ -27,14 +28,15 @@ class Parts:
             for i, chunk in enumerate(chunks):
                 crc = crc32(varint(i) if i else b"", crc32(tensor_header))
                 data += chunk + crc32(chunk, crc).to_bytes(4, "little")
-        header = b"\x89DCNN\r\n\x1a\1" + len(header).to_bytes(4, "little") + header
+        header = (
+            b"\x89DCNN\r\n\x1a" + bytes([self.version]) + len(header).to_bytes(4, "little") + header
+        )
         return header + crc32(header).to_bytes(4, "little") + data
 
     def copy(self):
         """Return parts that can be changed alone."""
-        return Parts(
-            self.metadata, list(self.tensor_headers), [list(chunks) for chunks in self.chunks]
-        )
+        chunks = [list(chunks) for chunks in self.chunks]
+        return Parts(self.metadata, list(self.tensor_headers), chunks, self.version)
 
 
 def varint(value):
@@ -63,15 +65,17 @@ def take_apart(data):
     file = NotingCursor(data)
     entries = reader.read_header(file)[1]
     header = reader.Cursor(file.chunks[0][13:])
-    parts = Parts(header.take(header.varint()), [], [])
+    parts = Parts(header.take(header.varint()), [], [], data[8])
     assert header.varint() == len(entries)
     for encoding, dtype, shape, data_bytes, tensor_header in entries.values():
         parts.tensor_headers.append(tensor_header[: -len(varint(data_bytes))])
         cursor = NotingCursor(file.take(data_bytes), tensor_header)
         if encoding == reader.RAW:
             reader.read_raw(cursor, dtype, reader.prod(shape))
+        elif encoding == reader.PLANES:
+            reader.read_planes(cursor, dtype, reader.prod(shape))
         else:
-            reader.read_shared(cursor, encoding, reader.prod(shape))
+            reader.read_shared(cursor, encoding, dtype, reader.prod(shape))
         parts.chunks.append(cursor.chunks)
     return parts
 
@@ -115,7 +119,9 @@ def damaged(data, rng):
         return changed_bytes(data, rng)
     parts = take_apart(data).copy()
     for _ in range(1 if rng.random() < 0.7 else 2):
-        if kind == 2 or not parts.tensor_headers:
+        if rng.random() < 0.02:
+            parts.version = 3 - parts.version
+        elif kind == 2 or not parts.tensor_headers:
             parts.metadata = changed_bytes(parts.metadata, rng)
         elif kind == 3:
             i = int(rng.integers(0, len(parts.tensor_headers)))

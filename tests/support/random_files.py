@@ -1,15 +1,20 @@
 """Random models for our writer, and random files as another writer may make them."""
 
+from importlib.util import find_spec
+
 import numpy as np
 
-from deepcompress import relindex
-from deepcompress.container.records import BITMASK, DENSE, DTYPES, RELATIVE, Coding
+from deepcompress import dtypes, relindex
+from deepcompress.container.records import BITMASK, DENSE, RELATIVE, WIDE_DTYPE, Coding, PlaneCoding
 from deepcompress.model import CompressedModel
 from deepcompress.packed.tensor import CompressedTensor
 from deepcompress.tensors import FIXED_WIDTH, HUFFMAN, RANS, SharedWeights
 from support.file_parts import Parts, varint
 from support.reference_reader import reader
 
+HAS_ML_DTYPES = find_spec("ml_dtypes") is not None
+HELD = [one for one in dtypes.TYPES if HAS_ML_DTYPES or one.name not in dtypes.NUMPY_LACKS]
+SHAREABLE = [one for one in HELD if one.is_shareable]
 NAME_PARTS = ["conv", "1", ".w", "é", "è", "\0", "𝕎", "x" * 150]
 
 
@@ -21,12 +26,20 @@ def random_shape(rng, most):
 
 
 def random_raw(rng):
-    """Return an array of any dtype, whose bytes may be anything."""
-    dtype = DTYPES[rng.integers(0, len(DTYPES))]
+    """Return an array of any dtype, whose bytes may be anything, or of few values."""
+    element_type = HELD[rng.integers(0, len(HELD))]
     shape = random_shape(rng, 300) if rng.random() < 0.995 else (2**17 + int(rng.integers(-1, 2)),)
-    size = int(np.prod(shape)) * dtype.itemsize
+    size = int(np.prod(shape)) * element_type.itemsize
     data = np.frombuffer(rng.bytes(size), np.uint8)
-    return (data % 2 if dtype.kind == "b" else data).view(dtype).reshape(shape)
+    data = data // np.uint8(rng.choice([1, 1, 3, 50, 255]))
+    data = data % 2 if element_type.kind == "b" else data
+    return element_type.array(data.view(element_type.bits)).reshape(shape)
+
+
+def random_planes(array, rng):
+    """Return how an array is stored in planes."""
+    coders = rng.integers(0, 3, dtypes.named(array.dtype).word_bytes)
+    return PlaneCoding(tuple(coders.tolist()), int(rng.choice([0, 3, 7, 16, 62])))
 
 
 def random_shared(rng):
@@ -41,8 +54,13 @@ def random_shared(rng):
     )
     skew = rng.dirichlet(np.full(max(k, 1), rng.choice([0.01, 0.3, 10])))
     labels = (1 + rng.choice(max(k, 1), positions.size, p=skew)).astype(np.uint8)
+    element_type = dtypes.FLOAT32
+    if rng.random() < 0.4:
+        element_type = SHAREABLE[rng.integers(0, len(SHAREABLE))]
+        codebook = element_type.rounded(np.abs(8 * codebook))
     shared = SharedWeights(codebook, labels, bits)
-    return CompressedTensor.from_parts(shape, shared, relindex.encode(positions, size, gap_bits))
+    gaps = relindex.encode(positions, size, gap_bits)
+    return CompressedTensor.from_parts(shape, shared, gaps).of_type(element_type)
 
 
 def random_coding(rng):
@@ -68,6 +86,8 @@ def random_model(rng):
             continue
         if rng.random() < 0.3:
             tensors[name] = random_raw(rng)
+            if rng.random() < 0.5:
+                storage[name] = random_planes(tensors[name], rng)
         else:
             tensors[name] = random_shared(rng)
             storage[name] = random_coding(rng)
@@ -157,6 +177,11 @@ def foreign(rng):
     size, e = int(rng.integers(0, 400)), int(rng.choice([0, 3, 6, 7, 8, 9, 20, 62]))
     k, width = int(rng.choice([0, 1, 2, 3, 4, 7, 255])), int(rng.integers(1, 9))
     centroids = rng.choice([0.0, -0.0, 1e-45, 1, 2, -3e38], k).astype("<f4")
+    element_type = dtypes.FLOAT32
+    if rng.random() < 0.3:
+        element_type = SHAREABLE[rng.integers(0, len(SHAREABLE))]
+        values = rng.choice([0, 0, 1, 3, 7, 112], k).astype(np.float32)
+        centroids = element_type.narrowed(values)
     most = int(rng.choice([1, 2, 400])) if rng.random() < 0.5 else 0
     labels, positions, entries = [], [], []
     for start in range(0, max(size, 1), 2**e):
@@ -192,5 +217,9 @@ def foreign(rng):
     chunks += [a + b for a, b in zip(labels, positions, strict=True)]
     if len(chunks) == 2:
         chunks = [b"".join(chunks)]
-    record = bytes([0, 1, 0x77, 10 | encoding << 4, 1]) + varint(size)
-    return Parts(b"{}", [record], [chunks]).to_bytes()
+    number = element_type.number
+    wide = bytes([number]) if number >= WIDE_DTYPE else b""
+    record = bytes([0, 1, 0x77, min(number, WIDE_DTYPE) | encoding << 4]) + wide + b"\1"
+    return Parts(
+        b"{}", [record + varint(size)], [chunks], 1 + (element_type != dtypes.FLOAT32)
+    ).to_bytes()
