@@ -29,7 +29,7 @@ class CompressedModel(Mapping[str, Tensor]):
     storage : dict of str to Coding, Choice or PlaneCoding
         How compressed tensors are written: as they were read, or by a choice for the
         fewest bytes, as are those that aren't named. Arrays are written in planes where
-        it has a PlaneCoding, else raw.
+        it has a PlaneCoding, or a Choice that finds one; else raw.
     """
 
     tensors: dict[str, Tensor]
@@ -81,8 +81,10 @@ class CompressedModel(Mapping[str, Tensor]):
 
     def _record(self, name: str, tensor: Tensor) -> Record:
         """Return the record that is known of a tensor, or make one."""
-        coding = self.storage.get(name, Choice())
+        coding = self.storage.get(name)
         if not isinstance(tensor, CompressedTensor):
+            if isinstance(coding, Choice):
+                coding = planes.choose(tensor, coding.coder)
             return planes.encode(tensor, coding) if isinstance(coding, PlaneCoding) else tensor
         encoded, record = self._records.get(name, (None, None))
         if record is not None and encoded is tensor and record.coding == coding:
