@@ -256,7 +256,8 @@ def _override(base: TensorConfig, values: Mapping[str, Any]) -> TensorConfig:
 
 def _check_method(method: str, given: Collection[str], where: str = "") -> None:
     """Raise ConfigError if options are given that a method has no use for."""
-    of_sharing = [option for option in (*SHARING, "min_size") if option != "coder"]  # of planes, too
+    # What is kept has a coder, too: that of its planes.
+    of_sharing = [option for option in (*SHARING, "min_size") if option != "coder"]
     without = {"shared": (), "float16": of_sharing, "raw": (*of_sharing, *RULES)}[method]
     idle = [option for option in without if option in given]
     if idle:

@@ -9,7 +9,7 @@ import contextlib
 import importlib
 import sys
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -44,43 +44,43 @@ class ElementType:
     def __str__(self) -> str:
         return self.name
 
-    @property
+    @cached_property
     def number(self) -> int:
         """``Dtype`` in a file."""
         return NAMES.index(self.name)
 
-    @property
+    @cached_property
     def bits(self) -> np.dtype[Any]:
         """The dtype of elements as they are read, little endian: NumPy's own, or of integers."""
         dtype: np.dtype[Any] = np.dtype(NUMPY_LACKS.get(self.name, self.name)).newbyteorder("<")
         return dtype
 
-    @property
+    @cached_property
     def itemsize(self) -> int:
         """Bytes of an element."""
         return self.bits.itemsize
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """NumPy's letter of the kind: one of ``biufc``."""
         return "f" if self.name in NUMPY_LACKS else self.bits.kind
 
-    @property
+    @cached_property
     def words(self) -> int:
         """Words of an element: a complex number has two."""
         return 2 if self.kind == "c" else 1
 
-    @property
+    @cached_property
     def word_bytes(self) -> int:
         """Bytes of a word."""
         return self.itemsize // self.words
 
-    @property
+    @cached_property
     def is_shareable(self) -> bool:
         """Whether a tensor of it may have shared weights."""
         return self.kind in "iuf"
 
-    @property
+    @cached_property
     def centroid_bits(self) -> np.dtype[Any]:
         """The dtype of centroids in a file, little endian."""
         # > A centroid is an element of Dtype where that has fewer than 4 bytes, else a float32.
@@ -123,6 +123,8 @@ class ElementType:
         ArgumentError
             If a value is beyond the dtype's range.
         """
+        if self.name == "float32":
+            return values.astype(self.bits, copy=False)
         if self.name == "bfloat16":
             wide = values.view(np.uint32)
             bits = ((wide + 0x7FFF + (wide >> 16 & 1)) >> 16).astype("<u2")
@@ -151,7 +153,7 @@ class ElementType:
 
 
 TYPES = tuple(ElementType(name) for name in NAMES)
-FLOAT32 = ElementType("float32")
+FLOAT32 = TYPES[NAMES.index("float32")]
 
 
 def named(dtype: ElementType | npt.DTypeLike) -> ElementType:
@@ -167,10 +169,11 @@ def named(dtype: ElementType | npt.DTypeLike) -> ElementType:
     return found
 
 
+@cache
 def of(dtype: np.dtype[Any]) -> ElementType | None:
     """Return the type of a dtype of arrays, None if a file can't have it."""
     is_known = dtype.kind in "biufc" or dtype.name in NUMPY_LACKS
-    return ElementType(dtype.name) if is_known and dtype.name in NAMES else None
+    return TYPES[NAMES.index(dtype.name)] if is_known and dtype.name in NAMES else None
 
 
 def bits_of(array: npt.NDArray[Any], element_type: ElementType) -> npt.NDArray[Any]:

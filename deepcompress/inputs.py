@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from . import dtypes
 from .checks import unmasked
 from .container.writer import checked_name, stored_dtype
 from .errors import ArgumentError, DeepCompressError, shown
@@ -159,7 +160,8 @@ def as_array(name: str, values: npt.ArrayLike) -> Array:
     if hasattr(values, "toarray") and not hasattr(values, "__array__"):
         raise ArgumentError(f"tensor {name!r}: is a sparse matrix; give its toarray()")
     with _naming(name, "isn't an array"):
-        array = np.asarray(_filled(values))
+        from_torch = dtypes.from_torch(values)
+        array = np.asarray(_filled(values)) if from_torch is None else from_torch
     _check_storable(name, array)
     return array
 

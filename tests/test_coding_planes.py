@@ -1,6 +1,7 @@
 """Planes: every dtype without loss, on both backends, and only where a file shrinks."""
 
 import dataclasses
+from pathlib import Path
 
 import hypothesis.strategies as st
 import numpy as np
@@ -11,6 +12,7 @@ from support.random_files import HELD, random_planes, random_raw
 
 import deepcompress as dc
 from deepcompress import native
+from deepcompress.cli import main
 from deepcompress.coding import memory, planes
 from deepcompress.coding.planes import LEAST_FLOAT32_BYTES
 from deepcompress.container.reader import Reader
@@ -92,6 +94,23 @@ def test_a_coding_of_another_dtype_is_refused() -> None:
     other = dataclasses.replace(model, tensors={"w": np.zeros(1000, np.int32)})
     with pytest.raises(ArgumentError, match="tensor 'w': int32 isn't stored in 2 planes"):
         other.to_bytes()
+
+
+def test_a_file_is_stored_anew_by_another_coder(tmp_path: Path) -> None:
+    steps = np.random.default_rng(0).laplace(size=(200, 200)).astype(np.int8)
+    model = dc.compress({"steps": steps, "b": np.ones(5, np.float32)})
+    model.save(tmp_path / "a.dcnn")
+    sizes = {"huffman": model.to_bytes()}
+    for coder in ("fixed", "rans", "huffman"):
+        out = tmp_path / f"{coder}.dcnn"
+        assert main(["convert", str(tmp_path / "a.dcnn"), "-o", str(out), "--coder", coder]) == 0
+        assert dc.load(out)["steps"].tobytes() == steps.tobytes()
+        assert main(["verify", str(out)]) == 0
+        sizes[coder] = out.read_bytes()
+    assert sizes["huffman"] == model.to_bytes()
+    assert len(sizes["rans"]) < len(sizes["huffman"]) < len(sizes["fixed"])
+    assert sizes["fixed"][8] == 1
+    assert main(["diff", str(tmp_path / "fixed.dcnn"), str(tmp_path / "rans.dcnn")]) == 0
 
 
 def test_inspect_attributes_every_byte() -> None:

@@ -124,12 +124,13 @@ def _parse_centroids(cursor: Cursor, count: int, dtype: ElementType) -> Float32A
     """Read and check the centroids."""
     stored = dtype.centroid_bits
     bits = np.frombuffer(cursor.take(stored.itemsize * count, "codebook"), stored)
-    values = dtype.widened(bits) if stored == dtype.bits else bits.astype(np.float32)
+    values = dtype.widened(bits) if dtype.itemsize < 4 else bits.astype(np.float32, copy=False)
     if not np.isfinite(values).all():
         raise cursor.error("a centroid isn't finite")
     # > Every centroid is a value of Dtype.
     try:
-        is_exact = np.array_equal(dtype.rounded(values), values)
+        rounded = dtype.rounded(values)
+        is_exact = rounded is values or np.array_equal(rounded, values)
     except ArgumentError:  # beyond the dtype's range
         is_exact = False
     if not is_exact:

@@ -76,7 +76,8 @@ def check_type(codebook: Float32Array, element_type: ElementType) -> ElementType
     """Return the dtype, or raise unless weights of it can be shared and have these centroids."""
     if not element_type.is_shareable:
         raise ArgumentError(f"weights of {element_type} can't be shared")
-    if not np.array_equal(element_type.rounded(codebook), codebook):
+    rounded = element_type.rounded(codebook)
+    if rounded is not codebook and not np.array_equal(rounded, codebook):
         raise ArgumentError(f"a centroid is no {element_type}")
     return element_type
 

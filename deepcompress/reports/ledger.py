@@ -165,7 +165,7 @@ def ledger(data: bytes, what: str = "file") -> list[Section]:
     -----
     The bits of fillers, both label and gap, are taken out of ``labels`` and ``gaps``,
     each of which is rounded up to whole bytes per block; ``fillers`` is the rest.
-    A stream's padding of at most 7 bits is counted with its last byte: version 1 of the
+    A stream's padding of at most 7 bits is counted with its last byte: the
     format has no other padding.
     """
     return account(data, what).sections

@@ -57,6 +57,8 @@ def compare(data):
         reference = bits_of(tensors), metadata
     except ValueError as refusal:
         reference = refusal
+    if "need ml_dtypes" in str(package):  # which the reference reader doesn't
+        return False
     refused = isinstance(package, Exception), isinstance(reference, Exception)
     if refused[0] != refused[1] or (not refused[0] and package != reference):
         raise Disagreement(f"package: {package!r:.500}\nreader: {reference!r:.500}\n{data.hex()}")
