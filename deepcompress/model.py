@@ -30,17 +30,13 @@ class CompressedModel(Mapping[str, Tensor]):
     storage : dict of str to Coding, Choice or PlaneCoding
         How compressed tensors are written: as they were read, or by a choice for the
         fewest bytes, as are those that aren't named. Arrays are written in planes where
-<<<<<<< HEAD
-        it has a PlaneCoding, else raw.
+        it has a PlaneCoding, or a Choice that finds one; else raw.
     kept : dict of str to str
         Why a tensor isn't shared or rounded though it may be wanted, as `compress` found it:
         ``"bias"``, ``"too small"``, ``"would grow"``, ``"not finite"``, ``"integers"`` and the
         like. A file doesn't have it.
     combined : dict of str to (str, str)
         The original and the mask that `compress` made a tensor of.
-=======
-        it has a PlaneCoding, or a Choice that finds one; else raw.
->>>>>>> format
     """
 
     tensors: dict[str, Tensor]
@@ -93,15 +89,7 @@ class CompressedModel(Mapping[str, Tensor]):
 
     def _record(self, name: str, tensor: Tensor) -> Record:
         """Return the record that is known of a tensor, or make one."""
-<<<<<<< HEAD
-        coding = self.storage.get(name, Choice())
-=======
         coding = self.storage.get(name)
-        if not isinstance(tensor, CompressedTensor):
-            if isinstance(coding, Choice):
-                coding = planes.choose(tensor, coding.coder)
-            return planes.encode(tensor, coding) if isinstance(coding, PlaneCoding) else tensor
->>>>>>> format
         encoded, record = self._records.get(name, (None, None))
         if record is not None and encoded is tensor and record.coding == coding:
             return record
@@ -109,6 +97,8 @@ class CompressedModel(Mapping[str, Tensor]):
             tensor = as_array(name, tensor)
         try:
             if not isinstance(tensor, CompressedTensor):
+                if isinstance(coding, Choice):
+                    coding = planes.choose(tensor, coding.coder)
                 return planes.encode(tensor, coding) if isinstance(coding, PlaneCoding) else tensor
             if not isinstance(coding, Coding):
                 choice = coding if isinstance(coding, Choice) else Choice()
