@@ -19,7 +19,7 @@ PREFIX = struct.Struct("<8sBI")  # Magic_Number, Format_Version, Header_Bytes
 CRC = struct.Struct("<I")
 RAW, RELATIVE, DENSE, BITMASK = range(4)
 ENCODINGS = ("raw", "relative", "dense", "bitmask")
-CODERS = ("fixed", "huffman", "rans")
+CODERS = ("fixed", "huffman", "rans")  # from the simplest to the strongest
 DTYPES = tuple(
     np.dtype(name).newbyteorder("<")
     for name in (
