@@ -45,7 +45,6 @@ from threadpoolctl import threadpool_limits
 from deepcompress import native, spmv
 from deepcompress.packed.tensor import CompressedTensor
 from deepcompress.reports.product_timing import product_bound, random_tensor, verify
-from deepcompress.structs import LayoutKind
 
 from .gather_limit import GatherLimit, compile_gather
 from .harness import machine, require_kernels
@@ -193,9 +192,9 @@ def describe(tensor: CompressedTensor) -> str:
     layout = tensor.layout()
     if layout is None:
         return "stream"
-    if layout.kind == LayoutKind.LANES:
+    if layout.kind == "lanes":
         return f"lanes, {layout.gap_bits}-bit differences"
-    return layout.kind.name.lower()
+    return layout.kind
 
 
 def beside_paper(row: dict[str, Any]) -> str:

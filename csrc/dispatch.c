@@ -16,14 +16,16 @@
 #define ON_ARM(kernel) 0
 #endif
 
+#define SPMV(layout) dc_spmv_##layout##_scalar,
+#define SPMM(layout) dc_spmm_##layout##_scalar,
+
 /* What several sets have in common. */
 #define PORTABLE                                                                                  \
-    .spmv = {dc_spmv_lanes_scalar, dc_spmv_masks_scalar, dc_spmv_tiles_scalar},                   \
-    .spmm = {dc_spmm_lanes_scalar, dc_spmm_masks_scalar, dc_spmm_tiles_scalar},                   \
+    .spmv = {DC_LAYOUTS(SPMV)}, .spmm = {DC_LAYOUTS(SPMM)},                                       \
     .block = dc_block_product_scalar, .dense = dc_dense_product_scalar, .rows = dc_rows_scalar,   \
     .huffman = &dc_huffman_scalar
 #define OF_AVX2                                                                                   \
-    .spmm = {dc_spmm_lanes_scalar, dc_spmm_masks_scalar, ON_X86(dc_spmm_tiles_avx2)},             \
+    .spmm = {[DC_LAYOUT_TILES] = ON_X86(dc_spmm_tiles_avx2)},                                     \
     .tiles_scratch = DC_TILES_SCRATCH_AVX2, .block = ON_X86(dc_block_product_avx2),               \
     .dense = ON_X86(dc_dense_product_avx2), .rows = ON_X86(dc_rows_avx2),                         \
     .huffman = ON_X86(&dc_huffman_avx2)
@@ -37,8 +39,7 @@ static const struct dc_kernels sets[] = {
     [DC_NEON] = {"neon", DC_LAYOUT_LANES, PORTABLE,
                  .tiling = {ON_ARM(&dc_lanes_neon), ON_ARM(&dc_masks_neon), 0}},
     [DC_AVX2] = {"avx2", DC_LAYOUT_TILES, OF_AVX2,
-                 .spmv = {ON_X86(dc_spmv_lanes_avx2), dc_spmv_masks_scalar,
-                          ON_X86(dc_spmv_tiles_avx2)},
+                 .spmv = {ON_X86(dc_spmv_lanes_avx2), 0, ON_X86(dc_spmv_tiles_avx2)},
                  .tiling = {ON_X86(&dc_lanes_avx2), ON_X86(&dc_masks_avx2), 0}},
     [DC_AVX512] = {"avx512", DC_LAYOUT_MASKS, OF_AVX2,
                    .spmv = {ON_X86(dc_spmv_lanes_avx512), ON_X86(dc_spmv_masks_avx512),
@@ -46,7 +47,9 @@ static const struct dc_kernels sets[] = {
                    .tiling = {ON_X86(&dc_lanes_avx512), ON_X86(&dc_masks_avx512), 0}},
 };
 
+#define ONE(layout) +1
 _Static_assert(sizeof sets / sizeof sets[0] == DC_ISA_COUNT, "every set has kernels");
+_Static_assert(0 DC_LAYOUTS(ONE) == DC_LAYOUT_KINDS, "every layout has kernels");
 
 const struct dc_kernels *dc_kernels_of(enum dc_isa isa)
 {

@@ -36,18 +36,18 @@ class TensorConfig:
         Width of a label, 1 to 8.
     gap_bits : int or None
         Width of a gap, 1 to 8; None takes the one with the fewest bytes.
-    init : {"linear", "density", "random", "kmeans++", "optimal"}
-        Start of the centroids; ``"optimal"`` is the end, too, the least sum of squares there is
-        (see `quantize.share_weights`).
+    init : str
+        Start of the centroids, one of `quantize.INITS`; ``"optimal"`` is the end, too, the least
+        sum of squares there is (see `quantize.share_weights`).
     sensitivity, sparsity, threshold : float or None
         Prune so before sharing or rounding (see `prune`), at most one of them. None of them
         keeps the weights that aren't zero.
     encoding : {"relative", "dense", "bitmask"} or None
         How a file says where the weights are (see `container`); None takes the one with
         the fewest bytes. With `gap_bits` it is ``"relative"``.
-    coder : {"fixed", "huffman", "rans"}
-        The strongest coder of labels and positions; each stream takes the one with the
-        fewest bytes up to it.
+    coder : str
+        The strongest coder of labels and positions, one of `container.CODERS`; each stream takes
+        the one with the fewest bytes up to it.
     min_size : int
         A tensor with fewer elements is kept exactly: its codebook would cost more than it saves.
     max_iterations : int

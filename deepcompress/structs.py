@@ -17,14 +17,6 @@ from .tensors import Float32Array, UInt8Array
 Name = Any  # of a program's value: a string, or a pair for a piece of a concatenation
 
 
-class LayoutKind(IntEnum):
-    """How a matrix lies in memory for products: ``enum dc_layout_kind``."""
-
-    LANES = 0
-    MASKS = 1
-    TILES = 2
-
-
 class OperationKind(IntEnum):
     """What an operation of a program does: ``enum dc_operation_kind``."""
 
@@ -60,7 +52,7 @@ class Stream:
 class Layout:
     """A matrix rearranged for products: ``struct dc_layout``."""
 
-    kind: LayoutKind  # `spmv.lanes`, `spmv.masks` and `spmv.tiles` define the bytes
+    kind: str  # of ``enum dc_layout_kind``, in lower case: the module of `spmv` that defines it
     rows: int  # below 2**31, like the columns
     cols: int
     codebook: Float32Array  # (K,)

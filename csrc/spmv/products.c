@@ -1,4 +1,5 @@
-/* dc_spmv and dc_spmm: the kernel that the instruction set has for the kind of the layout. */
+/* dc_spmv and dc_spmm: the kernel that the instruction set has for the kind of the layout, or the
+ * portable one. */
 #include "spmv/spmm_tiled.h"
 #include "spmv/spmv.h"
 
@@ -7,7 +8,9 @@ enum dc_status dc_spmv(enum dc_isa isa, const struct dc_layout *w, const float *
 {
     if (!dc_isa_available(isa))
         return DC_NO_ISA;
-    dc_kernels_of(isa)->spmv[w->kind](w, x, y, first, last);
+    dc_spmv_kernel *own = dc_kernels_of(isa)->spmv[w->kind];
+    dc_spmv_kernel *kernel = own ? own : dc_kernels_of(DC_SCALAR)->spmv[w->kind];
+    kernel(w, x, y, first, last);
     return DC_OK;
 }
 
@@ -32,9 +35,12 @@ enum dc_status dc_spmm(enum dc_isa isa, const struct dc_layout *w, const float *
     if (!dc_isa_available(isa))
         return DC_NO_ISA;
     const struct dc_tiling *tiling = tiling_of(isa, w);
-    if (tiling)
+    if (tiling) {
         dc_tiled_product(tiling, w, x, ldx, y, ldy, n, first, last, scratch);
-    else
-        dc_kernels_of(isa)->spmm[w->kind](w, x, ldx, y, ldy, n, first, last, scratch);
+        return DC_OK;
+    }
+    dc_spmm_kernel *own = dc_kernels_of(isa)->spmm[w->kind];
+    dc_spmm_kernel *kernel = own ? own : dc_kernels_of(DC_SCALAR)->spmm[w->kind];
+    kernel(w, x, ldx, y, ldy, n, first, last, scratch);
     return DC_OK;
 }

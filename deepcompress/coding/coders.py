@@ -9,7 +9,7 @@ from .fixed_code import FixedCode
 from .huffman_code import HuffmanCode
 from .rans_code import RansCode
 
-# From the simplest to the strongest.
+# In the order of `container.CODERS`.
 CODES: tuple[type[Code], ...] = (FixedCode, HuffmanCode, RansCode)
 
 

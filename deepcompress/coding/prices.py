@@ -45,8 +45,9 @@ class Choice:
 
     Attributes
     ----------
-    coder : {"fixed", "huffman", "rans"}
-        The strongest coder of a stream; each takes the one with the fewest bytes up to it.
+    coder : str
+        The strongest coder of a stream, one of `container.CODERS`; each takes the one with the
+        fewest bytes up to it.
     encoding : {"relative", "dense", "bitmask"} or None
         None takes the one with the fewest bytes.
     gap_bits : int or None

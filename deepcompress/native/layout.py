@@ -9,19 +9,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..structs import ColumnBlocks, Layout, LayoutKind, Stream
+from ..structs import ColumnBlocks, Layout, Stream
 from ..tensors import Int64Array, UInt8Array
 from .gateway import _bytes, _check, _choice, _ffi, _floats, _lib, threads
 
+KIND_PREFIX = "DC_LAYOUT_"
 # Packed bytes per thread below which waking it costs more than it saves: with half as many, two
 # threads lose where they have slept. Sixteen columns take as long as four vectors.
 BYTES_PER_THREAD = 1 << 18
 MAX_STREAM_THREADS = 8  # each has to find its place in the stream first
 
 
-def dense_layout() -> LayoutKind:
+def dense_layout() -> str:
     """Call dc_dense_layout: the fastest kind for matrices that aren't very sparse."""
-    return LayoutKind(_lib().dc_dense_layout(_choice().isa))
+    kinds = _ffi().typeof("enum dc_layout_kind").elements
+    name: str = kinds[_lib().dc_dense_layout(_choice().isa)]
+    return name.removeprefix(KIND_PREFIX).lower()
 
 
 def validate(w: Stream) -> None:
@@ -113,7 +116,7 @@ def layout_struct(layout: Layout) -> Any:
         struct = layout.cache["struct"] = _keeping(
             "struct dc_layout *",
             {
-                "kind": layout.kind,
+                "kind": getattr(_lib(), KIND_PREFIX + layout.kind.upper()),
                 "rows": layout.rows,
                 "cols": layout.cols,
                 "codebook": _floats(layout.codebook),

@@ -7,7 +7,7 @@ from ..bits import packing
 from ..locks import ForkSafeLock
 from ..native import layout as native_layout
 from ..spmv import choose, column_blocks
-from ..structs import ColumnBlocks, Form, Layout, LayoutKind, Stream
+from ..structs import ColumnBlocks, Form, Layout, Stream
 from ..tensors import Int64Array, UInt8Array
 from .stream import frozen, has_needed_fillers_only
 
@@ -75,7 +75,7 @@ class Forms:
     def _lay_out(self) -> Layout | None:
         with self._lock:
             if not self._is_laid_out:
-                dense = native_layout.dense_layout() if native.active() else LayoutKind.LANES
+                dense = native_layout.dense_layout() if native.active() else "lanes"
                 self._layout = choose.build(self.stream(), dense)
                 self._is_laid_out = True
                 self._release(self._layout)

@@ -1,4 +1,4 @@
-"""Which layout a matrix gets when it is first multiplied, if any.
+"""Which layouts there are, and which one a matrix gets when it is first multiplied, if any.
 
 Layouts are chosen for speed, as long as they take a fifth of the bytes of CSR or less, which has 8
 bytes for a survivor: its value and its column.
@@ -10,23 +10,26 @@ import numpy.typing as npt
 from .. import native
 from ..bits.packing import fixed_width
 from ..native import layout as native_layout
-from ..structs import Layout, LayoutKind, Stream
+from ..structs import Layout, Stream
 from ..tensors import MAX_BITS
 from . import lanes, masks, tiles
+
+# What finds the survivors in a layout of each kind.
+ENTRIES = {"lanes": lanes.entries, "masks": masks.entries, "tiles": tiles.entries}
 
 MAX_MASK_CENTROIDS = 32  # as many as two registers hold
 MIN_TILE_ENTRIES = 18  # of a row in a tile, or tiles take more than a fifth of CSR's bytes
 MAX_TILE_COLS = 2**20  # so that 32 bits count the bytes of 256 rows
 
 
-def build(w: Stream, dense: LayoutKind) -> Layout | None:
+def build(w: Stream, dense: str) -> Layout | None:
     """Rearrange a matrix.
 
     Parameters
     ----------
     w : Stream
-    dense : LayoutKind
-        What may be chosen besides lanes, for a matrix that isn't very sparse.
+    dense : str
+        The kind that may be chosen besides lanes, for a matrix that isn't very sparse.
 
     Returns
     -------
@@ -40,11 +43,11 @@ def build(w: Stream, dense: LayoutKind) -> Layout | None:
         return None
     counts, begins = native_layout.row_counts(w) if native.active() else (lanes.row_counts(w), None)
     survivors, centroids = counts[0], len(w.codebook)
-    if dense == LayoutKind.TILES and suits_tiles(survivors, w.cols, centroids):
+    if dense == "tiles" and suits_tiles(survivors, w.cols, centroids):
         layout = tiles.arrange(w, begins)
         if 5 * layout.nbytes <= 8 * int(survivors.sum(dtype=np.int64)):
             return layout
-    if dense == LayoutKind.MASKS and suits_masks(survivors, w.cols, centroids):
+    if dense == "masks" and suits_masks(survivors, w.cols, centroids):
         built = masks.arrange(w, survivors, limit)
     else:
         gap_bits = best_width(counts, centroids)

@@ -2,21 +2,16 @@
 
 import numpy as np
 
-from ..structs import Form, Layout, LayoutKind, Stream
+from ..structs import Form, Layout, Stream
 from ..tensors import Float32Array, Int64Array, UInt8Array
-from . import column_blocks, lanes, masks, plain, tiles
-
-_ENTRIES = {
-    LayoutKind.LANES: lanes.entries,
-    LayoutKind.MASKS: masks.entries,
-    LayoutKind.TILES: tiles.entries,
-}
+from . import column_blocks, plain
+from .choose import ENTRIES
 
 
 def survivors(form: Form) -> tuple[Int64Array, UInt8Array]:
     """Return position (in row-major order, ascending) and label of each surviving weight."""
     if isinstance(form, Layout):
-        return _ENTRIES[form.kind](form)
+        return ENTRIES[form.kind](form)
     return plain.survivors(form) if isinstance(form, Stream) else column_blocks.entries(form)
 
 

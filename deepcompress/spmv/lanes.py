@@ -25,7 +25,7 @@ import numpy.typing as npt
 from .. import native
 from ..bits import packing
 from ..native import layout as native_layout
-from ..structs import Layout, LayoutKind, Stream
+from ..structs import Layout, Stream
 from ..tensors import MAX_BITS, Int64Array, UInt8Array
 from . import plain
 
@@ -54,7 +54,7 @@ def arrange(
         return None
     data = np.zeros(int(starts[-1]) + SLACK, np.uint8)
     widths = gap_bits, label_bits
-    layout = Layout(LayoutKind.LANES, w.rows, w.cols, w.codebook, *widths, data, starts, order)
+    layout = Layout("lanes", w.rows, w.cols, w.codebook, *widths, data, starts, order)
     if native.active():
         begins = native_layout.row_counts(w)[1] if begins is None else begins
         native_layout.fill_lanes(w, layout, begins)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from .. import native
 from ..native import layout as native_layout
-from ..structs import Layout, LayoutKind, Stream
+from ..structs import Layout, Stream
 from ..tensors import Int64Array, UInt8Array
 from . import plain
 from .lanes import SLACK
@@ -31,7 +31,7 @@ def arrange(
     if limit is not None and int(starts[-1]) > limit:
         return None
     data, order = np.zeros(int(starts[-1]) + SLACK, np.uint8), np.zeros(0, np.uint32)
-    layout = Layout(LayoutKind.MASKS, w.rows, w.cols, w.codebook, 0, 8, data, starts, order)
+    layout = Layout("masks", w.rows, w.cols, w.codebook, 0, 8, data, starts, order)
     (native_layout.fill_masks if native.active() else _fill)(w, layout)
     for array in (data, starts, order):
         array.flags.writeable = False

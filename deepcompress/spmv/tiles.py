@@ -25,7 +25,7 @@ import numpy.typing as npt
 from .. import native
 from ..bits import packing
 from ..native import layout as native_layout
-from ..structs import Layout, LayoutKind, Stream
+from ..structs import Layout, Stream
 from ..tensors import Int64Array, UInt8Array
 from . import plain
 from .lanes import SLACK
@@ -61,7 +61,7 @@ def arrange(w: Stream, begins: UInt8Array | None = None) -> Layout:
     for array in (data, starts, order):
         array.flags.writeable = False
     widths = 0, label_bits
-    return Layout(LayoutKind.TILES, w.rows, w.cols, w.codebook, *widths, data, starts, order)
+    return Layout("tiles", w.rows, w.cols, w.codebook, *widths, data, starts, order)
 
 
 def entries(layout: Layout) -> tuple[Int64Array, UInt8Array]:

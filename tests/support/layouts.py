@@ -5,21 +5,21 @@ from typing import NamedTuple
 from deepcompress import native
 from deepcompress.packed.tensor import CompressedTensor
 from deepcompress.spmv import lanes, masks, tiles
-from deepcompress.structs import Layout, LayoutKind
+from deepcompress.structs import Layout
 
 
 class Plan(NamedTuple):
     """A kind of layout, for lanes with a width of gaps."""
 
-    kind: LayoutKind
+    kind: str
     gap_bits: int = 0
 
     def __str__(self) -> str:
-        return f"{self.kind.name.lower()}{self.gap_bits or ''}"
+        return f"{self.kind}{self.gap_bits or ''}"
 
 
-MASKS, TILES = Plan(LayoutKind.MASKS), Plan(LayoutKind.TILES)
-LANES = [Plan(LayoutKind.LANES, bits) for bits in range(1, 9)]
+MASKS, TILES = Plan("masks"), Plan("tiles")
+LANES = [Plan("lanes", bits) for bits in range(1, 9)]
 PLANS = [MASKS, *LANES, TILES]
 
 
@@ -28,9 +28,9 @@ def arrange(w: CompressedTensor, plan: Plan, backend: str = "reference") -> Layo
     with native.use(backend):
         stream = w.stream()
         counts = lanes.row_counts(stream)[plan.gap_bits]
-        if plan.kind == LayoutKind.LANES:
+        if plan.kind == "lanes":
             layout = lanes.arrange(stream, plan.gap_bits, counts)
-        elif plan.kind == LayoutKind.MASKS:
+        elif plan.kind == "masks":
             layout = masks.arrange(stream, counts)
         else:
             layout = tiles.arrange(stream)
