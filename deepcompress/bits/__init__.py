@@ -1,1 +1,1 @@
-"""Integers as bits: packed at a fixed width, and tables written as tokens."""
+"""Integers as bits: packed at a fixed width, in tables of tokens, and as streams of symbols."""
