@@ -282,7 +282,7 @@ def _share(
     shared = quantize.share_weights(
         floats, mask, wanted.bits, wanted.init, max_iterations=iterations, rng=rng
     )
-    survivors = _without_zeros(survivors_of(mask, shared, dtypes.named(values.dtype)))
+    survivors = _distinct(survivors_of(mask, shared, dtypes.named(values.dtype)))
     return priced(values, mask, survivors, wanted, must)
 
 
@@ -295,17 +295,24 @@ def survivors_of(
     return replace(weights, codebook=element_type.rounded(shared.codebook))
 
 
-def _without_zeros(weights: Survivors) -> Survivors:
-    """Prune the weights whose centroid is 0.0: zero has one code, that of pruned weights."""
-    zeros = np.flatnonzero(weights.codebook[1:] == 0) + 1
-    if zeros.size == 0:
+def _distinct(weights: Survivors) -> Survivors:
+    """Have one centroid for weights that are the same, and none for those that are 0.0.
+
+    Zero has one code, that of pruned weights. The dtype of a tensor may have few numbers.
+    """
+    centroids = weights.codebook[1:]
+    distinct = np.unique(centroids[centroids != 0])
+    if len(distinct) == len(centroids):
         return weights
-    (zero,) = zeros  # the codebook ascends
-    stays = weights.labels != zero
-    labels = weights.labels[stays]
-    labels -= labels > zero
-    codebook = np.delete(weights.codebook, zero)
-    return Survivors(weights.shape, codebook, weights.positions[stays], labels)
+    places = (np.searchsorted(distinct, centroids) + 1) * (centroids != 0)
+    labels = np.concatenate([[0], places]).astype(np.uint8)[weights.labels]
+    survives = labels != 0
+    return replace(
+        weights,
+        codebook=np.concatenate([weights.codebook[:1], distinct]),
+        positions=weights.positions[survives],
+        labels=labels[survives],
+    )
 
 
 def priced(

@@ -8,6 +8,7 @@ import pytest
 from support.ways import compressed, is_same
 
 import deepcompress as dc
+from deepcompress import dtypes
 
 RNG = np.random.default_rng(0)
 FLOATS = ["float16", "float32", "float64"]
@@ -162,3 +163,25 @@ def test_what_float16_cant_hold(tmp_path: Path, dtype: str, scale: float) -> Non
     assert model.kept == {"w": "beyond float16"}
     with pytest.raises(dc.ArgumentError, match=r"'w': method 'float16' .* for float16"):
         dc.compress({"w": tensor}, dc.Config(by_name={"w": {"method": "float16"}}))
+
+
+@pytest.mark.parametrize("bits", [2, 5])
+@pytest.mark.parametrize("dtype", [*dtypes.NUMPY_LACKS, "float16", "float64"])
+def test_centroids_that_a_dtype_can_not_tell_apart_are_one(dtype: str, bits: int) -> None:
+    """Some of them are zero: the means of the smallest numbers of either sign, half-way to 0."""
+    least = {"float16": 2.0**-24, "bfloat16": 2.0**-133, "float8_e4m3fn": 2.0**-9}
+    least |= {"float8_e5m2": 2.0**-16, "float64": 2.0**-149}
+    rng = np.random.default_rng(0)
+    steps = np.concatenate([rng.integers(-1, 2, 3000), rng.integers(-300, 300, 3000)])
+    values = (steps * least[dtype]).reshape(60, 100)
+    weights = values.astype(dtypes.ElementType(dtype).numpy())
+    model = dc.compress({"w": weights}, dc.Config(dc.TensorConfig(bits=bits)))
+    tensor = model["w"]
+    assert isinstance(tensor, dc.CompressedTensor)
+    dense = tensor.to_dense()
+    assert dense.dtype == weights.dtype
+    assert (np.diff(tensor.codebook[1:]) > 0).all()
+    assert np.count_nonzero(tensor.codebook == 0) == 1
+    assert tensor.density == np.count_nonzero(dense) / dense.size
+    again = dc.compress({"w": dense}, dc.Config(dc.TensorConfig(bits=bits)))
+    assert again.to_bytes() == model.to_bytes()
