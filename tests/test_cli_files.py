@@ -186,7 +186,7 @@ def test_too_large_to_be_dense(tmp_path: Path) -> None:
     gaps = relindex.encode([], 1 << 62, 1)
     tensor = deepcompress.CompressedTensor.from_parts((1 << 31, 1 << 31), weights, gaps)
     deepcompress.CompressedModel({"w": tensor}).save(tmp_path / "f")
-    assert "npz" in fails(2, "decompress", tmp_path / "f", "-o", tmp_path / "out")
+    assert "npz" in fails(2, "decompress", tmp_path / "f", "-o", tmp_path / "out.npz")
 
 
 @pytest.mark.parametrize("command", ON_FILES)

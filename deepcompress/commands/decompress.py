@@ -1,7 +1,7 @@
 """The verb ``decompress``: a file's tensors, dense, for other programs."""
 
 from ..errors import ArgumentError
-from ..formats.registry import writer
+from ..formats.registry import writable, writer
 from ..packed.tensor import CompressedTensor
 from ..pipeline import load
 from ..reports.tables import printable
@@ -10,9 +10,10 @@ from .verb import Answer, Subparsers, add_file, add_verb, refuse_to_replace
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add ``decompress`` to the command line."""
-    parser = add_verb(subparsers, decompress, "write a file's tensors, dense, as an npz file")
+    parser = add_verb(subparsers, decompress, "write a file's tensors, dense, for other programs")
     add_file(parser)
-    parser.add_argument("-o", "--out", metavar="OUT.npz", required=True)
+    suffixes = f"its suffix decides the format: {writable()}"
+    parser.add_argument("-o", "--out", metavar="OUT", required=True, help=suffixes)
 
 
 def decompress(file: str, out: str) -> Answer:
@@ -27,15 +28,16 @@ def decompress(file: str, out: str) -> Answer:
     Raises
     ------
     ArgumentError
-        If `out` is the file itself, or the tensors are too large or have unsuitable names.
+        If `out` is the file itself or has another suffix, or the tensors are too large or can't be
+        held in that format.
     """
-    model = load(file)
     refuse_to_replace(out, file)
+    title, write = writer(out)
+    model = load(file)
     dense = (
         (name, tensor.to_dense() if isinstance(tensor, CompressedTensor) else tensor)
         for name, tensor in model.items()
     )
-    title, write = writer(out)
     try:
         out_bytes = write(out, dense)
     except (ArgumentError, MemoryError) as error:

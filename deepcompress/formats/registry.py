@@ -68,11 +68,22 @@ def described() -> str:
 
 
 def writer(path: str | os.PathLike[str]) -> tuple[str, Writer]:
-    """Return title and function of the format to write: that of the suffix if it can, or npz."""
+    """Return title and function of the format to write, which the suffix decides.
+
+    Raises
+    ------
+    ArgumentError
+        If no format that can be written has it.
+    """
     for one in FORMATS:
         if one.write is not None and one.suffix == _suffix(path):
             return one.title, one.write
-    return npz.FORMAT.title, npz.write
+    raise ArgumentError(f"{os.fspath(path)}: the suffix must be {writable()}, the format to write")
+
+
+def writable() -> str:
+    """Return the suffixes of formats that can be written, in words."""
+    return " or ".join(one.suffix for one in FORMATS if one.write is not None)
 
 
 def _find(path: str | os.PathLike[str]) -> tuple[Format | None, bytes]:

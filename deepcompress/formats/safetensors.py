@@ -1,4 +1,4 @@
-"""Hugging Face's ``.safetensors`` files, mapped: a tensor's bytes are read when they are used.
+"""Hugging Face's ``.safetensors`` files: written whole, or mapped and read as they are used.
 
 The format (https://huggingface.co/docs/safetensors): 8 bytes with the size of the header, the
 header as a JSON object, and the elements of all tensors, little endian and in row-major order.
@@ -7,24 +7,30 @@ header's end; ``__metadata__`` is a map of strings. The tensors leave no byte of
 share none.
 """
 
+import json
 import math
 import mmap
 import os
+import tempfile
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
+from .. import dtypes
 from ..checks import is_whole
 from ..container.records import MAX_RANK
 from ..dtypes import ElementType
-from ..errors import ArgumentError, DataError, FormatError
+from ..errors import ArgumentError, DataError, FormatError, OutputError
 from ..files import strict_json
+from ..files.atomic import write_parts
 from .source import Array, Format, Source
 
 _MOST = 2**63 - 1
 MAX_HEADER_BYTES = 100_000_000  # the limit of the format's own library
 METADATA = "__metadata__"
+COPY_BYTES = 1 << 20
 DTYPES = {
     "BOOL": ElementType("bool"),
     **{
@@ -119,4 +125,74 @@ class SafetensorsFile(Source):
             raise ArgumentError(f"{self._what}: tensor {name!r}: {error}") from None
 
 
-FORMAT = Format("a .safetensors", ".safetensors", lambda path: nullcontext(SafetensorsFile(path)))
+def write(path: str | os.PathLike[str], arrays: Iterable[tuple[str, Array]]) -> int:
+    """Write a safetensors file.
+
+    Parameters
+    ----------
+    path : path-like
+    arrays : iterable of (str, ndarray)
+        Each is copied to a temporary file beside `path` before the next is asked for, as the
+        header comes first and tells the shapes of all.
+
+    Returns
+    -------
+    int
+        Size of the file in bytes.
+
+    Raises
+    ------
+    ArgumentError
+        If the format has no such name or dtype.
+    OutputError
+        As `write_parts`.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=os.path.dirname(os.path.abspath(path))) as elements:
+            header = _copied(arrays, elements)
+            elements.seek(0)
+            return write_parts(path, _parts(header, elements))
+    except OSError as error:
+        raise OutputError(f"{os.fspath(path)}: can't write: {error.strerror or error}") from error
+
+
+def _copied(arrays: Iterable[tuple[str, Array]], elements: IO[bytes]) -> dict[str, Any]:
+    """Copy the elements of all arrays to a file; return the header."""
+    codes = {element_type: code for code, element_type in DTYPES.items()}
+    header: dict[str, Any] = {}
+    for name, array in arrays:
+        element_type = dtypes.of(array.dtype)
+        if element_type not in codes:
+            raise ArgumentError(f"{name[:40]!r}: a safetensors file has no dtype {array.dtype}")
+        if name == METADATA:
+            raise ArgumentError(f"no name for a tensor in a safetensors file: {name!r}")
+        begin = elements.tell()
+        little = array.dtype.newbyteorder("<") if array.dtype.kind in "iufc" else array.dtype
+        elements.write(np.ascontiguousarray(array, little).tobytes())
+        header[name] = {
+            "dtype": codes[element_type],
+            "shape": list(array.shape),
+            "data_offsets": [begin, elements.tell()],
+        }
+    return header
+
+
+def _parts(header: dict[str, Any], elements: IO[bytes]) -> Iterator[bytes]:
+    """Yield the bytes of a file; elements begin at a multiple of 8."""
+    try:
+        text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError as error:
+        raise ArgumentError(f"a tensor's name can't be written as UTF-8: {error}") from None
+    text += b" " * (-len(text) % 8)
+    yield len(text).to_bytes(8, "little")
+    yield text
+    while piece := elements.read(COPY_BYTES):
+        yield piece
+
+
+FORMAT = Format(
+    "a .safetensors",
+    ".safetensors",
+    lambda path: nullcontext(SafetensorsFile(path)),
+    write=write,
+)
