@@ -56,7 +56,11 @@ def test_what_the_format_has_not_is_named_and_nothing_written(tmp_path: Path, dt
             safetensors.write(path, [(name, np.zeros(3))])
     with pytest.raises(OutputError, match="absent"):
         safetensors.write(tmp_path / "absent" / "x.safetensors", [("w", np.zeros(3))])
-    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "folder.safetensors").mkdir()
+    with pytest.raises(OutputError) as raised:
+        safetensors.write(tmp_path / "folder.safetensors", [("w", np.zeros(3))])
+    assert str(raised.value).count("can't write") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.safetensors"]
 
 
 def test_a_16_bit_checkpoint_and_back_from_the_command_line(tmp_path: Path) -> None:

@@ -152,7 +152,9 @@ def write(path: str | os.PathLike[str], arrays: Iterable[tuple[str, Array]]) -> 
             header = _copied(arrays, elements)
             elements.seek(0)
             return write_parts(path, _parts(header, elements))
-    except OSError as error:
+    except OutputError:
+        raise
+    except OSError as error:  # of the temporary file
         raise OutputError(f"{os.fspath(path)}: can't write: {error.strerror or error}") from error
 
 
