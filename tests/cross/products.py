@@ -13,6 +13,7 @@ from support.layouts import LANES, MASKS, Plan, laid_out
 from test_spmv import EPS, draw_x, each_kind, random_tensor
 
 from deepcompress import native
+from deepcompress.spmv.choose import ENTRIES
 
 
 def cases() -> Iterator[tuple[tuple[int, int], float, Plan, int, int]]:
@@ -38,7 +39,8 @@ def write(path: Path, order: str) -> None:
             terms = np.count_nonzero(matrix, axis=1)[:, np.newaxis]
             y = matrix @ x
             bounds = (terms + 1) * EPS * (np.abs(matrix) @ np.abs(x.astype(np.float64)))
-            widths = layout.kind, layout.gap_bits, layout.label_bits, len(layout.data)
+            kind = list(ENTRIES).index(layout.kind)  # in the order of C's enum, as a test says
+            widths = kind, layout.gap_bits, layout.label_bits, len(layout.data)
             counts = layout.parts, len(layout.order)
             head = *shape, n, len(w.packed.codebook), *widths, *counts
             file.write(struct.pack(f"{order}10q", *head))
