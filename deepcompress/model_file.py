@@ -104,6 +104,7 @@ class ModelFile(Mapping[str, Tensor]):
             return {name: started[name].result() for name in sizes}
 
     def _read(self, name: str) -> tuple[Tensor, Coding | PlaneCoding | None]:
+        """Return a tensor, and the coding in which it is stored; None if it is raw."""
         entry = self._reader.entries[name]
         with self._named(entry):
             head = self._reader.head(entry)
@@ -218,6 +219,7 @@ class ModelFile(Mapping[str, Tensor]):
                 self._check_memory(entry, decoding_bytes(head, entry.shape))
 
     def _check_memory(self, entry: TensorEntry, needed: int) -> None:
+        """Raise ArgumentError if decoding may need more bytes than are allowed."""
         limit = self._max_bytes
         if limit is None:
             limit = max(LEAST_LIMIT, entry.data_bytes * LIMIT_PER_BYTE)

@@ -204,6 +204,7 @@ class _Spool:
 
 @contextlib.contextmanager
 def _spool(path: str | os.PathLike[str]) -> Iterator[_Spool]:
+    """Give a temporary file in the folder of the one that is to be; it is gone at the end."""
     try:
         folder = os.path.dirname(os.path.realpath(path))
     except (TypeError, ValueError) as error:

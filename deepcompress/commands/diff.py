@@ -117,6 +117,7 @@ def _metadata_differences(a: dict[str, Any], b: dict[str, Any]) -> list[dict[str
 
 
 def _format(values: dict[str, Any]) -> str:
+    """Return the answer as text."""
     lines = [
         f"{values['a']}, {values['b']}: {values['verdict']} "
         f"({values['a_bytes']:,} and {values['b_bytes']:,} bytes)"

@@ -122,6 +122,7 @@ def _compare(model: ModelFile, file: str, against: str) -> dict[str, Any]:
 
 
 def _format_comparison(compared: dict[str, Any], against: str) -> list[str]:
+    """Return the lines that tell how far tensors are from the original."""
     lines = [f"against {against}:"]
     if compared["differences"]:
         lines.append(f"- {compared['original_bytes']:,} bytes as the tensors are there, dense")

@@ -244,6 +244,7 @@ def _pairs(
 
 
 def _bias(model: CompressedModel, name: str, rows: int) -> npt.NDArray[np.float32]:
+    """Return the biases of a layer, or raise ArgumentError."""
     if name not in model:
         raise ArgumentError(f"tensor {name!r}: is missing, a .net file has biases of each layer")
     bias = model[name]

@@ -43,6 +43,7 @@ class Conv2D(Layer):
         return {f"{self.name}.weight": kernels, f"{self.name}.bias": (self.outputs,)}
 
     def output_shape(self, shape: Shape) -> Shape:
+        """Return (O, OH, OW) for (C, H, W), or raise."""
         fits = len(shape) == 3 and shape[0] == self.inputs
         fits = fits and min(shape[1:]) + 2 * self.padding >= self.kernel
         smallest = max(1, self.kernel - 2 * self.padding)

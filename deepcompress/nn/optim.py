@@ -101,6 +101,7 @@ class Adam(Optimizer):
     def _step(
         self, value: Array, grad: Array, slots: Sequence[Array], rate: float, count: int
     ) -> None:
+        """Move a value against its gradient's mean, over the root of that of its squares."""
         mean, square = slots
         mean *= self.beta1
         mean += (1 - self.beta1) * grad

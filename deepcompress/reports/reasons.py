@@ -76,6 +76,7 @@ def _label_bits(row: LayerRow, record: SharedRecord, label_bytes: int) -> str:
 
 
 def _why_raw(entry: TensorEntry) -> str:
+    """Return why a tensor isn't shared, from its dtype, rank and size."""
     dtype, size = entry.dtype, math.prod(entry.shape)
     kept = "kept without loss" if entry.encoding == PLANES else "kept raw"
     if dtype.kind != "f":
