@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.command import call, fails
-from support.npz import npz_bytes
 from support.ways import is_same
-from test_formats_registry import save_safetensors
+from test_formats_registry import save_source
 
 import deepcompress as dc
 
@@ -21,14 +20,7 @@ def test_the_command_tells_what_is_kept(tmp_path: Path, kind: str) -> None:
     tensors |= {"mask": np.full((20, 20), -np.inf, np.float32), "few": np.ones((3, 3), np.float16)}
     tensors["weight"] = RNG.normal(size=(30, 30)).astype(np.float16)
     path, out = tmp_path / f"in{kind}", tmp_path / "out.dcnn"
-    if kind == ".npz":
-        path.write_bytes(npz_bytes(tensors))
-    elif kind == ".safetensors":
-        save_safetensors(path, tensors)
-    else:
-        path.mkdir()
-        for name, tensor in tensors.items():
-            np.save(path / f"{name}.npy", tensor)
+    save_source(path, tensors)
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"by_kind": {"bias": {"bits": 4}}}))
     status, text, _ = call("compress", path, "-o", out, "--config", config)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.command import call, fails
+from support.npz import npz_bytes
 
 import deepcompress as dc
 from deepcompress.errors import ArgumentError, DataError, FormatError
@@ -45,6 +46,18 @@ def save_safetensors(path: Path, arrays: dict[str, np.ndarray], padding: int = 0
         }
         data += array.tobytes()
     path.write_bytes(file_of(header, data, padding))
+
+
+def save_source(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write arrays in the format of the path's suffix, or into a folder if it has none."""
+    if path.suffix == ".npz":
+        path.write_bytes(npz_bytes(arrays))
+    elif path.suffix == ".safetensors":
+        save_safetensors(path, arrays)
+    else:
+        path.mkdir()
+        for name, array in arrays.items():
+            np.save(path / f"{name}.npy", array)
 
 
 def file_of(header: Any, data: bytes, padding: int = 0) -> bytes:

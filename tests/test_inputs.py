@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.command import call
-from support.npz import npz_bytes
-from test_formats_registry import save_safetensors
+from test_formats_registry import save_source
 
 import deepcompress as dc
 from deepcompress.inputs import Inputs
@@ -245,14 +244,7 @@ def test_the_order_is_that_of_the_first_of_a_pair() -> None:
 def test_pairs_in_files(tmp_path: Path, kind: str) -> None:
     tensors = pair("fc.", KEPT.astype(np.float32)) | {"fc.bias": np.zeros(3, np.float32)}
     path, out = tmp_path / f"in{kind}", tmp_path / "out.dcnn"
-    if kind == ".npz":
-        path.write_bytes(npz_bytes(tensors))
-    elif kind == ".safetensors":
-        save_safetensors(path, tensors)
-    else:
-        path.mkdir()
-        for name, tensor in tensors.items():
-            np.save(path / f"{name}.npy", tensor)
+    save_source(path, tensors)
     config = tmp_path / "config.json"
     config.write_text('{"by_name": {"fc.weight": {"bits": 3}}}')
     status, text, _ = call("compress", path, "-o", out, "--config", config)

@@ -187,7 +187,7 @@ def test_sharing_ratio_rounds_a_label_up_to_whole_bits() -> None:
     assert quantize.sharing_ratio(16, 5) == 16 * 32 / (16 * 3 + 5 * 32)
 
 
-@pytest.mark.parametrize("wrong", [2.5, np.nan, None, "3"])
+@pytest.mark.parametrize("wrong", [True, 2.5, np.nan, None, "3"])
 def test_iterations_that_are_no_whole_number_are_named(wrong) -> None:
     with pytest.raises(
         ArgumentError, match=f"max_iterations must be an integer >= 0, not {wrong!r}"

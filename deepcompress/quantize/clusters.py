@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..checks import is_whole
 from ..errors import ArgumentError, shown
 from . import lloyd, optimal
 
@@ -170,6 +171,6 @@ def _exponent(*arrays: Float64Array) -> int:
 
 def checked_iterations(max_iterations: int) -> int:
     """Return the number as C can count to it; raise if it is none."""
-    if not isinstance(max_iterations, int | np.integer) or max_iterations < 0:
+    if not is_whole(max_iterations, 0):
         raise ArgumentError(f"max_iterations must be an integer >= 0, not {shown(max_iterations)}")
     return min(int(max_iterations), 1 << 62)  # what C can count to; nobody gets there
