@@ -5,8 +5,8 @@
  *
  * - They read and write exactly the elements that their contract names, nothing
  *   beyond the end, and keep no pointer. Inputs and outputs must not overlap.
- *   Memory belongs to the caller; nothing is allocated.
- * - There is no mutable state: they may run at once in any number of threads.
+ *   Memory belongs to the caller; nothing is allocated, but for pools of threads.
+ * - There is no mutable state but that of pools: they may run at once in any number of threads.
  * - Only what comes from files is checked, and reported by a status. Arguments
  *   are the caller's responsibility.
  *
@@ -70,6 +70,48 @@ enum dc_product { DC_VECTOR_PRODUCT = 0, DC_MATRIX_PRODUCT, DC_CONVOLUTION };
  * use, which may lack one of its own; static. */
 const char *dc_kernel_name(enum dc_product product, enum dc_isa isa);
 
+/* Threads that wait for work; pool/pool.c tells how. */
+struct dc_pool;
+
+/* Who does a piece of work: the calling thread, and workers of the pool that are free and whose help
+ * is worth more than it costs. NULL in place of a team is the calling thread alone. No result depends
+ * on it. Any number of threads may call with the same pool; none waits for another's work. */
+struct dc_team {
+    struct dc_pool *pool; /* may be NULL */
+    size_t threads;       /* at most, the calling one included; at least 1 */
+    double nanoseconds;   /* that one thread would take, about */
+};
+
+/* pool: 1 if this build has threads, else 0, and then there are no pools. */
+int dc_has_threads(void);
+
+/* pool: a pool with room for `workers`, which are started when they are wanted for the first time.
+ * NULL where there are no threads or no memory. Memory is the pool's own, and no signal is handled by
+ * its threads. In a process that was forked it does no harm, and has no workers. */
+struct dc_pool *dc_pool_create(size_t workers);
+
+/* pool: how many processors the process has for all its threads, and for how many nanoseconds a
+ * worker looks for more work before it sleeps; 0 at first, as is best where there are fewer
+ * processors than threads. */
+void dc_pool_tune(struct dc_pool *pool, size_t processors, uint64_t spin);
+
+/* pool: ends the workers of a pool that nobody uses any more. Not needed before a process ends. */
+void dc_pool_destroy(struct dc_pool *pool);
+
+/* What a pool has done since it was made, and what it knows, in nanoseconds. */
+struct dc_pool_report {
+    size_t threads;      /* workers that were started */
+    uint64_t shared;     /* pieces of work that workers took part in */
+    uint64_t woken;      /* for which some were woken */
+    uint64_t refused;    /* by workers, who were to run in the caller's place */
+    uint64_t held_up;    /* at whose end the caller had to wait for long */
+    uint64_t latency;    /* of waking a worker */
+    int64_t debt, wake_debt;
+};
+
+/* pool: reports, while the pool is in use. NULL has done nothing. */
+void dc_pool_report(const struct dc_pool *pool, struct dc_pool_report *report);
+
 /* bits: `count` values, each below 2**bits, 1 <= bits <= 8, into
  * ceil(count * bits / 8) bytes, and back. */
 void dc_pack(const uint8_t *values, size_t count, unsigned bits, uint8_t *packed);
@@ -116,13 +158,116 @@ void dc_best_borders(const double *moments, size_t stride, size_t skip, size_t a
 void dc_assign(const float *values, size_t count, const double *bounds, unsigned depth,
                uint8_t *labels);
 
+/* calibrate: for each row of `cols` weights and a bias, cols + 1 numbers, the label of each weight: of
+ * `count` levels, at most 256, the first one with the least of
+ * matters[row] * (w[i] - level)**2 / factor[i][i]**2 + rate. The weight becomes the level, and those
+ * behind it lose (w[i] - level) / factor[i][i] * factor[i][j]. `factor` is upper triangular, of
+ * cols + 1 rows, with a positive diagonal. Rows are dealt out to the team. */
+void dc_sweep(double *weights, size_t rows, size_t cols, const double *factor,
+              const double *matters, const double *levels, const double *rates, size_t count,
+              uint8_t *labels, const struct dc_team *team);
+
+/* calibrate: each weight in turn takes the level with the least of
+ * matters[row] * hessian[i][i] * (w[i] - slopes[i] / hessian[i][i] - level)**2 + rate; then the bias
+ * w[cols] the best value of all. The slopes, cols + 1 for each row, gain each change times
+ * hessian[i], a row of the symmetric matrix. */
+void dc_descend(double *weights, double *slopes, size_t rows, size_t cols, const double *hessian,
+                const double *matters, const double *levels, const double *rates, size_t count,
+                uint8_t *labels, const struct dc_team *team);
+
 /* planes: byte p of word i, the lowest first, becomes planes[p * count + i]; words are little endian
  * integers of word_bytes, 1, 2, 4 or 8, and are rotated left by a bit before if `rotate`.
- * dc_merge_planes goes the way back. */
-void dc_split_planes(const uint8_t *words, size_t count, unsigned word_bytes, int rotate,
-                     uint8_t *planes);
-void dc_merge_planes(const uint8_t *planes, size_t count, unsigned word_bytes, int rotate,
-                     uint8_t *words);
+ * dc_merge_planes goes the way back, from planes[p][i]. */
+void dc_split_planes(enum dc_isa isa, const uint8_t *words, size_t count, unsigned word_bytes,
+                     int rotate, uint8_t *planes);
+void dc_merge_planes(enum dc_isa isa, const uint8_t *const *planes, size_t count,
+                     unsigned word_bytes, int rotate, uint8_t *words);
+
+/* A tensor in planes: `data` are all its chunks and their CRCs as a file has them. */
+struct dc_planes {
+    const uint8_t *data;
+    size_t size;
+    uint32_t header_crc; /* of its header */
+    unsigned word_bytes; /* 1, 2, 4 or 8 */
+    uint64_t words;      /* at most 64 * size */
+    int is_float;        /* words are rotated, unless the head says that they aren't */
+    int may_stay;        /* the head may say so */
+    int is_bool;         /* words are 0 or 1 */
+    uint8_t *words_out;  /* words * word_bytes */
+    int is_valid;        /* of decoding */
+};
+
+/* planes: decodes tensors by a team. Those that are valid, whose planes have no coder but
+ * Huffman's, and whose blocks have at most 2**16 words, become their words and are told to be valid;
+ * of others, anything may be written to their words. No byte of the data is trusted. `scratch` has
+ * room for dc_planes_scratch bytes for each thread, aligned to 64 bytes. */
+void dc_planes_decode(enum dc_isa isa, struct dc_planes *tensors, size_t count,
+                      const struct dc_team *team, void *scratch);
+size_t dc_planes_scratch(size_t count);
+
+/* Words that become planes, and how these are coded. There are `words` > 0 of them, little endian;
+ * `blocks` is how many blocks of 2**block_bits words they make. */
+struct dc_plane_codes {
+    const uint8_t *data;
+    size_t words;
+    unsigned word_bytes; /* 1, 2, 4 or 8 */
+    int rotate;
+    unsigned block_bits; /* at most 31 */
+    size_t least_gain;   /* a plane is coded if it shrinks by this part */
+    uint8_t *scratch;    /* for each thread dc_plane_codes_scratch */
+    uint32_t *counts;    /* 256 for each plane of each block */
+    uint64_t *block_bytes; /* of each plane of each block */
+    uint8_t coders[8];     /* 1 for a Huffman code */
+    size_t table_bytes[8];
+    uint8_t lengths[2048]; /* 256 for each plane */
+    uint8_t tables[4096];  /* room for 512 bytes for each plane */
+};
+
+/* planes: bytes of scratch memory for a thread. */
+size_t dc_plane_codes_scratch(const struct dc_plane_codes *codes);
+
+/* planes: fills `counts` and all that follows it; `table_bytes` are 0 before. */
+void dc_plane_codes_choose(enum dc_isa isa, struct dc_plane_codes *codes,
+                           const struct dc_team *team);
+
+/* planes: writes the planes of each block as they were chosen, which are as many bytes as
+ * `block_bytes` say. */
+void dc_plane_codes_write(enum dc_isa isa, struct dc_plane_codes *codes, uint8_t *out,
+                          const struct dc_team *team);
+
+/* context: the labels of a rows x cols matrix, whose columns are kernels of `kernel` elements in
+ * rows of `width`, or no kernels where `kernel` is 1. width <= kernel <= cols, unless cols is 0. */
+struct dc_matrix {
+    size_t rows, cols, kernel, width;
+};
+
+/* context: the rank of each label among the centroids of its sign, from the one nearest to 0, which
+ * has 1; label 0 alone has 0. label[negative][magnitude] leads back, up to count[negative]. */
+struct dc_levels {
+    uint8_t magnitude[256], negative[256], label[2][256];
+    unsigned count[2];
+};
+
+/* context: how many words of workspace the other two need. */
+size_t dc_context_words(size_t cols);
+
+/* context: writes labels into the first `capacity` bytes of the payload, and returns how many it
+ * has, which may be more. Each label has a level. Unless it is NULL, prices[p >> 4] is what a decision
+ * of probability p / 2**16 costs, and costs[i] becomes the sum for each label. */
+size_t dc_context_encode(const uint8_t *labels, const struct dc_matrix *matrix,
+                         const struct dc_levels *levels, uint32_t *workspace, uint8_t *payload,
+                         size_t capacity, const uint32_t *prices, uint32_t *costs);
+
+/* context: the labels of a payload. DC_TRUNCATED, DC_BAD_LABEL (a weight, but there is no
+ * centroid): *at is the element. DC_TRAILING, DC_TRUNCATED and DC_BAD_END, all elements being
+ * there: *at is the byte where the end should begin. */
+enum dc_status dc_context_decode(const uint8_t *payload, size_t size,
+                                 const struct dc_matrix *matrix, const struct dc_levels *levels,
+                                 uint32_t *workspace, uint8_t *labels, size_t *at);
+
+/* crc: continues *crc, the CRC-32 of zlib, over the first bytes of `data`, and returns how many: all
+ * but at most 63, or none where the instruction set has no way or there are few. */
+size_t dc_crc32(enum dc_isa isa, const uint8_t *data, size_t size, uint32_t *crc);
 
 /* relindex: positions[i] = sum(gaps[0..i] + 1) - 1 for a tensor of `size` elements.
  * DC_BAD_POSITION: *at is the first entry that isn't below `size`, and the
@@ -300,28 +445,27 @@ struct dc_row {
     int64_t before;
 };
 
-/* Layouts are made in `shares` >= 1 shares, each by a thread of its own if OpenMP gives as many.
- * The bytes are the same for any number.
+/* Layouts are made by a team; the bytes are the same for any.
  *
  * layout: how many entries each row has in lanes of each width of gaps: counts[b * rows + r]
  * for 1 <= b <= 8, fillers included; for b = 0 how many weights survive; added to zeros of the
  * caller's. And where each of the rows begins. */
 void dc_layout_counts(const struct dc_tensor *w, uint32_t *counts, struct dc_row *begins,
-                      size_t shares);
+                      const struct dc_team *team);
 
 /* layout: fills `data`, zeroed by the caller. */
 void dc_layout_lanes(const struct dc_tensor *w, unsigned gap_bits, unsigned label_bits,
                      const struct dc_row *begins, const uint32_t *order, const uint64_t *starts,
-                     uint8_t *data, size_t shares);
+                     uint8_t *data, const struct dc_team *team);
 void dc_layout_masks(const struct dc_tensor *w, const uint64_t *starts, uint8_t *data);
 
 /* layout: how many survivors each row of each tile has, in `counts` of shape (parts, tiles, 256),
  * zeroed by the caller; and the entries of all tiles, ORed to `data`, the first one of each row
  * from bit bits[part][tile][row] on. */
 void dc_tile_counts(const struct dc_tensor *w, unsigned label_bits, const struct dc_row *begins,
-                    uint8_t *counts, size_t shares);
+                    uint8_t *counts, const struct dc_team *team);
 void dc_layout_tiles(const struct dc_tensor *w, unsigned label_bits, const struct dc_row *begins,
-                     const uint64_t *bits, uint8_t *data, size_t shares);
+                     const uint64_t *bits, uint8_t *data, const struct dc_team *team);
 
 /* bits: 1 if none of the elements is infinite or NaN, which the products below take for
  * granted, else 0. */
@@ -342,26 +486,17 @@ enum dc_status dc_spmm(enum dc_isa isa, const struct dc_layout *w, const float *
 /* spmv: bytes that dc_spmm needs as scratch memory, aligned to 4; 0 where it needs none. */
 size_t dc_spmm_scratch(enum dc_isa isa, const struct dc_layout *w);
 
-/* spmv: the version of OpenMP that this was built with, as yyyymm; 0 without. */
-int dc_openmp(void);
-
-/* spmv: how many threads OpenMP would give the calling thread now, which OMP_NUM_THREADS
- * and omp_set_num_threads decide; 1 without OpenMP. */
-int dc_max_threads(void);
-
 /* spmv: the part at which a share begins, of `shares` consecutive ones that have about as
  * many stored bytes each; share `shares` is the end. */
 size_t dc_share(const struct dc_layout *w, size_t share, size_t shares);
 
-/* spmv: the products of all parts in `shares` >= 1 shares, each by a thread of its own if
- * OpenMP gives as many. The result is the same for any number, bit by bit. `scratch` has room
- * for `shares` times dc_spmm_scratch. OpenMP's own memory is its own; with one share it isn't
- * entered. */
+/* spmv: the products of all parts by a team. The result is the same for any, bit by bit. `scratch` has
+ * room for dc_spmm_scratch times the threads of the team. */
 enum dc_status dc_spmv_shared(enum dc_isa isa, const struct dc_layout *w, const float *x, float *y,
-                              size_t shares);
+                              const struct dc_team *team);
 enum dc_status dc_spmm_shared(enum dc_isa isa, const struct dc_layout *w, const float *x,
-                              size_t ldx, float *y, size_t ldy, size_t n, size_t shares,
-                              void *scratch);
+                              size_t ldx, float *y, size_t ldy, size_t n,
+                              const struct dc_team *team, void *scratch);
 
 /* spmv: the paper's y = W x, and Y = W X, straight from the stream: the definition of the others in
  * C, and for tensors that would grow by a layout. */
@@ -388,23 +523,24 @@ void dc_layout_columns(const struct dc_tensor *w, uint32_t block_cols, const int
                        uint16_t *data);
 
 /* What is convolved; the rows of W are the outputs, `groups` divides them and the channels, and
- * cols = channels / groups * kernel * kernel. */
+ * cols = channels / groups * kernel[0] * kernel[1]. Each pair is one number down, one right. The
+ * places of a kernel are `dilation` apart; `padding` are zeros above and left of an image. */
 struct dc_geometry {
     int64_t channels, height, width, batch;
-    int64_t kernel, stride, padding, groups;
-    int64_t out_height, out_width; /* (height + 2 * padding - kernel) / stride + 1, and so on */
+    int64_t kernel[2], stride[2], padding[2], dilation[2];
+    int64_t groups;
+    int64_t out_height, out_width; /* beyond the image, where windows hang over it, are zeros */
 };
 
 /* spconv: the convolution of x of shape (channels, height, width, batch) into y of shape (rows,
  * out_height, out_width, batch), plus bias[row] unless `bias` is NULL, and where that is negative
- * 0 if `relu`. In `shares` >= 1 shares, each by a thread of its own if OpenMP gives as many; the
- * result is the same for any number, bit by bit. `scratch` has room for `shares` times
- * dc_convolve_scratch. DC_NO_ISA: nothing is written. */
+ * 0 if `relu`. By a team; the result is the same for any, bit by bit. `scratch` has room for
+ * dc_convolve_scratch times the threads of the team. DC_NO_ISA: nothing is written. */
 enum dc_status dc_convolve(enum dc_isa isa, const struct dc_column_blocks *w,
                            const struct dc_geometry *g, const float *x, const float *bias,
-                           int relu, float *y, size_t shares, void *scratch);
+                           int relu, float *y, const struct dc_team *team, void *scratch);
 
-/* spconv: bytes of scratch memory for a share. */
+/* spconv: bytes of scratch memory for a thread. */
 size_t dc_convolve_scratch(const struct dc_column_blocks *w);
 
 /* What an operation of a program does. */
@@ -416,15 +552,38 @@ enum dc_operation_kind {
     DC_NORMALIZE,    /* by neighbouring channels, to the power of 3/4 */
     DC_RECTIFY,
     DC_COPY,
+    DC_DEPTHWISE,    /* `dense`, (outputs, kernel); a group for each channel */
+    DC_MEAN_POOL,    /* `size`: whether zeros of the padding count; `step`: below and right */
+    DC_SCALE,        /* by `dense`, a factor for each channel, and then plus `bias` */
+    DC_ADD,          /* `other` */
+    DC_TIMES,        /* `other`, which has a number for each channel if `size` is 1 */
+    DC_ACTIVATE,     /* by the function `size`, an enum dc_function */
+    DC_SOFTMAX,      /* over the channels */
+    DC_PAD,          /* zeros around an image, and `stride` - 1 of them between its pixels */
+    DC_PERMUTE,      /* `step` elements of x for one of y along each of its axes but the batch */
     DC_OPERATION_KINDS
+};
+
+/* The functions of nn/activations.py; `alpha` and `k` are their constants, in that order. */
+enum dc_function {
+    DC_CLIP = 0, /* to alpha … k, which may be infinite */
+    DC_LEAKY_RELU,
+    DC_SIGMOID,
+    DC_TANH,
+    DC_SILU,
+    DC_HARD_SIGMOID,
+    DC_HARD_SWISH, /* whose ramp is alpha * x + k */
+    DC_FUNCTIONS
 };
 
 /* From x to y, which don't overlap. runtime/program.py says which layer becomes which operation;
  * what they compute is what nn.wiring.evaluate does. */
 struct dc_operation {
     enum dc_operation_kind kind;
-    int relu;                       /* after a convolution or a product: negative results are 0 */
+    int relu;                       /* after a sum of products or of others: negative results are
+                                     * 0, and those above `high` are that */
     const float *x, *bias;          /* one for each output */
+    const float *other;             /* a second operand, of the shape of x if not said otherwise */
     float *y;
     struct dc_geometry geometry;      /* x: (channels, height, width, batch); a product's is
                                      * (channels, 1, 1, batch) */
@@ -433,20 +592,21 @@ struct dc_operation {
     const float *dense;             /* (outputs, channels) */
     int64_t outputs;
     int64_t size;                   /* of a normalization: how many channels, an odd number */
+    int64_t step[3];
     float alpha, k;                 /* (k + alpha * sum of squares)**-0.75 */
+    float high;
     double work;                    /* about how many products, or so much time */
 };
 
-/* program: does one operation after the other, on `shares` >= 1 threads if OpenMP gives as many;
- * the results are the same for any number, bit by bit. `progress` are 2 * count zeros, `scratch`
- * has room for `shares` times dc_run_scratch. What no operation computes is finite. *is_finite
+/* program: does one operation after the other, by a team; the results are the same for any, bit by
+ * bit. `progress` are 2 * count zeros, `scratch` has room for dc_run_scratch times its threads. What no operation computes is finite. *is_finite
  * tells whether all that they computed is; if not, it ends early, and no y is a result. `seconds`,
  * unless NULL, gets the time that each operation took. DC_NO_ISA: nothing is written. */
 enum dc_status dc_run(enum dc_isa isa, const struct dc_operation *ops, size_t count,
-                      size_t shares, uint32_t *progress, void *scratch, double *seconds,
-                      int *is_finite);
+                      const struct dc_team *team, uint32_t *progress, void *scratch,
+                      double *seconds, int *is_finite);
 
-/* program: bytes of scratch memory for a share. */
+/* program: bytes of scratch memory for a thread. */
 size_t dc_run_scratch(enum dc_isa isa, const struct dc_operation *ops, size_t count);
 
 /* cdef ends */

@@ -27,6 +27,10 @@ typedef void dc_dense_kernel(const float *w, size_t stride, size_t rows, size_t 
 /* Sums of the products of rows of a dense matrix with x, in eight parts each. */
 typedef void dc_rows_kernel(const float *w, size_t cols, size_t rows, const float *x, float *y);
 
+/* program/: outputs [first, last) of a depthwise convolution; returns 1 if all sums are finite
+ * before the ReLU, else 0. */
+typedef int dc_depthwise_kernel(const struct dc_operation *op, size_t first, size_t last);
+
 struct dc_tiling;      /* spmv/spmm_tiled.h */
 struct dc_huffman_way; /* huffman/huffman_rounds.h */
 
@@ -40,6 +44,7 @@ struct dc_kernels {
     dc_block_kernel *block;
     dc_dense_kernel *dense;
     dc_rows_kernel *rows;
+    dc_depthwise_kernel *depthwise;
     const struct dc_huffman_way *huffman;
 };
 

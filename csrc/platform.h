@@ -68,6 +68,24 @@
 #define AVX512_INLINE DC_TARGET_INLINE(DC_AVX512_SET)
 #endif
 
+/* Threads of POSIX and atomic operations of C11; DC_NO_THREADS builds without, as for tests. */
+#if defined(DC_NO_THREADS) || defined(_WIN32) || defined(__STDC_NO_ATOMICS__) ||                   \
+    (defined(__EMSCRIPTEN__) && !defined(__EMSCRIPTEN_PTHREADS__)) || defined(__wasi__)
+#define DC_THREADS 0
+#else
+#define DC_THREADS 1
+#endif
+
+/* Within a loop that waits for another thread: lets the processor do something else. */
+static inline void dc_pause(void)
+{
+#if DC_X86
+    __builtin_ia32_pause();
+#elif DC_ARM
+    __asm__ volatile("isb" ::: "memory");
+#endif
+}
+
 /* Products are rounded before they are added to anything, as gcc has it with -std=c11. */
 #ifdef __clang__
 #define DC_ROUND_PRODUCTS _Pragma("STDC FP_CONTRACT OFF")

@@ -154,8 +154,10 @@ INLINE void take_rounds(struct lane *lanes, const size_t n, const struct rounds 
 
 INLINE void take_rounds_of(struct lane *lanes, const size_t n, const struct rounds *rounds)
 {
-    if (rounds->singles)
+    if (rounds->singles && rounds->one_table)
         take_rounds(lanes, n, rounds, 1, 1);
+    else if (rounds->singles)
+        take_rounds(lanes, n, rounds, 1, 0);
     else if (rounds->one_table)
         take_rounds(lanes, n, rounds, 0, 1);
     else

@@ -13,7 +13,8 @@
 
 #define CODES 2
 #define JOINING_PAYS 8192 /* symbols; to join them takes as long as to decode as many */
-#define MIXING_PAYS 4     /* streams: with fewer, both codes' together keep the processor busy */
+#define MIXING_PAYS 4     /* streams, of two codes: with fewer, both codes' together keep the processor
+                             busy */
 
 static void build_table(const struct dc_huffman_code *code, uint32_t *table)
 {
@@ -155,15 +156,37 @@ static void take_turns(const struct dc_huffman_way *way, const struct dc_huffman
     }
 }
 
-void dc_huffman_decode(enum dc_isa isa, const struct dc_huffman_code *codes,
-                       struct dc_coded_stream *streams, size_t count)
+/* Decodes the streams of chosen codes: one table at a time, as two fill the cache, but all codes'
+ * streams in turns where these are few. */
+static void take_chosen(const struct dc_huffman_way *way, const struct dc_huffman_code *codes,
+                        size_t kinds, uint32_t (*tables)[TABLE_SIZE], struct rounds rounds,
+                        struct dc_coded_stream *streams, size_t count, const int *chosen)
 {
-    const struct dc_huffman_way *way =
-        dc_kernels_of(dc_isa_available(isa) ? isa : DC_SCALAR)->huffman;
-    uint32_t tables[CODES][TABLE_SIZE];
-    size_t symbols[CODES] = {0};
-    int joined[CODES] = {0};
-    struct rounds rounds = {.one_table = 1};
+    size_t own = 0, own_kinds = 0;
+    for (size_t i = 0; i < count; i++)
+        own += chosen[streams[i].code] != 0;
+    for (size_t c = 0; c < kinds; c++)
+        own_kinds += chosen[c] != 0;
+    rounds.one_table = own_kinds < 2;
+    if (rounds.one_table || 2 * own <= MIXING_PAYS * own_kinds) {
+        take_turns(way, codes, tables, rounds, streams, count, chosen);
+        return;
+    }
+    rounds.one_table = 1;
+    for (size_t c = 0; c < kinds; c++) {
+        int this_one[DC_MOST_CODES] = {0};
+        this_one[c] = chosen[c];
+        take_turns(way, codes, tables, rounds, streams, count, this_one);
+    }
+}
+
+void dc_huffman_decode_by(const struct dc_huffman_way *way, const struct dc_huffman_code *codes,
+                          size_t kinds, uint32_t (*tables)[TABLE_SIZE],
+                          struct dc_coded_stream *streams, size_t count)
+{
+    size_t symbols[DC_MOST_CODES] = {0};
+    int joined[DC_MOST_CODES] = {0}, single[DC_MOST_CODES] = {0};
+    struct rounds rounds = {0};
 #if DC_X86
     struct places places;
     dc_huffman_find_places(&places);
@@ -171,7 +194,7 @@ void dc_huffman_decode(enum dc_isa isa, const struct dc_huffman_code *codes,
 #endif
     for (size_t i = 0; i < count; i++)
         symbols[streams[i].code] += streams[i].count;
-    for (size_t c = 0; c < CODES; c++) {
+    for (size_t c = 0; c < kinds; c++) {
         joined[c] = 1;
         if (symbols[c] == 0)
             continue; /* each of its streams is at its end: the table isn't looked at */
@@ -179,24 +202,23 @@ void dc_huffman_decode(enum dc_isa isa, const struct dc_huffman_code *codes,
         if (symbols[c] < JOINING_PAYS || !is_complete(tables[c]))
             continue;
         joined[c] = pairs_pay(&codes[c]);
-        if (joined[c]) {
+        single[c] = !joined[c];
+        if (joined[c])
             join_symbols(tables[c]);
-        } else {
-            int this_one[CODES] = {0};
-            this_one[c] = 1;
-            take_turns(way, codes, tables, (struct rounds){.singles = 1}, streams, count,
-                       this_one);
-        }
     }
-    if (count <= MIXING_PAYS) {
-        rounds.one_table = 0;
-        take_turns(way, codes, tables, rounds, streams, count, joined);
-        return;
-    }
-    /* One table at a time, as two fill the cache. */
-    for (size_t c = 0; c < CODES; c++) {
-        int this_one[CODES] = {0};
-        this_one[c] = joined[c];
-        take_turns(way, codes, tables, rounds, streams, count, this_one);
-    }
+    take_chosen(way, codes, kinds, tables, rounds, streams, count, joined);
+    rounds.singles = 1;
+    take_chosen(way, codes, kinds, tables, rounds, streams, count, single);
+}
+
+const struct dc_huffman_way *dc_huffman_way_of(enum dc_isa isa)
+{
+    return dc_kernels_of(dc_isa_available(isa) ? isa : DC_SCALAR)->huffman;
+}
+
+void dc_huffman_decode(enum dc_isa isa, const struct dc_huffman_code *codes,
+                       struct dc_coded_stream *streams, size_t count)
+{
+    uint32_t tables[CODES][TABLE_SIZE];
+    dc_huffman_decode_by(dc_huffman_way_of(isa), codes, CODES, tables, streams, count);
 }

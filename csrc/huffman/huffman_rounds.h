@@ -4,6 +4,7 @@
 #define DC_HUFFMAN_ROUNDS_H
 
 #include "bits/bitreader.h"
+#include "deepcompress.h"
 #include "huffman/huffman.h"
 #include "platform.h"
 
@@ -20,8 +21,6 @@
 #define FIRST(entry) ((uint8_t)((entry) >> 8))
 #define ONE_SYMBOL (1u << 6)
 
-struct dc_coded_stream;
-
 struct lane {
     const uint8_t *next; /* the byte in which the next bit is */
     size_t used;         /* bits of that byte that are read */
@@ -37,7 +36,7 @@ struct lane {
 struct rounds {
     size_t count;
     int one_table;               /* all lanes have the same one */
-    int singles;                 /* of one symbol in each entry; then it is one table, too */
+    int singles;                 /* of one symbol in each entry */
     const struct places *places; /* of joined symbols, for AVX2 */
 };
 
@@ -57,6 +56,15 @@ struct dc_huffman_way {
 };
 
 extern const struct dc_huffman_way dc_huffman_scalar, dc_huffman_avx2;
+
+const struct dc_huffman_way *dc_huffman_way_of(enum dc_isa isa);
+
+/* As dc_huffman_decode, for streams of up to DC_MOST_CODES codes; there is room for a table each. */
+#define DC_MOST_CODES 8
+
+void dc_huffman_decode_by(const struct dc_huffman_way *way, const struct dc_huffman_code *codes,
+                          size_t kinds, uint32_t (*tables)[TABLE_SIZE],
+                          struct dc_coded_stream *streams, size_t count);
 
 #define MARK ((uint64_t)1 << 63) /* above all bits of a load; where it is says how many are read */
 

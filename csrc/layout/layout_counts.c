@@ -3,7 +3,7 @@
 #include "deepcompress.h"
 #include "bits/fields.h"
 #include "layout/survivors.h"
-#include "tasks.h"
+#include "pool/pool.h"
 
 /* Fillers before an entry of a difference of at most 256, a byte for each width from 1 to 8.
  * Bytes of several entries are summed up in 16 bits: those of even widths, and of odd ones. */
@@ -149,10 +149,25 @@ static void count_share(const struct dc_tensor *w, size_t share, size_t shares, 
     }
 }
 
-void dc_layout_counts(const struct dc_tensor *w, uint32_t *counts, struct dc_row *begins,
-                      size_t shares)
+struct counting {
+    const struct dc_tensor *w;
+    uint32_t *counts;
+    struct dc_row *begins;
+    size_t shares;
+};
+
+static void count_tasks(void *context, size_t first, size_t end, size_t thread)
 {
-    DC_IN_SHARES(shares, static, 1)
-    for (size_t share = 0; share < shares; share++)
-        count_share(w, share, shares, counts, begins);
+    const struct counting *c = context;
+    (void)thread;
+    for (size_t share = first; share < end; share++)
+        count_share(c->w, share, c->shares, c->counts, c->begins);
+}
+
+void dc_layout_counts(const struct dc_tensor *w, uint32_t *counts, struct dc_row *begins,
+                      const struct dc_team *team)
+{
+    /* No more shares than threads, as each has to find its place in the stream first. */
+    struct counting c = {w, counts, begins, dc_threads_of(team)};
+    dc_deal(team, c.shares, count_tasks, &c);
 }

@@ -5,7 +5,7 @@
 #include "bits/fields.h"
 #include "layout/layout.h"
 #include "layout/survivors.h"
-#include "tasks.h"
+#include "pool/pool.h"
 
 /* The steps of a lane in a quad, as they are packed side by side. */
 struct steps {
@@ -139,13 +139,33 @@ static void lay_group(const struct dc_tensor *w, unsigned gap_bits, unsigned lab
     }
 }
 
+struct laying {
+    const struct dc_tensor *w;
+    unsigned gap_bits, label_bits;
+    const struct dc_row *begins;
+    const uint32_t *order;
+    const uint64_t *starts;
+    uint8_t *data;
+    size_t groups, tasks;
+};
+
+static void lay_tasks(void *context, size_t first, size_t end, size_t thread)
+{
+    const struct laying *l = context;
+    (void)thread;
+    /* Groups are in descending order of their length, and neighbours are nearly as long. */
+    for (size_t task = first; task < end; task++)
+        for (size_t group = task; group < l->groups; group += l->tasks)
+            lay_group(l->w, l->gap_bits, l->label_bits, l->begins, l->order, l->starts, group,
+                      l->data);
+}
+
 void dc_layout_lanes(const struct dc_tensor *w, unsigned gap_bits, unsigned label_bits,
                      const struct dc_row *begins, const uint32_t *order, const uint64_t *starts,
-                     uint8_t *data, size_t shares)
+                     uint8_t *data, const struct dc_team *team)
 {
     const size_t groups = ((size_t)w->rows + DC_LANES - 1) / DC_LANES;
-    /* Groups are in descending order of their length, and neighbours are nearly as long. */
-    DC_IN_SHARES(shares, static, 1)
-    for (size_t group = 0; group < groups; group++)
-        lay_group(w, gap_bits, label_bits, begins, order, starts, group, data);
+    struct laying l = {w,    gap_bits, label_bits, begins, order, starts,
+                       data, groups,   dc_tasks_of(team, groups)};
+    dc_deal(team, l.tasks, lay_tasks, &l);
 }

@@ -2,6 +2,7 @@
 #include "layout/survivors.h"
 #include "layout/tiles.h"
 #include "tasks.h"
+#include "pool/pool.h"
 
 /* The survivors of a part. */
 struct tiled {
@@ -86,20 +87,37 @@ static size_t parts_of(const struct dc_tensor *w)
     return ((size_t)w->rows + DC_TILED_ROWS - 1) / DC_TILED_ROWS;
 }
 
-void dc_tile_counts(const struct dc_tensor *w, unsigned label_bits, const struct dc_row *begins,
-                    uint8_t *counts, size_t shares)
+struct tiling {
+    const struct dc_tensor *w;
+    unsigned label_bits;
+    const struct dc_row *begins;
+    const uint64_t *bits;
+    uint8_t *to; /* data, or without `bits` counts */
+    size_t tasks;
+};
+
+static void tile_tasks(void *context, size_t first, size_t end, size_t thread)
 {
-    const size_t parts = parts_of(w);
-    DC_IN_SHARES(shares, static)
-    for (size_t part = 0; part < parts; part++)
-        count_part(w, label_bits, begins, part, counts);
+    const struct tiling *t = context;
+    (void)thread;
+    const size_t parts = parts_of(t->w), last = dc_begin(parts, end, t->tasks);
+    for (size_t part = dc_begin(parts, first, t->tasks); part < last; part++)
+        if (t->bits)
+            lay_part(t->w, t->label_bits, t->begins, part, t->bits, t->to);
+        else
+            count_part(t->w, t->label_bits, t->begins, part, t->to);
+}
+
+void dc_tile_counts(const struct dc_tensor *w, unsigned label_bits, const struct dc_row *begins,
+                    uint8_t *counts, const struct dc_team *team)
+{
+    struct tiling t = {w, label_bits, begins, NULL, counts, dc_tasks_of(team, parts_of(w))};
+    dc_deal(team, t.tasks, tile_tasks, &t);
 }
 
 void dc_layout_tiles(const struct dc_tensor *w, unsigned label_bits, const struct dc_row *begins,
-                     const uint64_t *bits, uint8_t *data, size_t shares)
+                     const uint64_t *bits, uint8_t *data, const struct dc_team *team)
 {
-    const size_t parts = parts_of(w);
-    DC_IN_SHARES(shares, static)
-    for (size_t part = 0; part < parts; part++)
-        lay_part(w, label_bits, begins, part, bits, data);
+    struct tiling t = {w, label_bits, begins, bits, data, dc_tasks_of(team, parts_of(w))};
+    dc_deal(team, t.tasks, tile_tasks, &t);
 }

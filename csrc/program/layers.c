@@ -33,9 +33,9 @@ static void pool_row(const struct dc_geometry *g, const float *columns, float *t
     const size_t batch = (size_t)g->batch;
     for (size_t i = 0; i < (size_t)g->out_width * batch; i++)
         to[i] = -INFINITY;
-    for (int64_t place = 0; place < g->kernel; place++) {
+    for (int64_t place = 0; place < g->kernel[1]; place++) {
         /* The windows whose pixel at this place lies in the image. */
-        const int64_t off = g->padding - place, s = g->stride;
+        const int64_t off = g->padding[1] - place, s = g->stride[1];
         const int64_t first = off > 0 ? (off + s - 1) / s : 0;
         const int64_t beyond = g->width - 1 + off < 0 ? 0 : (g->width - 1 + off) / s + 1;
         const int64_t end = beyond < g->out_width ? beyond : g->out_width;
@@ -53,9 +53,9 @@ int dc_max_pool(const struct dc_operation *op, size_t task, size_t tasks, float 
     const size_t channels = (size_t)g->channels, end = dc_begin(channels, task + 1, tasks);
     for (size_t c = dc_begin(channels, task, tasks); c < end; c++)
         for (int64_t i = 0; i < g->out_height; i++) {
-            const int64_t top = i * g->stride - g->padding;
+            const int64_t top = i * g->stride[0] - g->padding[0];
             const int64_t first = top > 0 ? top : 0;
-            const int64_t last = top + g->kernel < g->height ? top + g->kernel : g->height;
+            const int64_t last = top + g->kernel[0] < g->height ? top + g->kernel[0] : g->height;
             const float *row = op->x + (c * (size_t)g->height + (size_t)first) * row_size;
             memcpy(scratch, row, row_size * sizeof *row);
             for (int64_t h = first + 1; h < last; h++)
@@ -63,6 +63,58 @@ int dc_max_pool(const struct dc_operation *op, size_t task, size_t tasks, float 
             pool_row(g, scratch, op->y + (c * (size_t)g->out_height + (size_t)i) * out_size);
         }
     return 1;
+}
+
+/* The pixels of an axis that windows are the mean of: from *first to before the result. */
+static int64_t within(int64_t start, int64_t kernel, int64_t extent, int64_t *first)
+{
+    *first = start > 0 ? start : 0;
+    return start + kernel < extent ? start + kernel : extent;
+}
+
+/* How many of a window's places count, from its start, with the padding before and after. */
+static int64_t counted(int64_t start, int64_t kernel, int64_t extent, int64_t after, int all)
+{
+    int64_t first;
+    if (!all)
+        return within(start, kernel, extent, &first) - first;
+    return start + kernel < extent + after ? kernel : extent + after - start;
+}
+
+int dc_mean_pool(const struct dc_operation *op, size_t task, size_t tasks, float *scratch)
+{
+    const struct dc_geometry *g = &op->geometry;
+    const size_t batch = (size_t)g->batch, row_size = (size_t)g->width * batch;
+    const size_t channels = (size_t)g->channels, end = dc_begin(channels, task + 1, tasks);
+    int is_finite = 1;
+    for (size_t c = dc_begin(channels, task, tasks); c < end; c++)
+        for (int64_t i = 0; i < g->out_height; i++) {
+            const int64_t top = i * g->stride[0] - g->padding[0];
+            int64_t first, last = within(top, g->kernel[0], g->height, &first);
+            const float *row = op->x + (c * (size_t)g->height + (size_t)first) * row_size;
+            float *y = op->y + (c * (size_t)g->out_height + (size_t)i) * (size_t)g->out_width * batch;
+            memcpy(scratch, row, row_size * sizeof *row);
+            for (int64_t h = first + 1; h < last; h++) {
+                row += row_size;
+                for (size_t k = 0; k < row_size; k++)
+                    scratch[k] += row[k];
+            }
+            const int64_t rows = counted(top, g->kernel[0], g->height, op->step[0], op->size != 0);
+            for (int64_t j = 0; j < g->out_width; j++, y += batch) {
+                const int64_t left = j * g->stride[1] - g->padding[1];
+                last = within(left, g->kernel[1], g->width, &first);
+                const int64_t count =
+                    rows * counted(left, g->kernel[1], g->width, op->step[1], op->size != 0);
+                for (size_t b = 0; b < batch; b++) {
+                    float sum = 0.0f;
+                    for (int64_t w = first; w < last; w++)
+                        sum += scratch[(size_t)w * batch + b];
+                    y[b] = sum / (float)count;
+                }
+                is_finite &= dc_all_finite(y, batch);
+            }
+        }
+    return is_finite;
 }
 
 int dc_average(const struct dc_operation *op, size_t task, size_t tasks)

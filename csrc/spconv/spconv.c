@@ -9,6 +9,7 @@
 
 #include "spconv/spconv.h"
 #include "tasks.h"
+#include "pool/pool.h"
 
 #define TILE_BYTES (24 << 10) /* of X, of a first cache of 32 KiB or more */
 #define CHUNK_ROWS 512        /* whose sums are with the tile in the second cache */
@@ -24,18 +25,19 @@ static size_t panel_vectors(const struct dc_column_blocks *w)
     return least(TILE_BYTES / (w->block_cols * DC_VECTOR * sizeof(float)), DC_PANEL);
 }
 
-/* A row of the output from its sums; returns 1 if all were finite before the ReLU, which makes 0
- * of what overflows below that. Without branches, so that compilers make vectors of it. */
-static int finish(const float *restrict sums, size_t count, float added, int relu,
-                  float *restrict to)
+/* A row of the output from its sums; returns 1 if all were finite before the ReLU, which hides
+ * what overflows. Without branches, so that compilers make vectors of it. */
+static int finish(const struct dc_convolution *c, const float *restrict sums, size_t count,
+                  float added, float *restrict to)
 {
     uint32_t found = 0;
-    const float lowest = relu ? 0.0f : -INFINITY;
+    const float lowest = c->relu ? 0.0f : -INFINITY, high = c->high;
     for (size_t k = 0; k < count; k++) {
         float sum = sums[k] + added;
         uint32_t bits;
         memcpy(&bits, &sum, sizeof bits);
-        to[k] = sum < lowest ? lowest : sum;
+        sum = sum < lowest ? lowest : sum;
+        to[k] = sum > high ? high : sum;
         found |= (bits & 0x7f800000) == 0x7f800000;
     }
     return !found;
@@ -66,7 +68,7 @@ static int panel_product(const struct dc_convolution *c, const float *x,
         c->kernels->block(data, last - first, w->codebook, tile, sums, panel->vectors, block == 0);
     }
     for (size_t row = first; row < last; row++, sums += stride)
-        is_finite &= finish(sums, panel->count, c->bias ? c->bias[row] : 0.0f, c->relu,
+        is_finite &= finish(c, sums, panel->count, c->bias ? c->bias[row] : 0.0f,
                             c->y + row * dc_columns(&c->geometry) + panel->begin);
     return is_finite;
 }
@@ -95,9 +97,11 @@ struct dc_convolution dc_convolution_of(enum dc_isa isa, const struct dc_column_
                                         const float *bias, int relu, float *y)
 {
     struct dc_convolution c = {.kernels = dc_kernels_of(isa), .w = w, .geometry = *g, .x = x,
-                               .bias = bias, .relu = relu, .y = y};
+                               .bias = bias, .relu = relu, .high = INFINITY, .y = y};
     /* Without anything to gather, an image is one row, and its runs are as long as they can be. */
-    if (g->kernel == 1 && g->stride == 1 && g->padding == 0) {
+    if (g->kernel[0] == 1 && g->kernel[1] == 1 && g->stride[0] == 1 && g->stride[1] == 1 &&
+        g->out_height == g->height && g->out_width == g->width && g->padding[0] == 0 &&
+        g->padding[1] == 0) {
         c.geometry.height = c.geometry.out_height = 1;
         c.geometry.width = c.geometry.out_width = g->height * g->width;
     }
@@ -140,31 +144,44 @@ size_t dc_convolve_scratch(const struct dc_column_blocks *w)
     return (bytes + 2 * ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
-static void share_product(const struct dc_convolution *c, size_t share, size_t shares,
-                          char *scratch)
+/* A convolution in pieces, `across` of the panels or `along` of the rows. */
+struct pieces {
+    struct dc_convolution convolution;
+    size_t across, along, scratch_each;
+    char *scratch;
+};
+
+static void do_pieces(void *context, size_t first, size_t end, size_t thread)
 {
-    scratch += share * dc_convolve_scratch(c->w);
-    /* A share of columns has tiles of its own; but of few columns it would have narrow ones. */
-    if (c->panels >= 2 * shares)
-        dc_convolve_piece(c, c->panels * share / shares, c->panels * (share + 1) / shares, 0, 1,
+    const struct pieces *p = context;
+    const struct dc_convolution *c = &p->convolution;
+    char *scratch = p->scratch + thread * p->scratch_each;
+    if (p->along == 1) /* neighbouring columns at once */
+        dc_convolve_piece(c, c->panels * first / p->across, c->panels * end / p->across, 0, 1,
                           scratch);
+    else if (end - first == p->along)
+        dc_convolve_piece(c, 0, c->panels, 0, 1, scratch);
     else
-        dc_convolve_piece(c, 0, c->panels, share, shares, scratch);
+        for (size_t row = first; row < end; row++)
+            dc_convolve_piece(c, 0, c->panels, row, p->along, scratch);
 }
 
 enum dc_status dc_convolve(enum dc_isa isa, const struct dc_column_blocks *w,
                            const struct dc_geometry *g, const float *x, const float *bias,
-                           int relu, float *y, size_t shares, void *scratch)
+                           int relu, float *y, const struct dc_team *team, void *scratch)
 {
     if (!dc_isa_available(isa))
         return DC_NO_ISA;
-    const struct dc_convolution c = dc_convolution_of(isa, w, g, x, bias, relu, y);
-    if (shares == 1) { /* as a process that was forked can't enter OpenMP */
-        share_product(&c, 0, 1, scratch);
-        return DC_OK;
-    }
-    DC_IN_SHARES(shares, static, 1)
-    for (size_t i = 0; i < shares; i++)
-        share_product(&c, i, shares, scratch);
+    struct pieces p = {dc_convolution_of(isa, w, g, x, bias, relu, y), 1, 1,
+                       dc_convolve_scratch(w), scratch};
+    const size_t panels = p.convolution.panels, threads = dc_threads_of(team);
+    const size_t tasks = dc_tasks_of(team, panels * (size_t)w->rows);
+    /* A piece of columns has tiles of its own; but of few columns it would have narrow ones. Pieces
+     * of rows copy the same tiles each. */
+    if (panels >= 2 * threads)
+        p.across = least(panels, tasks);
+    else
+        p.along = least(least(tasks, threads > 1 ? 2 * threads : 1), (size_t)w->rows);
+    dc_deal(team, p.across * p.along, do_pieces, &p);
     return DC_OK;
 }

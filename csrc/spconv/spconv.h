@@ -51,6 +51,7 @@ struct dc_convolution {
     struct dc_geometry geometry;
     const float *x, *bias;
     int relu;
+    float high; /* with `relu`: the largest result */
     float *y;
     size_t panels; /* of columns, about as wide as each other */
 };

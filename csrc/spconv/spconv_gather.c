@@ -13,17 +13,18 @@ struct dc_panel dc_panel_of(const struct dc_geometry *g, size_t from, size_t to)
 {
     struct dc_panel p = {.begin = from * DC_VECTOR, .vectors = (unsigned)(to - from)};
     const int64_t batch = g->batch, width = g->out_width * batch;
-    const int in_line = g->stride == 1 || batch == 1;
+    const int in_line = g->stride[1] == 1 || batch == 1;
     int64_t row = (int64_t)p.begin / width, in_row = (int64_t)p.begin % width;
     p.count = (to * DC_VECTOR < dc_columns(g) ? to * DC_VECTOR : dc_columns(g)) - p.begin;
-    p.step = in_line ? g->stride : 1;
+    p.step = in_line ? g->stride[1] : 1;
     for (size_t at = 0; at < p.count;) {
         const int64_t pixel = in_row / batch;
         const int64_t end = in_line ? width : (pixel + 1) * batch;
         const size_t left = p.count - at, run = (size_t)(end - in_row);
         const size_t count = run < left ? run : left;
         p.stretch[p.stretches++] = (struct dc_stretch){
-            at, count, in_row, row * g->stride, pixel * g->stride * batch + in_row % batch};
+            at, count, in_row, row * g->stride[0],
+            pixel * g->stride[1] * batch + in_row % batch};
         at += count;
         in_row += (int64_t)count;
         if (in_row == width) {
@@ -39,10 +40,11 @@ struct dc_panel dc_panel_of(const struct dc_geometry *g, size_t from, size_t to)
 static size_t find_runs(const struct dc_geometry *g, const struct dc_panel *panel, int64_t i,
                         int64_t j, struct run *runs, int *is_whole)
 {
-    const int64_t down = i - g->padding, right = j - g->padding;
+    const int64_t down = i * g->dilation[0] - g->padding[0];
+    const int64_t right = j * g->dilation[1] - g->padding[1], stride = g->stride[1];
     /* The pixels of an output's row that meet one of the image. */
-    const int64_t first = right < 0 ? (-right + g->stride - 1) / g->stride : 0;
-    const int64_t end = g->width > right ? (g->width - right - 1) / g->stride + 1 : 0;
+    const int64_t first = right < 0 ? (-right + stride - 1) / stride : 0;
+    const int64_t end = g->width > right ? (g->width - right - 1) / stride + 1 : 0;
     size_t count = 0, covered = 0;
     for (const struct dc_stretch *s = panel->stretch; s < panel->stretch + panel->stretches; s++) {
         const int64_t row = s->image_row + down;
@@ -92,7 +94,7 @@ static inline void pick(float *restrict to, const float *restrict from, size_t c
 void dc_gather(const struct dc_geometry *g, const float *x, const struct dc_panel *panel,
                size_t first, size_t last, float *tile)
 {
-    const size_t places = (size_t)(g->kernel * g->kernel), stride = panel->vectors * DC_VECTOR;
+    const size_t places = (size_t)(g->kernel[0] * g->kernel[1]), stride = panel->vectors * DC_VECTOR;
     const size_t channel = (size_t)g->height * (size_t)g->width * (size_t)g->batch;
     const size_t step = (size_t)panel->step;
     struct run runs[DC_PANEL * DC_VECTOR];
@@ -101,7 +103,7 @@ void dc_gather(const struct dc_geometry *g, const float *x, const struct dc_pane
         const int64_t place = (int64_t)(begin % places);
         int is_whole;
         const size_t count =
-            find_runs(g, panel, place / g->kernel, place % g->kernel, runs, &is_whole);
+            find_runs(g, panel, place / g->kernel[1], place % g->kernel[1], runs, &is_whole);
         const float *from = x + begin / places * channel;
         float *to = tile + (begin - first) * stride;
         for (size_t row = begin; row < last; row += places) {
