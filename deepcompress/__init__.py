@@ -27,8 +27,10 @@ from .errors import (
 from .model import CompressedModel
 from .model_file import ModelFile, open_file
 from .native.gateway import backend
+from .native.pool import set_threads
 from .packed.tensor import CompressedTensor
 from .pipeline import compress, load
+from .presets import preset
 from .runtime.network import CompressedNetwork
 from .streaming import compress_to
 
@@ -59,4 +61,6 @@ __all__ = [
     "load",
     "open_file",
     "paper_config",
+    "preset",
+    "set_threads",
 ]

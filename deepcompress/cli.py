@@ -28,6 +28,7 @@ from .commands import (
     demo,
     diff,
     evaluate,
+    figure,
     info,
     inspect,
     plot,
@@ -40,7 +41,7 @@ from .files.atomic import canonical_json
 
 VERBS = (
     *(demo, run, inspect, verify, evaluate, predict, decompress, compress, convert, diff),
-    *(plot, bench, info),
+    *(plot, figure, bench, info),
 )
 PROGRAM = "deepcompress"
 DONE, FAILED, WRONG_USE, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141

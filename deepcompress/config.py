@@ -1,5 +1,6 @@
 """How each tensor is compressed: a default, refined by the tensor's kind and by its name."""
 
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
@@ -7,19 +8,25 @@ from typing import Any
 from .checks import as_whole_number, is_finite
 from .container.records import CODERS, SHARED_ENCODINGS
 from .errors import ConfigError, shown
+from .files import settings
+from .kinds import KINDS, SYNONYMS, is_pattern, kinds_of, matcher, matching, nearest
 from .quantize.clusters import MAX_ITERATIONS
 from .quantize.starts import INITS
 from .tensors import MAX_BITS
 
-METHODS = ("shared", "raw", "float16")
+METHODS = ("shared", "raw", "float16", "lossless")
 RULES = ("sensitivity", "sparsity", "threshold")
-SHARING = ("bits", "gap_bits", "init", "encoding", "coder", "max_iterations")
-KINDS = ("conv", "fc", "bias")
+SHARING = (
+    *("bits", "gap_bits", "init", "encoding", "coder", "max_iterations"),
+    *("group_size", "centroid_dtype"),
+)
+LEVELS = ("default", "by_kind", "by_name")
 WHOLE_NUMBERS = (
     ("bits", 1, MAX_BITS),
     ("gap_bits", 1, MAX_BITS),
     ("max_iterations", 0, 1 << 62),
     ("min_size", 0, 1 << 62),
+    ("group_size", 1, 1 << 62),
 )
 
 
@@ -29,8 +36,9 @@ class TensorConfig:
 
     Attributes
     ----------
-    method : {"shared", "raw", "float16"}
-        Share the weights; keep the elements exactly; or round them to half precision. Only
+    method : {"shared", "raw", "float16", "lossless"}
+        Share the weights; keep the elements exactly; round them to half precision; or keep them
+        exactly in the fewest bytes, which shares weights where they are few-valued. Only
         floating tensors are shared or rounded, all others are kept exactly.
     bits : int
         Width of a label, 1 to 8.
@@ -42,7 +50,7 @@ class TensorConfig:
     sensitivity, sparsity, threshold : float or None
         Prune so before sharing or rounding (see `prune`), at most one of them. None of them
         keeps the weights that aren't zero.
-    encoding : {"relative", "dense", "bitmask"} or None
+    encoding : {"relative", "dense", "bitmask", "context"} or None
         How a file says where the weights are (see `container`); None takes the one with
         the fewest bytes. With `gap_bits` it is ``"relative"``.
     coder : str
@@ -54,6 +62,14 @@ class TensorConfig:
         Bound on k-means' iterations, which end by themselves; 0 keeps the centroids where
         they start. With few, from ``"linear"``, common labels stay more common: Huffman
         codes gain by it, at the price of a larger error.
+    group_size : int or None
+        Output channels (slices of the first axis) that share a codebook: 1 gives each its own.
+        None is for one codebook of the whole tensor, as in the paper; so has a tensor that has no
+        more channels, and one of rank 0 or 1.
+    centroid_dtype : {"float32", "float16"}
+        How a file has the centroids of a float32 or float64 tensor. They are rounded before each
+        weight takes the nearest, so that what is read is what was chosen. Other tensors have
+        centroids of their own dtype.
     """
 
     method: str = "shared"
@@ -67,15 +83,18 @@ class TensorConfig:
     coder: str = "huffman"
     min_size: int = 128
     max_iterations: int = MAX_ITERATIONS
+    group_size: int | None = None
+    centroid_dtype: str = "float32"
 
     def __post_init__(self) -> None:
         _choice("method", self.method, METHODS)
         _choice("init", self.init, tuple(INITS))
         for name, low, high in WHOLE_NUMBERS:
-            if (value := getattr(self, name)) is not None or name != "gap_bits":
+            if (value := getattr(self, name)) is not None or name not in ("gap_bits", "group_size"):
                 number = as_whole_number(value, name, low, high, ConfigError)
                 object.__setattr__(self, name, number)
         _choice("coder", self.coder, CODERS)
+        _choice("centroid_dtype", self.centroid_dtype, ("float32", "float16"))
         if self.encoding is not None:
             _choice("encoding", self.encoding, SHARED_ENCODINGS)
             if self.gap_bits is not None and self.encoding != "relative":
@@ -100,11 +119,16 @@ class Config:
     ----------
     default : TensorConfig, or mapping of its fields
         Where nothing else is said.
-    by_kind : mapping of str to mapping
-        Fields of `TensorConfig` that replace the default's, for a kind of tensor:
-        ``"conv"`` (rank 3 and more), ``"fc"`` (rank 2) or ``"bias"`` (rank 0 and 1).
-    by_name : mapping of str to mapping
-        The same for a tensor by its name; stronger than its kind.
+    by_kind : mapping of str to mapping, or None
+        Fields of `TensorConfig` that replace the default's, for a kind of tensor: ``"conv"``
+        (rank 3 and more), ``"fc"`` (rank 2; ``"linear"`` is taken for it) or ``"bias"`` (rank 0
+        and 1). An ``"embedding"`` is an ``"fc"``, too, and a ``"norm"`` a ``"bias"``; what is
+        given for these is stronger. `kinds` says how names tell them.
+    by_name : mapping of str to mapping, or None
+        The same for a tensor by its name; stronger than its kind. A key is a name; a glob with
+        ``*``, ``?`` or ``[…]``; or ``re:`` and a regular expression that the whole name matches.
+        Of the keys that fit a name, one holds: the name itself, else the last pattern.
+        None in the place of a mapping leaves the tensors alone, as the method ``"raw"``.
 
     Raises
     ------
@@ -115,20 +139,26 @@ class Config:
     Notes
     -----
     Options of sharing without a method, and pruning rules where the weaker levels keep a tensor
-    raw, mean that the tensor is to be shared. The default rules (biases and tensors below
-    `min_size` are kept exactly, as is what sharing would enlarge or what isn't floating and finite)
-    are weaker than what is asked for a tensor by its name: that is done, or refused.
+    raw, mean that the tensor is to be shared; of a pattern, only where it isn't a bias. The
+    default rules (biases and tensors below `min_size` are kept exactly, as is what sharing would
+    enlarge or what isn't floating and finite) are weaker than what is asked for a tensor by its
+    own name: that is done, or refused. Patterns are wishes like those for a kind.
 
     Examples
     --------
-    >>> config = Config(by_kind={"conv": {"bits": 8}}, by_name={"conv1.weight": {"method": "raw"}})
+    >>> config = Config(by_kind={"conv": {"bits": 8}}, by_name={"conv1.*": None})
     >>> config.of("conv2.weight", (50, 20, 5, 5)).bits
     8
+    >>> config.of("conv1.weight", (50, 20, 5, 5)).method
+    'raw'
     """
 
     default: TensorConfig = field(default_factory=TensorConfig)
-    by_kind: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    by_name: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    by_kind: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    by_name: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    _known: dict[Any, TensorConfig] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         for field_name in ("by_kind", "by_name"):
@@ -137,10 +167,13 @@ class Config:
         if not isinstance(self.default, TensorConfig):
             object.__setattr__(self, "default", _from_fields(self.default))
         for kind in self.by_kind:
-            _choice("kind", kind, KINDS)
+            _choice("kind", kind, KINDS, (*KINDS, *SYNONYMS))
+        object.__setattr__(self, "by_kind", _in_one_word(self.by_kind))
         for name in self.by_name:
             if not isinstance(name, str):
                 raise ConfigError(f"by_name: a tensor's name is a string, not {shown(name)}")
+            if is_pattern(name):
+                matcher(name)
         if not (self.by_kind or self.by_name):  # else its options are what these may refine
             plain = TensorConfig()
             given = [f for f in FIELDS if getattr(self.default, f) != getattr(plain, f)]
@@ -153,19 +186,36 @@ class Config:
 
     def of(self, name: str, shape: tuple[int, ...]) -> TensorConfig:
         """Return the configuration of one tensor."""
-        kind = kind_of(shape)
+        kinds = [kind for kind in kinds_of(shape, name) if kind in self.by_kind]
+        key = matching(self.by_name, name)
+        situation = *kinds, len(shape) < 2, key, key == name
+        if situation not in self._known:
+            self._known[situation] = self._combined(name, shape, kinds, key)
+        return self._known[situation]
+
+    def _combined(
+        self, name: str, shape: tuple[int, ...], kinds: list[str], key: str | None
+    ) -> TensorConfig:
+        """Return the same, from the kinds and the key of `by_name` that hold."""
         base = self.default
-        if kind == "bias" and "bias" not in self.by_kind:
+        is_bias = len(shape) < 2 and not kinds  # which is raw unless more is said
+        if is_bias:
             base = replace(base, method="raw")
-        base = _override(base, self.by_kind.get(kind, {}))
-        by_name = self.by_name.get(name, {})
-        if by_name and "min_size" not in by_name:
+        for kind in kinds:
+            base = _override(base, self.by_kind[kind])
+        if key is None:
+            return base
+        wishes = self.by_name[key]
+        if key != name and is_bias and wishes and "method" not in wishes:
+            unpruned = replace(_override(base, wishes), sensitivity=None, sparsity=None)
+            return replace(unpruned, threshold=None, method="raw")
+        if key == name and wishes and "min_size" not in wishes:
             base = replace(base, min_size=0)  # a wish for this tensor, whatever its size
-        return _override(base, by_name)
+        return _override(base, wishes)
 
     def asked_for(self, name: str) -> str:
-        """Return what is asked for a tensor by its name, in words; "" if nothing is."""
-        wishes = self.by_name.get(name, {}).items()
+        """Return what is asked for a tensor by its own name, in words; "" if nothing is."""
+        wishes = (self.by_name.get(name) or {}).items()
         return ", ".join(f"{option} {shown(value)}" for option, value in wishes)
 
     def why_raw(self, name: str, shape: tuple[int, ...]) -> str:
@@ -173,8 +223,10 @@ class Config:
 
         Arguments are as for `of`.
         """
-        kind = kind_of(shape)
-        if "method" in self.by_name.get(name, {}) or "method" in self.by_kind.get(kind, {}):
+        key = matching(self.by_name, name)
+        levels = [self.by_kind.get(kind, {}) for kind in kinds_of(shape, name)]
+        levels += [self.by_name[key]] if key is not None else []
+        if any(values is None or "method" in values for values in levels):
             return ""
         if self.default.method != "raw":
             return "bias"
@@ -182,21 +234,35 @@ class Config:
         return "method raw" if has_rule else ""
 
     def check_names(self, names: Collection[str]) -> None:
-        """Raise ConfigError for a name in `by_name` that no tensor has: it must be misspelt."""
-        absent = [name for name in self.by_name if name not in names]
+        """Raise ConfigError for a name, or pattern, in `by_name` of no tensor: it is misspelt."""
+        absent = [name for name in self.by_name if name not in names and not is_pattern(name)]
         if absent:
             raise ConfigError(
                 f"by_name has {', '.join(map(repr, absent[:5]))}, "
-                f"which isn't among the {len(names)} tensors"
+                f"which isn't among the {len(names)} tensors{nearest(absent[0], names)}"
             )
+        for key in self.by_name:
+            if key not in names and not any(map(matcher(key).fullmatch, names)):
+                raise ConfigError(
+                    f"by_name has {key!r}, which matches none of the {len(names)} tensors"
+                    f"{nearest(key, names)}"
+                )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the configuration as JSON's types; `from_dict` reads it back."""
-        return {
-            "default": asdict(self.default),
-            "by_kind": {kind: dict(values) for kind, values in self.by_kind.items()},
-            "by_name": {name: dict(values) for name, values in self.by_name.items()},
+    def to_dict(self, *, brief: bool = False) -> dict[str, Any]:
+        """Return the configuration as JSON's types; `from_dict` reads it back.
+
+        If `brief`, fields of the default that are as always are left out, and empty levels.
+        """
+        default = asdict(self.default)
+        if brief:
+            always = asdict(TensorConfig())
+            default = {name: value for name, value in default.items() if value != always[name]}
+        levels: dict[str, Any] = {
+            "default": default,
+            "by_kind": {kind: values and dict(values) for kind, values in self.by_kind.items()},
+            "by_name": {name: values and dict(values) for name, values in self.by_name.items()},
         }
+        return {level: held for level, held in levels.items() if held or not brief}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Config":
@@ -204,9 +270,43 @@ class Config:
         if not isinstance(values, Mapping):
             raise ConfigError(f"expected default, by_kind and by_name, not {shown(values)}")
         for key in values:
-            _choice("configuration key", key, ("default", "by_kind", "by_name"))
+            _choice("configuration key", key, LEVELS)
         default = _from_fields(values.get("default", {}))
         return cls(default, values.get("by_kind", {}), values.get("by_name", {}))
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> "Config":
+        """Read a configuration from a TOML file, by its suffix ``.toml``, or else a JSON file.
+
+        Raises
+        ------
+        DataError
+            If the file can't be read.
+        ConfigError
+            If it isn't TOML or JSON, or as the class; it names the file.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> path = os.path.join(tempfile.mkdtemp(), "small.toml")
+        >>> with open(path, "w") as file:
+        ...     _ = file.write('''
+        ... [default]
+        ... bits = 4
+        ... [by_kind]
+        ... conv = {bits = 8, gap_bits = 8}
+        ... embedding = {method = "float16"}
+        ... [by_name]
+        ... "classifier.*" = {sparsity = 0.9}
+        ... "classifier.6.weight" = {method = "raw"}
+        ... ''')
+        >>> Config.from_file(path).of("classifier.1.weight", (4096, 9216)).sparsity
+        0.9
+        """
+        try:
+            return cls.from_dict(settings.read(path))
+        except (ConfigError, ValueError) as error:
+            raise ConfigError(f"{os.fspath(path)}: {error}") from None
 
 
 def paper_config() -> Config:
@@ -218,9 +318,17 @@ def paper_config() -> Config:
     return Config(by_kind={"conv": {"bits": 8, "gap_bits": 8}, "fc": {"bits": 5, "gap_bits": 5}})
 
 
-def kind_of(shape: tuple[int, ...]) -> str:
-    """Return ``"conv"``, ``"fc"`` or ``"bias"``, by the rank of a tensor."""
-    return KINDS[0] if len(shape) > 2 else KINDS[1] if len(shape) == 2 else KINDS[2]
+def _in_one_word(
+    by_kind: Mapping[str, Mapping[str, Any] | None],
+) -> dict[str, Mapping[str, Any] | None]:
+    """Return the same with each synonym of a kind replaced."""
+    words: dict[str, Mapping[str, Any] | None] = {}
+    for word, values in by_kind.items():
+        kind = SYNONYMS.get(word, word)
+        if kind in words:
+            raise ConfigError(f"by_kind has {kind!r} twice, as {word!r} is the same")
+        words[kind] = values
+    return words
 
 
 def _from_fields(values: Mapping[str, Any]) -> TensorConfig:
@@ -236,8 +344,10 @@ def _check_fields(values: Mapping[str, Any]) -> None:
         _choice("field", name, FIELDS)
 
 
-def _override(base: TensorConfig, values: Mapping[str, Any]) -> TensorConfig:
-    """Return a configuration with the fields that a stronger level gives."""
+def _override(base: TensorConfig, values: Mapping[str, Any] | None) -> TensorConfig:
+    """Return a configuration with the fields that a stronger level gives; None keeps all raw."""
+    if values is None:
+        values = {"method": "raw"}
     _check_fields(values)
     if not values:
         return base
@@ -258,15 +368,22 @@ def _check_method(method: str, given: Collection[str], where: str = "") -> None:
     """Raise ConfigError if options are given that a method has no use for."""
     # What is kept has a coder, too: that of its planes.
     of_sharing = [option for option in (*SHARING, "min_size") if option != "coder"]
-    without = {"shared": (), "float16": of_sharing, "raw": (*of_sharing, *RULES)}[method]
+    exact = (*of_sharing, *RULES)
+    without = {"shared": (), "float16": of_sharing, "raw": exact, "lossless": exact}[method]
     idle = [option for option in without if option in given]
     if idle:
         raise ConfigError(f"{where}method {method!r} has no {' and no '.join(idle)}")
 
 
-def _choice(what: str, value: Any, choices: tuple[str, ...]) -> None:
-    if not isinstance(value, str) or value not in choices:
-        raise ConfigError(f"unknown {what} {shown(value)}; the choices are {', '.join(choices)}")
+def _choice(
+    what: str, value: Any, choices: tuple[str, ...], accepted: tuple[str, ...] | None = None
+) -> None:
+    """Raise ConfigError unless a value is a choice, or another that is `accepted`."""
+    if not isinstance(value, str) or value not in (accepted or choices):
+        hint = nearest(value, choices) if isinstance(value, str) else ""
+        raise ConfigError(
+            f"unknown {what} {shown(value)}; the choices are {', '.join(choices)}{hint}"
+        )
 
 
 def _number(what: str, value: Any) -> float:

@@ -153,7 +153,7 @@ class ElementType:
 
 
 TYPES = tuple(ElementType(name) for name in NAMES)
-FLOAT32 = TYPES[NAMES.index("float32")]
+FLOAT16, FLOAT32 = (TYPES[NAMES.index(name)] for name in ("float16", "float32"))
 
 
 def named(dtype: ElementType | npt.DTypeLike) -> ElementType:
@@ -162,7 +162,8 @@ def named(dtype: ElementType | npt.DTypeLike) -> ElementType:
         return dtype
     found = ElementType(dtype) if isinstance(dtype, str) and dtype in NAMES else None
     if found is None:
-        with contextlib.suppress(TypeError):  # of what is no dtype
+        # Of what is no dtype; NumPy reads a text with a comma as fields, in part as Python.
+        with contextlib.suppress(TypeError, ValueError, SyntaxError):
             found = of(np.dtype(dtype))
     if found is None:
         raise ArgumentError(f"dtype {dtype} can't be stored; can: {', '.join(NAMES)}")

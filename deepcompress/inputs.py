@@ -46,6 +46,8 @@ class Inputs(Mapping[str, Array]):
         Bytes of each tensor that was read, as it was: a combined one's mask counts.
     shapes : dict of str to tuple of int
         As far as they are known without reading.
+    is_held : bool
+        Whether the tensors are in memory, so that one can be asked for again.
 
     Raises
     ------
@@ -61,11 +63,13 @@ class Inputs(Mapping[str, Array]):
         self.combined: dict[str, tuple[str, str]] = {}
         self.own_bytes: dict[str, int] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
+        self.is_held = isinstance(tensors, HELD)
         try:
             self._take(tensors, "")
         except RecursionError:
             raise ArgumentError("tensors: mappings are nested too deeply") from None
-        self._combine()
+        if not getattr(tensors, "keeps_names", False):
+            self._combine()
         parts = {part: name for name, pair in self.combined.items() for part in pair}
         self._names = list(dict.fromkeys(parts.get(name, name) for name in self._places))
         for name in self._names:
@@ -155,6 +159,9 @@ def as_array(name: str, values: npt.ArrayLike) -> Array:
     ArgumentError
         If there is none, naming the tensor.
     """
+    if type(values) is np.ndarray:
+        _check_storable(name, values)
+        return values
     if isinstance(values, Mapping):
         raise ArgumentError(f"tensor {name!r}: is a mapping; flatten it, or hand it over in a dict")
     if hasattr(values, "toarray") and not hasattr(values, "__array__"):

@@ -10,26 +10,43 @@ import math
 import os
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 import numpy.typing as npt
 from joblib import Parallel, delayed
 
-from .checks import is_whole
-from .coding import encoder, planes
+from . import dtypes, spreading
+from .coding import delta, encoder, grouped, planes
 from .config import Config
 from .container import writer
-from .container.records import Record
+from .container.records import Record, TiedRecord
 from .container.writer import TensorPart
-from .errors import ArgumentError, OutputError, shown
+from .dtypes import ElementType
+from .errors import OutputError, shown
 from .files.atomic import write_parts
 from .inputs import Inputs, flat
-from .pipeline import Encodable, Kept, checked_config, compress_tensor, naming
+from .pipeline import (
+    Encodable,
+    Grouped,
+    Kept,
+    base_of,
+    checked_config,
+    compress_tensor,
+    how_stored,
+    naming,
+)
+from .spreading import Parcel
+from .ties import Ties
 
 COPY_BYTES = 1 << 20
 MAX_JOBS = 256  # more threads than that no machine has a use for, and not each can start
+
+Kind: TypeAlias = tuple[tuple[int, ...], ElementType]  # shape and dtype, as stored
+
+
+Share: TypeAlias = Callable[[npt.NDArray[Any]], Encodable | Kept]
 
 
 class Written(int):
@@ -68,12 +85,16 @@ def compress_to(
     *,
     metadata: Mapping[str, Any] | None = None,
     seed: int = 0,
-    jobs: int = 1,
+    jobs: int | None = None,
+    base: Mapping[str, Any] | None = None,
+    progress: Callable[[str, int], object] | None = None,
+    share: Share | None = None,
 ) -> Written:
     """Compress tensors into a file, no more than `jobs` of them in memory at a time.
 
     The file has the bytes that ``compress(source, config, …).save(path)`` writes, whatever
-    `jobs` is.
+    `jobs` is. The work is done by threads, or by the workers of the backend that the caller has
+    chosen by `joblib.parallel_config`, such as those of a cluster.
 
     Parameters
     ----------
@@ -85,10 +106,19 @@ def compress_to(
         shapes, the largest tensors come first, so that the threads end together.
     path : path-like
         The ``.dcnn`` file, which is written whole or not at all.
-    config, metadata, seed
+    config, metadata, seed, base
         As for `pipeline.compress`.
-    jobs : int
-        How many tensors to compress at once, each in a thread; at most `MAX_JOBS` are.
+    jobs : int, optional
+        How many tensors to compress at once, each in a thread; at most `MAX_JOBS` are. With
+        workers in other processes, at most so many times the largest tensor's bytes are on their
+        way. By default as `joblib.parallel_config` says, else one.
+    progress : callable, optional
+        Told the name of each tensor that is done and its bytes as they were, by one thread at a
+        time; what it raises ends the call.
+    share : callable, optional
+        Decides on a tensor in place of `config`, as `calibrate.sharing_alone` makes one: takes the
+        array and returns what the pipeline encodes. Not asked about tensors that `config` names,
+        nor about those of `base`. With workers in other processes, it can be pickled.
 
     Returns
     -------
@@ -102,6 +132,8 @@ def compress_to(
         ConfigError if `config` names a tensor that isn't there.
     OutputError
         If the file can't be written; a file that was at `path` is untouched then.
+    BackendError
+        If the chosen workers fail, or there are none.
 
     Notes
     -----
@@ -115,29 +147,66 @@ def compress_to(
     >>> deepcompress.compress_to({"w": np.eye(30)}, path) == os.path.getsize(path)
     True
     """
-    if not is_whole(jobs, 1):
-        raise ArgumentError(f"jobs must be a positive integer, not {jobs!r}")
+    jobs = spreading.jobs_here(jobs)
     inputs = flat(source)
     config = checked_config(inputs, config, metadata, seed)
     text = writer.metadata_text(metadata)
+    bases = None if base is None else flat(base)
     names = list(inputs)
     before = dict(zip(names, ["", *names], strict=False))
-    reading = threading.Lock()
+    reading, ties = threading.Lock(), Ties()
+    tied: dict[str, str] = {}
     with _spool(path) as spool:
 
-        def compress_one(name: str) -> _Stored:
+        def read_next() -> tuple[str, npt.NDArray[Any], Any, str]:
+            name = next(to_read)  # in this order: of equal tensors the first holds the others
+            values = inputs[name]
+            own_base = base_of(name, values, config, bases)
+            first = ties.first(name, values, how_stored(name, values, config, own_base))
+            if first != name:
+                tied[name] = first
+            return name, values, own_base, first
+
+        def keep(name: str, stored: _Stored | None) -> tuple[str, _Stored | None]:
+            if progress is not None:
+                with reading:
+                    progress(name, inputs.own_bytes[name])
+            return name, stored
+
+        def compress_next() -> tuple[str, _Stored | None]:
             with reading:
-                values = inputs[name]
-            weights = compress_tensor(name, values, config, seed)
+                name, values, own_base, first = read_next()
+            if first != name:
+                return keep(name, None)
+            weights = _decided(name, values, config, seed, own_base, share)
             del values
             coder = config.of(name, weights.shape).coder
-            stored = spool.add(_encoded(name, before[name], weights, coder))
-            return replace(stored, why=weights.why) if isinstance(weights, Kept) else stored
+            part, record = _encoded(name, before[name], weights, coder)
+            return keep(name, spool.add(part, _kind(record), _why_kept(weights)))
 
-        largest_first = sorted(names, key=lambda name: -_size(inputs, name))
-        run = Parallel(n_jobs=min(jobs, len(names) or 1, MAX_JOBS), backend="threading")
-        stored: list[_Stored] = run(delayed(compress_one)(name) for name in largest_first)
-        by_name = dict(zip(largest_first, stored, strict=True))
+        def next_task() -> Parcel | None:
+            name, values, own_base, first = read_next()
+            if first != name:
+                keep(name, None)
+                return None
+            arguments = name, before[name], values, config, seed, own_base, share
+            return Parcel(arguments, values.nbytes * (1 if own_base is None else 2))
+
+        to_read = iter(sorted(names, key=lambda name: -_size(inputs, name)))
+        done: list[tuple[str, _Stored | None]]
+        if spreading.in_processes():
+            tasks = filter(None, (next_task() for _ in names))  # which holds no array
+            parts = spreading.spread(_compressed, tasks, jobs)
+            done = [keep(name, spool.add(part, kind, why)) for name, part, kind, why in parts]
+        else:
+            run = Parallel(n_jobs=min(jobs, len(names) or 1, MAX_JOBS), backend="threading")
+            done = run(delayed(compress_next)() for _ in names)
+        by_name = {name: stored for name, stored in done if stored}
+        for name, first in tied.items():
+            kind, why = by_name[first].kind, by_name[first].why
+            record = TiedRecord(*kind, names.index(first))
+            part = writer.tensor_part(name, before[name], record)
+            by_name[name] = spool.add(part, kind, why)
         in_order = [by_name[name] for name in names]
         version = max((tensor.version for tensor in in_order), default=1)
         start = writer.file_start([tensor.head for tensor in in_order], text, version)
@@ -150,16 +219,65 @@ def compress_to(
     )
 
 
-def _encoded(name: str, before: str, weights: Encodable | Kept, coder: str) -> TensorPart:
-    """Return the part of a file that has the weights."""
+def _encoded(
+    name: str, before: str, weights: Encodable | Grouped | Kept, coder: str
+) -> tuple[TensorPart, Record]:
+    """Return the part of a file that has the weights, and the record that it holds."""
     with naming(name):
         record: Record
-        if isinstance(weights, Encodable):
+        if isinstance(weights, Grouped):
+            parts = weights.shape, weights.group_rows, weights.groups, weights.coding
+            record = grouped.encode(*parts)
+        elif isinstance(weights, Encodable):
             record = encoder.encode(weights.survivors, weights.coding)
         else:
-            coding = planes.choose(weights.values, coder)
-            record = planes.encode(weights.values, coding) if coding else weights.values
-    return writer.tensor_part(name, before, record)
+            found: Record | None
+            if weights.coding is not None:
+                found = delta.encode(weights.values, weights.coding)
+            else:
+                found = planes.encode_if_smaller(weights.values, coder, small=weights.small)
+            record = weights.values if found is None else found
+    return writer.tensor_part(name, before, record), record
+
+
+def _decided(
+    name: str,
+    values: npt.NDArray[Any],
+    config: Config,
+    seed: int,
+    own_base: Any,
+    share: Share | None,
+) -> Encodable | Grouped | Kept:
+    """Return what is to be encoded of a tensor."""
+    if share is None or own_base is not None or config.asked_for(name):
+        return compress_tensor(name, values, config, seed, own_base)
+    with naming(name):
+        return share(values)
+
+
+def _compressed(
+    name: str,
+    before: str,
+    values: npt.NDArray[Any],
+    config: Config,
+    seed: int,
+    own_base: Any,
+    share: Share | None,
+) -> tuple[str, TensorPart, Kind, str]:
+    """Return a tensor's name, and what `_Spool.add` takes of it, all from another process."""
+    weights = _decided(name, values, config, seed, own_base, share)
+    part, record = _encoded(name, before, weights, config.of(name, weights.shape).coder)
+    part = replace(part, data=[bytes(piece) for piece in part.data])  # which can be pickled
+    return name, part, _kind(record), _why_kept(weights)
+
+
+def _why_kept(weights: Encodable | Grouped | Kept) -> str:
+    """Return why a tensor is kept; "" if it isn't, or that is as was asked."""
+    return weights.why if isinstance(weights, Kept) else ""
+
+
+def _kind(record: Record) -> Kind:
+    return record.shape, dtypes.named(record.dtype)
 
 
 def _size(inputs: Inputs, name: str) -> int:
@@ -175,6 +293,7 @@ class _Stored:
     offset: int
     size_bytes: int
     version: int
+    kind: Kind
     why: str = ""  # it is kept
 
 
@@ -186,10 +305,11 @@ class _Spool:
         self._lock = threading.Lock()
         self._end = 0
 
-    def add(self, part: TensorPart) -> _Stored:
+    def add(self, part: TensorPart, kind: Kind, why: str) -> _Stored:
         """Append a tensor's data."""
+        size_bytes = sum(map(len, part.data))
         with self._lock, _as_ours(self._path):
-            stored = _Stored(part.header, self._end, sum(map(len, part.data)), part.version)
+            stored = _Stored(part.header, self._end, size_bytes, part.version, kind, why)
             self._file.writelines(part.data)
             self._end += stored.size_bytes
         return stored

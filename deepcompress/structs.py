@@ -4,6 +4,7 @@ They are plain, read-only records of arrays that have been validated.
 ``csrc/deepcompress.h`` says more of each field; `cache` has the C struct, once `native` made it.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -27,6 +28,27 @@ class OperationKind(IntEnum):
     NORMALIZE = 4
     RECTIFY = 5
     COPY = 6
+    DEPTHWISE = 7
+    MEAN_POOL = 8
+    SCALE = 9
+    ADD = 10
+    TIMES = 11
+    ACTIVATE = 12
+    SOFTMAX = 13
+    PAD = 14
+    PERMUTE = 15
+
+
+class Function(IntEnum):
+    """An activation: ``enum dc_function``."""
+
+    CLIP = 0
+    LEAKY_RELU = 1
+    SIGMOID = 2
+    TANH = 3
+    SILU = 4
+    HARD_SIGMOID = 5
+    HARD_SWISH = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,9 +130,10 @@ class Geometry:
     height: int
     width: int
     batch: int
-    kernel: int = 1
-    stride: int = 1
-    padding: int = 0
+    kernel: tuple[int, ...] = (1, 1)  # down and right, like the three that follow
+    stride: tuple[int, ...] = (1, 1)
+    padding: tuple[int, ...] = (0, 0)  # above and left
+    dilation: tuple[int, ...] = (1, 1)
     groups: int = 1
     out_height: int = 1  # places of the kernel along the height
     out_width: int = 1
@@ -127,12 +150,21 @@ class Operation:
     outputs: int = 0  # rows of the weight
     weight: ColumnBlocks | Layout | Float32Array | None = None
     bias: Float32Array | None = None
+    other: Name | None = None  # a second value that is taken
     relu: bool = False
-    size: int = 0  # of a normalization, like alpha and k
+    high: float = math.inf  # of the ReLU
+    size: int = 0  # of a normalization, like alpha and k; a `Function`; or a flag
+    step: tuple[int, ...] = (0, 0, 0)
     alpha: float = 0.0
     k: float = 0.0
     block_cols: int = 0  # of a dense weight in a convolution
     work: float = 0.0  # about how long it takes, in products of a packed convolution
+
+    @property
+    def elements(self) -> int:
+        """Elements of what is given, by an operation that leaves channels as they are."""
+        g = self.geometry
+        return g.channels * g.out_height * g.out_width * g.batch
 
 
 @dataclass(frozen=True)
@@ -166,3 +198,34 @@ class MaskBlock:
     mask: UInt8Array  # a bit for each element, as `container` has them
     less_one: UInt8Array  # the label of each survivor less 1
     elements: int
+
+
+@dataclass(frozen=True)
+class LabelMatrix:
+    """How a tensor's elements lie: `rows` of `cols`, which are kernels in rows of `width`."""
+
+    rows: int
+    cols: int
+    kernel: int = 1
+    width: int = 1
+
+
+@dataclass(frozen=True)
+class LabelLevels:
+    """The order of centroids: the magnitude and the sign of each label, and the way back.
+
+    Attributes
+    ----------
+    magnitude : ndarray of shape (256,), uint8
+        0 for label 0 and those without a centroid.
+    negative : ndarray of shape (256,), uint8
+    label : ndarray of shape (2, 256), uint8
+        By `negative` and `magnitude`.
+    count : (int, int)
+        How many centroids have either sign.
+    """
+
+    magnitude: UInt8Array
+    negative: UInt8Array
+    label: UInt8Array
+    count: tuple[int, int]

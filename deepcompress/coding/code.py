@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 from ..bits.outcomes import Outcome
 from ..tensors import Int64Array, UInt8Array
 
-Stream = tuple[bytes, int, int]  # its bytes, the index of its code, and how many symbols it has
+# Its bytes, the index of its code, and how many symbols it has.
+Stream = tuple[bytes | memoryview, int, int]
 
 
 class Code(ABC):

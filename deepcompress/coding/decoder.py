@@ -3,19 +3,22 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
+
 from .. import relindex
 from ..bits import packing
 from ..bits.outcomes import symbols_of
 from ..bits.packing import fixed_width
-from ..container.records import BITMASK, DENSE, RELATIVE, SharedRecord
+from ..container.records import BITMASK, CONTEXT, DENSE, RELATIVE, SharedRecord
 from ..container.sizes import block_size, stream_bits, stream_symbols
 from ..errors import FormatError
 from ..packed.stream import matrix_of
-from ..packed.survivors import cheapest_gap_bits, pack
+from ..packed.survivors import pack
 from ..packed.tensor import CompressedTensor
+from ..packed.widths import cheapest_gap_bits
 from ..structs import GapBlock, MaskBlock, Stream
 from ..tensors import Survivors, UInt8Array
-from . import coders, join
+from . import coders, context, join
 from .code import Code
 from .join import DecodedBlock
 from .symbols import BlockSymbols, alphabets
@@ -42,6 +45,11 @@ def decode_symbols(record: SharedRecord, first: int = 0) -> Iterator[BlockSymbol
     A table, a stream or contents that aren't valid are a FormatError. Positions of a relative
     tensor aren't checked.
     """
+    if record.coding.encoding == CONTEXT:
+        for block in record.blocks:  # there is one, or none is asked for
+            labels = context.decode(block.labels, record.shape, record.codebook)
+            yield BlockSymbols(len(labels), labels, np.zeros(0, np.uint8))
+        return
     codes, coding, k = read_codes(record), record.coding, len(record.codebook) - 1
     size = math.prod(record.shape)
     limit = alphabets(coding, k)[0]
@@ -76,7 +84,7 @@ def decode_blocks(
         elements = block_size(size, coding.block_bits, index)
         if coding.encoding == RELATIVE:
             yield join.from_gaps(block.labels, block.positions, elements)
-        elif coding.encoding == DENSE:
+        elif coding.encoding in (DENSE, CONTEXT):
             yield join.from_dense(block.labels)
         else:
             yield MaskBlock(block.positions, block.labels, elements)
@@ -144,7 +152,7 @@ def _decoded_bytes(record: SharedRecord) -> int:
     size, stored = math.prod(record.shape), sum(block.count for block in record.blocks)
     if record.coding.encoding == RELATIVE:
         return 2 * stored
-    return size // 8 + (size if record.coding.encoding == DENSE else stored)
+    return size // 8 + (size if record.coding.encoding in (DENSE, CONTEXT) else stored)
 
 
 def from_part(record: SharedRecord, weights: Survivors) -> CompressedTensor:

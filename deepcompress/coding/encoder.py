@@ -9,10 +9,18 @@ from dataclasses import replace
 import numpy as np
 
 from ..bits.alphabet import histogram
-from ..container.records import SYMBOLS_PER_BYTE, Block, Coding, SharedRecord
+from ..container.records import (
+    CONTEXT,
+    MAX_BLOCK_BITS,
+    SYMBOLS_PER_BYTE,
+    Block,
+    Coding,
+    SharedRecord,
+)
 from ..container.sizes import stream_bits
 from ..packed.tensor import CompressedTensor
-from ..tensors import Survivors, UInt8Array
+from ..tensors import Float32Array, Int64Array, Survivors, UInt8Array
+from . import context
 from .coders import CODES
 from .symbols import alphabets, block_symbols
 
@@ -26,14 +34,31 @@ def encode(weights: Survivors | CompressedTensor, coding: Coding) -> SharedRecor
     coding : Coding
         With blocks of a size that leaves only one, a packed tensor whose gaps have the same
         width keeps its fillers as they are; otherwise they are placed anew. Where rANS
-        would put more symbols into a byte than a file may, Huffman codes take its place.
+        would put more symbols into a byte than a file may, Huffman codes take its place; and
+        float32, where float16 hasn't all centroids.
 
     Returns
     -------
     SharedRecord
     """
+    if coding.half and not _are_half(weights.codebook):
+        coding = replace(coding, half=False)
     k = len(weights.codebook) - 1
+    if coding.encoding == CONTEXT:  # which has one block, whatever was asked for
+        coding = Coding(CONTEXT, block_bits=MAX_BLOCK_BITS, half=coding.half)
     blocks = list(block_symbols(weights, coding))
+    if coding.encoding == CONTEXT:
+        (whole,) = blocks
+        stream = context.encode(whole.labels, weights.shape, weights.codebook)
+        return SharedRecord(
+            weights.shape,
+            weights.codebook,
+            coding,
+            b"",
+            b"",
+            (Block(whole.count, stream, b""),),
+            weights.element_type,
+        )
     alphabet, width = alphabets(coding, k), stream_bits(coding, k)
     label_coder, label_table, labels = encode_streams(
         coding.label_coder, [block.labels for block in blocks], alphabet[0], width[0]
@@ -52,14 +77,27 @@ def encode(weights: Survivors | CompressedTensor, coding: Coding) -> SharedRecor
     )
 
 
+def _are_half(codebook: Float32Array) -> bool:
+    """Tell whether float16 has all centroids."""
+    with np.errstate(over="ignore"):
+        return bool((codebook.astype(np.float16) == codebook).all())
+
+
 def encode_streams(
-    coder: int, streams: Sequence[UInt8Array], alphabet: int, width: int
+    coder: int,
+    streams: Sequence[UInt8Array],
+    alphabet: int,
+    width: int,
+    counts: Int64Array | None = None,
 ) -> tuple[int, bytes, list[bytes]]:
     """Return the coder that codes the streams, the table of its code, and the coded streams.
 
-    It is the given one, or a simpler one if that puts too many symbols into a byte.
+    It is the given one, or a simpler one if that puts too many symbols into a byte. `counts` are
+    those of all streams together, where they are known.
     """
-    counts = np.sum([histogram(stream) for stream in streams], axis=0)[:alphabet]
+    if counts is None:
+        counts = np.sum([histogram(stream) for stream in streams], axis=0)
+    counts = counts[:alphabet]
     code = CODES[coder].make(counts, width)
     coded = [code.encode(stream) for stream in streams]
     is_bounded = all(
@@ -67,5 +105,5 @@ def encode_streams(
         for stream, data in zip(streams, coded, strict=True)
     )
     if code.has_table and not is_bounded:
-        return encode_streams(coder - 1, streams, alphabet, width)
+        return encode_streams(coder - 1, streams, alphabet, width, counts)
     return coder, code.table(), coded

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..bits import packing
 from ..bits.outcomes import Outcome, outcome_of
-from ..tensors import Int64Array, UInt8Array
+from ..tensors import MAX_BITS, Int64Array, UInt8Array
 from .code import Code, Stream
 
 
@@ -35,6 +35,8 @@ class FixedCode(Code):
 
     def encode(self, symbols: UInt8Array) -> bytes:
         """See `Code`."""
+        if self.width == MAX_BITS:
+            return symbols.tobytes()
         return packing.pack(symbols, self.width).tobytes()
 
     def sizes(
@@ -58,6 +60,14 @@ class FixedCode(Code):
     ) -> list[Outcome]:
         """See `Code`."""
         return [
-            outcome_of(packing.unpack, np.frombuffer(data, np.uint8), codes[code].width, count)
+            outcome_of(_unpacked, np.frombuffer(data, np.uint8), codes[code].width, count)
             for data, code, count in streams
         ]
+
+
+def _unpacked(packed: UInt8Array, width: int, count: int) -> UInt8Array:
+    """Return symbols; those of a byte are what is in the file, without a copy."""
+    if width < MAX_BITS:
+        return packing.unpack(packed, width, count)
+    packing.check_packed(packed, width, count)
+    return packed

@@ -15,12 +15,16 @@ from collections.abc import Sequence
 
 from .. import native
 from ..bits.packing import fixed_width
+from ..container.groups import GroupsHead
 from ..container.header import TensorEntry
 from ..container.planes import PlanesHead
-from ..container.records import RELATIVE
+from ..container.records import BITMASK, CONTEXT, RELATIVE, SYMBOLS_PER_BYTE
+from ..container.references import DeltaHead
 from ..container.shared_weights import BlockSize, SharedHead
 from ..container.sizes import block_size, stream_symbols
-from ..tensors import MAX_BITS
+from ..native import planes as native_planes
+from ..native.planes import StoredPlanes
+from ..tensors import FIXED_WIDTH, MAX_BITS
 from .coders import CODES
 from .decoder import BLOCKS_AT_ONCE, HELD_BYTES
 from .planes import STREAMS_AT_ONCE
@@ -29,8 +33,12 @@ OVERHEAD_BYTES = 1 << 15
 BLOCK_BYTES = 1 << 11  # Python's objects for a block
 SYMBOL_BYTES, RESULT_BYTES = 3, 2  # in C
 ENTRY_BYTES, FILLER_BYTES = 8 * 8, 5 * 8  # by way of positions
+MOST_BYTES = 1 << 62
 PLANE_COPIES = 4  # one for the NumPy twin, which rotates words apart from splitting them
+DELTA_COPIES = 6  # the base's elements and words, and three steps of adding the differences
 ELEMENT_BYTES = 3  # of a mask, bit by bit
+# Of contexts: counters and weights, and for each column its counter, as words or as Python's own.
+CONTEXT_BYTES, COLUMN_BYTES = (1 << 18, 1 << 21), (4, 40)
 
 
 def raw_bytes(entry: TensorEntry, elements: int) -> int:
@@ -56,6 +64,23 @@ def planes_bytes(
     return needed
 
 
+def stored_planes_bytes(stored: StoredPlanes) -> int:
+    """Return how much memory decoding a tensor whose head wasn't read takes in C, at most."""
+    words = stored.words
+    if words > SYMBOLS_PER_BYTE * len(stored.data):
+        return MOST_BYTES  # which isn't valid
+    own = words * stored.word_bytes
+    return own + native_planes.scratch_bytes(1, own) + OVERHEAD_BYTES
+
+
+def delta_bytes(
+    head: DeltaHead, entry: TensorEntry, first: int = 0, stop: int | None = None
+) -> int:
+    """Return the same for a difference to a base's tensor, which is there in whole."""
+    whole = DELTA_COPIES * math.prod(entry.shape) * entry.dtype.itemsize + OVERHEAD_BYTES
+    return whole if head.planes is None else whole + planes_bytes(head.planes, entry, first, stop)
+
+
 def decoding_bytes(
     head: SharedHead, shape: tuple[int, ...], first: int = 0, stop: int | None = None
 ) -> int:
@@ -78,9 +103,16 @@ def decoding_bytes(
     ]
     streams = [size for block in blocks for size in (block.label_bytes, block.position_bytes)]
     needed = OVERHEAD_BYTES + BLOCK_BYTES * len(head.blocks) + sum(streams)
+    if coding.encoding == CONTEXT:
+        way = 0 if native.active() else 1
+        cols = math.prod(shape[1:]) if math.prod(shape) else 0
+        needed += CONTEXT_BYTES[way] + COLUMN_BYTES[way] * cols
     if native.active() and stop is None:
         largest = max(symbols, default=0)
         at_once = min(sum(symbols), max(HELD_BYTES, (BLOCKS_AT_ONCE + 1) * largest))
+        if coding.encoding == BITMASK and coding.position_coder == FIXED_WIDTH:
+            # Bytes of a mask that are as they stand in the file aren't copied to be decoded.
+            needed -= min(sum(block.position_bytes for block in blocks), at_once)
         return needed + SYMBOL_BYTES * at_once + RESULT_BYTES * min(reach, max(2 * stored, wide))
     label_bits = fixed_width(len(head.codebook) - 1)
     narrow = wide * (label_bits + MAX_BITS) // (label_bits + 1)
@@ -95,6 +127,12 @@ def decoding_bytes(
     coders = coding.label_coder, coding.position_coder
     reading = 2 * 8 * stored + max(CODES[coder].decoder_bytes(longest) for coder in coders)
     return needed + max(reading, packing)
+
+
+def grouped_bytes(head: GroupsHead, entry: TensorEntry) -> int:
+    """Return the same for a tensor of groups, which are decoded one by one."""
+    own = sum(decoding_bytes(group.head, group.shape) for group in head.groups)
+    return own + entry.data_bytes + OVERHEAD_BYTES
 
 
 def _reach(head: SharedHead, blocks: Sequence[BlockSize], elements: Sequence[int]) -> int:

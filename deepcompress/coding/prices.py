@@ -17,6 +17,7 @@ from ..container.cursor import varint
 from ..container.records import (
     BITMASK,
     CODERS,
+    CONTEXT,
     DENSE,
     ENCODINGS,
     MAX_BLOCK_BITS,
@@ -31,6 +32,7 @@ from ..packed.stream import has_needed_fillers_only
 from ..packed.survivors import unpack
 from ..packed.tensor import CompressedTensor
 from ..tensors import FIXED_WIDTH, MAX_BITS, Int64Array, Survivors, UInt8Array
+from . import context
 from .coders import CODES
 from .counts import BlockCounts, SymbolCounter, count_symbols
 from .symbols import BlockSymbols, block_symbols
@@ -48,19 +50,26 @@ class Choice:
     coder : str
         The strongest coder of a stream, one of `container.CODERS`; each takes the one with the
         fewest bytes up to it.
-    encoding : {"relative", "dense", "bitmask"} or None
-        None takes the one with the fewest bytes.
+    encoding : {"relative", "dense", "bitmask", "context"} or None
+        None takes the one with the fewest bytes of the first three. The last one takes the fewest
+        of all, but long to read, and older readers don't know it.
     gap_bits : int or None
         Width of the gaps; given, the encoding is relative.
     block_bits : int or None
         log2 of the elements of a block, 0 to 62; None takes 20, or more where
         there would be over 1024 blocks.
+    half : bool
+        Whether centroids, all of which float16 has, are stored as such.
+    small : bool
+        Whether a float32 array that isn't shared is stored in planes however small it is.
     """
 
     coder: str = "huffman"
     encoding: str | None = None
     gap_bits: int | None = None
     block_bits: int | None = None
+    half: bool = False
+    small: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,8 @@ def choose(weights: Survivors | CompressedTensor, choice: Choice) -> Price:
 
     Few of them are priced: those that their entropy doesn't rule out.
     """
+    if choice.encoding == ENCODINGS[CONTEXT]:
+        return _context_price(weights, choice.half)
     k = len(weights.codebook) - 1
     strongest = CODERS.index(choice.coder)
     candidates = list(_candidates(weights, choice))
@@ -97,6 +108,9 @@ def prices(weights: Survivors | CompressedTensor, choice: Choice) -> Iterator[Pr
     A packed tensor whose fillers aren't where `relindex.encode` puts them has only one encoding
     that keeps them: relative, in one block.
     """
+    if choice.encoding == ENCODINGS[CONTEXT]:
+        yield _context_price(weights, choice.half)
+        return
     k, strongest = len(weights.codebook) - 1, CODERS.index(choice.coder)
     best: int | None = None
     for candidate in _candidates(weights, choice):
@@ -105,6 +119,15 @@ def prices(weights: Survivors | CompressedTensor, choice: Choice) -> Iterator[Pr
         price = _price(candidate, k, strongest)
         best = price.size_bytes if best is None else min(best, price.size_bytes)
         yield price
+
+
+def _context_price(weights: Survivors | CompressedTensor, half: bool) -> Price:
+    """Return the price of labels coded by contexts, which tells only who codes them."""
+    coding = Coding(CONTEXT, block_bits=MAX_BLOCK_BITS, half=half)
+    (block,) = block_symbols(weights, coding)
+    stream = context.encode(block.labels, weights.shape, weights.codebook)
+    sizes, k = (block.count, len(stream), 0), len(weights.codebook) - 1
+    return Price(coding, shared_size(coding, k, (0, 0), [sizes], weights.element_type))
 
 
 @dataclass(frozen=True)
@@ -148,7 +171,7 @@ def _codings(choice: Choice, block_bits: int) -> Iterator[Coding]:
     for encoding in (RELATIVE, DENSE, BITMASK):
         if wanted in (None, ENCODINGS[encoding]):
             for gap_bits in widths if encoding == RELATIVE else [0]:
-                yield Coding(encoding, gap_bits=gap_bits, block_bits=block_bits)
+                yield Coding(encoding, 0, 0, gap_bits, block_bits, choice.half)
 
 
 def _made_once(weights: Survivors, coding: Coding) -> Callable[[], list[BlockSymbols]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import relindex
-from ..container.records import BITMASK, DENSE, RELATIVE, Coding
+from ..container.records import BITMASK, CONTEXT, DENSE, RELATIVE, Coding
 from ..container.sizes import block_count, block_size
 from ..errors import ArgumentError
 from ..packed.survivors import unpack
@@ -29,6 +29,7 @@ def alphabets(coding: Coding, k: int) -> tuple[int, int]:
         RELATIVE: 1 << coding.gap_bits,
         DENSE: 0,
         BITMASK: 256,
+        CONTEXT: 0,
     }[coding.encoding]
 
 
@@ -64,7 +65,7 @@ def _express(
         expanded = np.zeros(elements, np.uint8)
     except (MemoryError, ValueError) as error:  # ValueError beyond NumPy's largest size
         raise ArgumentError(f"{elements} elements can't be written one by one: {error}") from None
-    if coding.encoding == DENSE:
+    if coding.encoding in (DENSE, CONTEXT):
         expanded[positions] = labels
         return BlockSymbols(elements, expanded, np.zeros(0, np.uint8))
     expanded[positions] = 1

@@ -20,11 +20,12 @@ from .verb import Answer, Subparsers, add_verb, refuse_to_replace
 # The preprocessing with which networks of the zoo were trained: Caffe's models see blue first, less
 # the mean colour of ImageNet, which two of them round. Two stretch a picture before they cut its
 # middle out, VGG's authors keep the ratio of its sides.
-_PREPROCESSING: dict[str, dict[str, Any]] = {
+PREPROCESSING: dict[str, dict[str, Any]] = {
     name: {"size": [side, side], "channels": "BGR", "mean": mean, "scale": 1.0, "resize": resize}
     for name, side, mean, resize in (
         ("alexnet", 227, [104, 117, 123], [256, 256]),
         ("squeezenet", 227, [104, 117, 123], [256, 256]),
+        ("squeezenet-1.1", 227, [104, 117, 123], [256, 256]),
         ("vgg-16", 224, [103.939, 116.779, 123.68], 256),
     )
 }
@@ -122,6 +123,6 @@ def _read_net(data: bytes, file: str, layers: str) -> CompressedModel:
     if network is None:
         return model
     metadata: dict[str, Any] = {"network": to_metadata(network)}
-    if network.name in _PREPROCESSING:
-        metadata["preprocessing"] = _PREPROCESSING[network.name]
+    if network.name in PREPROCESSING:
+        metadata["preprocessing"] = PREPROCESSING[network.name]
     return replace(model, metadata=metadata)

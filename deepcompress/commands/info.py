@@ -39,7 +39,8 @@ def info() -> Answer:
     kernels = values["kernels"].items()
     lines["kernels"] = ", ".join(f"{product} {kernel}" for product, kernel in kernels)
     lines["processors"] = values["processors"]
-    by = f"by OpenMP {values['openmp']}" if values["openmp"] else "built without OpenMP"
-    lines["threads"] = f"{values['threads']}, {by}" if values["reason"] is None else 1
+    spin = f"which look for more work for {values['spin_us']:g} us"
+    how = spin if values["has_threads"] else "built without threads"
+    lines["threads"] = f"{values['threads']}, {how}" if values["reason"] is None else 1
     width = max(map(len, lines))
     return Answer(values, "\n".join(f"{key:{width}}  {value}" for key, value in lines.items()))

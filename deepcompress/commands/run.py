@@ -14,6 +14,7 @@ from ..experiments.journal import RECORDS_NAME
 from ..reports.tables import format_tables
 from .verb import Answer, Subparsers, add_verb, whole
 
+AnyRecipe = recipes.Recipe | recipes.MaxRecipe
 RUNS_FOLDER = "runs"
 RUN_FILES = ("model.dcnn", "report.json", "table.txt", "config.json")
 FOLDER = "folder for the results; the same command goes on there, or shows what ended there"
@@ -66,7 +67,7 @@ def run(
     return run_recipe(chosen, data, out, seed=seed, holdout_images=holdout, threads=threads)
 
 
-def run_recipe(recipe: recipes.Recipe, data: str | None, out: str, **options: Any) -> Answer:
+def run_recipe(recipe: AnyRecipe, data: str | None, out: str, **options: Any) -> Answer:
     """Run a recipe, or go on with it, and show its tables."""
     folder = Path(out)
     had_ended = (folder / "report.json").exists() and not (folder / RECORDS_NAME).exists()
@@ -88,11 +89,8 @@ def load_data(name: str, folder: str | None) -> Dataset:
 class _Progress:
     """A bar over the epochs of a recipe, on standard error if that is a terminal."""
 
-    def __init__(self, recipe: recipes.Recipe) -> None:
-        self._epochs = {"train": recipe.train.epochs}
-        for index, one_round in enumerate(recipe.rounds, start=1):
-            self._epochs[f"retrain-{index}"] = one_round.retrain.epochs
-        self._epochs["fine-tune"] = recipe.fine_tune.epochs
+    def __init__(self, recipe: AnyRecipe) -> None:
+        self._epochs = recipe.epochs()
         self._bar = tqdm(
             total=sum(self._epochs.values()),
             unit="epoch",

@@ -5,14 +5,20 @@ lists the modules. A verb that fails raises an error of ours. None prints anythi
 """
 
 import argparse
+import math
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ..errors import ArgumentError
+from ..formats.registry import open_tensors
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
 ORIGINAL = "a .dcnn file, or what compress takes"
 
@@ -62,6 +68,16 @@ def add_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="a .dcnn file")
 
 
+@contextmanager
+def opened_base(path: str | None) -> Iterator[Mapping[str, Any] | None]:
+    """Give the tensors of a base model, None without one."""
+    if path is None:
+        yield None
+        return
+    with open_tensors(path) as tensors:
+        yield tensors
+
+
 def whole(minimum: int) -> Callable[[str], int]:
     """Return a parser of whole numbers from `minimum` on."""
 
@@ -71,6 +87,25 @@ def whole(minimum: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def size(text: str) -> int:
+    """Parse a number of bytes with a unit, 1000 or 1024 to the next."""
+    match = re.fullmatch(r"([0-9]+) ?([KMG]i?)?B?", text)
+    if match is None or not (found := int(match[1]) * UNITS[match[2] or ""]):
+        raise argparse.ArgumentTypeError(f"{text!r} isn't a size such as 500K, 2MB or 1GiB")
+    return found
+
+
+def positive(text: str) -> float:
+    """Parse a finite number from 0 on."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not (0 <= number < math.inf):
+        raise argparse.ArgumentTypeError(f"{text!r} isn't a number from 0 on")
+    return number
 
 
 def refuse_to_replace(out: str, *sources: str | os.PathLike[str]) -> None:

@@ -3,6 +3,7 @@
 from .records import (
     BITMASK,
     CODERS,
+    CONTEXT,
     DENSE,
     DTYPES,
     ENCODINGS,
@@ -21,6 +22,7 @@ from .records import (
 __all__ = [
     "BITMASK",
     "CODERS",
+    "CONTEXT",
     "DENSE",
     "DTYPES",
     "ENCODINGS",

@@ -46,6 +46,10 @@ class Cursor:
 
     def byte(self, field: str) -> int:
         """Return the next byte as an integer."""
+        offset = self.offset
+        if offset < len(self.data):
+            self.offset = offset + 1
+            return self.data[offset]
         return self.take(1, field)[0]
 
     def varint(self, field: str) -> int:
@@ -53,12 +57,15 @@ class Cursor:
         # > A varint is an unsigned integer below 2**63 in groups of seven bits, the lowest first.
         # > Each group takes a byte, whose high bit is set where another byte follows. A varint is
         # > written in the fewest bytes.
-        value = 0
-        for index in range(MAX_VARINT_BYTES):
+        value = self.byte(field)
+        if value < 0x80:
+            return value
+        value &= 0x7F
+        for index in range(1, MAX_VARINT_BYTES):
             group = self.byte(field)
             value |= (group & 0x7F) << (7 * index)
             if group < 0x80:
-                if group == 0 and index > 0:
+                if group == 0:
                     raise self.error(f"{field} isn't written in the fewest bytes")
                 return value
         raise self.error(f"{field} has more than {MAX_VARINT_BYTES} bytes")

@@ -13,8 +13,11 @@ from ..errors import ChecksumError, FormatError, TruncatedError, VersionError
 from ..files import strict_json
 from .cursor import Cursor, common_bytes
 from .records import (
+    CONTEXT,
     CRC,
+    DELTA,
     ENCODINGS,
+    GROUPED,
     MAGIC,
     MAX_COMMON_BYTES,
     MAX_NAME_BYTES,
@@ -23,11 +26,15 @@ from .records import (
     PREFIX,
     RAW,
     SHARED,
+    TIED,
     VERSION,
     WIDE_DTYPE,
     Section,
 )
 from .sizes import raw_chunk_count, raw_size
+
+# The version that brought an encoding.
+NEWER = {PLANES: 2, TIED: 3, DELTA: 3, CONTEXT: 3, GROUPED: 3}
 
 
 @dataclass(frozen=True)
@@ -149,7 +156,7 @@ def parse_tensor_header(
     product = math.prod(axis for axis in shape if axis)
     if product >= 1 << 63:
         raise cursor.error(f"tensor {name!r}: shape {shape} has 2**63 elements or more")
-    if encoding not in SHARED and product * dtype.itemsize >= 1 << 63:
+    if encoding not in (*SHARED, GROUPED) and product * dtype.itemsize >= 1 << 63:
         raise cursor.error(f"tensor {name!r}: shape {shape} has 2**63 bytes or more")
     data_bytes = cursor.varint(f"data size of tensor {name!r}")
     element_bytes = math.prod(shape) * dtype.itemsize
@@ -169,11 +176,12 @@ def _parse_descriptor(cursor: Cursor, name: str, version: int) -> tuple[int, Ele
         dtype = cursor.byte(f"dtype of tensor {name!r}")
         if dtype < WIDE_DTYPE:
             raise cursor.error(f"tensor {name!r}: dtype {dtype} takes no byte of its own")
-    if encoding >= len(ENCODINGS) or (encoding == PLANES and version < 2):
+    is_encoding = encoding < len(ENCODINGS) and not ENCODINGS[encoding].isdecimal()
+    if not is_encoding or NEWER.get(encoding, 1) > version:
         raise cursor.error(f"tensor {name!r}: unknown encoding {encoding}")
     # > Weights of bool, complex64 and complex128 can't be shared.
     is_known = dtype < len(TYPES) and needed_version(encoding, TYPES[dtype]) <= version
-    if not is_known or (encoding in SHARED and not TYPES[dtype].is_shareable):
+    if not is_known or (encoding in (*SHARED, GROUPED) and not TYPES[dtype].is_shareable):
         raise cursor.error(f"tensor {name!r}: dtype {dtype} can't be {ENCODINGS[encoding]}")
     return encoding, TYPES[dtype]
 
@@ -182,7 +190,7 @@ def needed_version(encoding: int, dtype: ElementType) -> int:
     """Return the lowest version that has a tensor of this kind."""
     # > A file has the lowest version that can hold its tensors.
     is_first = dtype == FLOAT32 if encoding in SHARED else dtype.name not in NUMPY_LACKS
-    return 1 if is_first and encoding != PLANES else 2
+    return max(1 if is_first else 2, NEWER.get(encoding, 1))
 
 
 def check_length(size: int, end: int, entries: list[TensorEntry], what: str) -> None:

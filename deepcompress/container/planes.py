@@ -11,12 +11,14 @@ from .records import (
     CRC,
     MAX_BLOCK_BITS,
     SYMBOLS_PER_BYTE,
+    UNROTATED,
+    VERSION,
     PlaneCoding,
     PlanesRecord,
 )
 from .sizes import block_count, block_size
 
-Planes = tuple[bytes, ...]  # the streams of a block
+Planes = tuple[memoryview, ...]  # the streams of a block
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,9 @@ class PlanesHead:
         ]
 
 
-def parse_head(cursor: Cursor, shape: tuple[int, ...], dtype: ElementType) -> PlanesHead:
+def parse_head(
+    cursor: Cursor, shape: tuple[int, ...], dtype: ElementType, version: int = VERSION
+) -> PlanesHead:
     """Read and check the head at the start of a tensor's data.
 
     Raises
@@ -67,6 +71,9 @@ def parse_head(cursor: Cursor, shape: tuple[int, ...], dtype: ElementType) -> Pl
         If a rule is broken, or the data could not hold what the head declares.
     """
     block_bits = cursor.byte("size of the blocks")
+    # > Unrotated is 1 where they aren't. It is 0 before version 3, and unless words are floats.
+    unrotated = version > 2 and dtype.kind in "fc" and bool(block_bits & UNROTATED)
+    block_bits -= UNROTATED * unrotated
     if block_bits > MAX_BLOCK_BITS:
         raise cursor.error(f"blocks of 2**{block_bits} words")
     # Plane_Coder of each plane, then sizes of tables and streams, then each Plane_Table.
@@ -91,7 +98,8 @@ def parse_head(cursor: Cursor, shape: tuple[int, ...], dtype: ElementType) -> Pl
         begin = end + (CRC.size if count > 1 else 0)
         end = begin + sum(sizes)
         spans.append((begin, end))
-    return PlanesHead(PlaneCoding(coders, block_bits), tables, blocks, head_bytes, tuple(spans))
+    coding = PlaneCoding(coders, block_bits, unrotated)
+    return PlanesHead(coding, tables, blocks, head_bytes, tuple(spans))
 
 
 def _parse_block_size(cursor: Cursor, coded: list[bool], words: int) -> tuple[int, ...]:
@@ -109,9 +117,9 @@ def _parse_block_size(cursor: Cursor, coded: list[bool], words: int) -> tuple[in
 
 
 def parse_block(data: memoryview, head: PlanesHead, index: int) -> Planes:
-    """Cut the bytes of a block into its planes."""
+    """Cut the bytes of a block into its planes, without a copy."""
     planes, at = [], 0
     for size in head.blocks[index]:
-        planes.append(bytes(data[at : at + size]))
+        planes.append(data[at : at + size])
         at += size
     return tuple(planes)

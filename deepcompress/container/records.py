@@ -14,23 +14,29 @@ from ..dtypes import FLOAT32, NUMPY_LACKS, TYPES, ElementType
 from ..tensors import Float32Array
 
 MAGIC = b"\x89DCNN\r\n\x1a"
-VERSION = 2  # the newest; a file has the lowest version that can hold it
+VERSION = 3  # the newest; a file has the lowest version that can hold it
 PREFIX = struct.Struct("<8sBI")  # Magic_Number, Format_Version, Header_Bytes
 CRC = struct.Struct("<I")
-RAW, RELATIVE, DENSE, BITMASK, PLANES = range(5)
-ENCODINGS = ("raw", "relative", "dense", "bitmask", "planes")
-SHARED = (RELATIVE, DENSE, BITMASK)
+RAW, RELATIVE, DENSE, BITMASK, PLANES, TIED, DELTA, CONTEXT, GROUPED = range(9)
+ENCODINGS = (
+    *("raw", "relative", "dense", "bitmask", "planes", "tied", "delta", "context", "grouped"),
+)
+SHARED = (RELATIVE, DENSE, BITMASK, CONTEXT)
 SHARED_ENCODINGS = tuple(ENCODINGS[encoding] for encoding in SHARED)
 CODERS = ("fixed", "huffman", "rans")  # from the simplest to the strongest
 DTYPES = tuple(one.bits for one in TYPES if one.name not in NUMPY_LACKS)  # those of version 1
+HALF = 8  # in a Coder_Descriptor, of version 3: centroids are float16
 WIDE_DTYPE = 15  # in a Tensor_Descriptor: the dtype is in the byte that follows
 MAX_RANK = 32
 MAX_NAME_BYTES = 65535
 MAX_COMMON_BYTES = 255
 MAX_CENTROIDS = 255
 MAX_BLOCK_BITS = 62
+UNROTATED = 128  # in the byte that has Block_Bits
 RAW_CHUNK_BYTES = 1 << 20
+DIGEST_BYTES = 16  # of a base's tensor
 SYMBOLS_PER_BYTE = 64  # at most, in a stream that isn't at fixed width
+CONTEXT_ELEMENTS_PER_BYTE, CONTEXT_FREE_BYTES = 1 << 12, 4  # of bytes, and so many more
 
 
 @dataclass(frozen=True)
@@ -40,13 +46,15 @@ class Coding:
     Attributes
     ----------
     encoding : int
-        `RELATIVE`, `DENSE` or `BITMASK`.
+        `RELATIVE`, `DENSE`, `BITMASK` or `CONTEXT`, which has one block and no coders.
     label_coder, position_coder : int
         Indices into `CODERS`; the latter is 0 for a dense tensor.
     gap_bits : int
         Width of a gap, 1 to 8, for a relative tensor; else 0.
     block_bits : int
         log2 of the elements of a block, 0 to 62.
+    half : bool
+        Whether centroids are stored as float16, of a float32 or float64 tensor.
     """
 
     encoding: int
@@ -54,6 +62,7 @@ class Coding:
     position_coder: int = 0
     gap_bits: int = 0
     block_bits: int = 20
+    half: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,10 +75,13 @@ class PlaneCoding:
         Indices into `CODERS`, one for each byte of a word, the lowest first.
     block_bits : int
         log2 of the words of a block, 0 to 62.
+    unrotated : bool
+        Whether the sign of a float stays the highest bit of its word.
     """
 
     coders: tuple[int, ...]
     block_bits: int = 16
+    unrotated: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,18 +131,58 @@ class PlanesRecord:
     coding : PlaneCoding
     tables : tuple of bytes
         The code table of each plane, empty where the coder has none.
-    blocks : tuple of tuple of bytes
+    blocks : tuple of tuple of bytes-like
         The streams of each block, one for each plane; all blocks, or those that were asked for.
+        Those that were read are views of the file.
     """
 
     shape: tuple[int, ...]
     dtype: ElementType
     coding: PlaneCoding
     tables: tuple[bytes, ...]
-    blocks: tuple[tuple[bytes, ...], ...]
+    blocks: tuple[tuple[bytes | memoryview, ...], ...]
 
 
-Record = SharedRecord | PlanesRecord | npt.NDArray[Any]
+@dataclass(frozen=True)
+class TiedRecord:
+    """A tensor that is the same as the one of a number, counted from 0, before it."""
+
+    shape: tuple[int, ...]
+    dtype: ElementType
+    index: int
+
+
+@dataclass(frozen=True)
+class DeltaRecord:
+    """A tensor as its difference to one of a base model.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : ElementType
+    digest : bytes
+        ``Base_Digest``.
+    words : PlanesRecord or None
+        The differences of the words, unsigned integers; None where there is none.
+    """
+
+    shape: tuple[int, ...]
+    dtype: ElementType
+    digest: bytes
+    words: PlanesRecord | None
+
+
+@dataclass(frozen=True)
+class GroupedRecord:
+    """A tensor whose groups of `group_rows` rows have shared weights each, in one block."""
+
+    shape: tuple[int, ...]
+    dtype: ElementType
+    group_rows: int
+    groups: tuple[SharedRecord, ...]
+
+
+Record = SharedRecord | PlanesRecord | TiedRecord | DeltaRecord | GroupedRecord | npt.NDArray[Any]
 
 
 @dataclass(frozen=True)

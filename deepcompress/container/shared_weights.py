@@ -5,24 +5,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..dtypes import FLOAT32, ElementType
+from ..dtypes import FLOAT16, FLOAT32, ElementType
 from ..errors import ArgumentError
 from ..tensors import FIXED_WIDTH, MAX_BITS, Float32Array
 from .cursor import Cursor
 from .records import (
     BITMASK,
     CODERS,
+    CONTEXT,
+    CONTEXT_ELEMENTS_PER_BYTE,
+    CONTEXT_FREE_BYTES,
     CRC,
     DENSE,
+    HALF,
     MAX_BLOCK_BITS,
     MAX_CENTROIDS,
     RELATIVE,
     SYMBOLS_PER_BYTE,
+    VERSION,
     Block,
     Coding,
     SharedRecord,
 )
-from .sizes import block_count, block_size, stream_bits, stream_symbols
+from .sizes import block_count, block_size, centroid_bytes, stream_bits, stream_symbols
+
+WIDE_FLOATS = ("float32", "float64")  # whose centroids may be stored as float16
 
 
 @dataclass(frozen=True, slots=True)  # there may be many
@@ -68,7 +75,7 @@ class SharedHead:
     def parts(self, encoding: int) -> list[tuple[str, int]]:
         """Return the uses of the tensor's data, with bytes that sum to its size."""
         tables = len(self.label_table) + len(self.position_table)
-        codebook = (len(self.codebook) - 1) * self.dtype.centroid_bits.itemsize
+        codebook = (len(self.codebook) - 1) * centroid_bytes(self.coding, self.dtype)
         return [
             ("header", self.bytes - codebook - tables),
             ("codebooks", codebook),
@@ -83,16 +90,23 @@ class SharedHead:
 
 
 def parse_head(
-    cursor: Cursor, shape: tuple[int, ...], encoding: int, dtype: ElementType = FLOAT32
+    cursor: Cursor,
+    shape: tuple[int, ...],
+    encoding: int,
+    dtype: ElementType = FLOAT32,
+    version: int = VERSION,
 ) -> SharedHead:
-    """Read and check the head at the start of a tensor's data.
+    """Read and check the head at the start of a tensor's data, in a file of a version.
 
     Raises
     ------
     FormatError
         If a rule is broken, or the data could not hold what the head declares.
     """
-    coding = _parse_coding(cursor, encoding)
+    may_be_half = version > 2 and dtype.name in WIDE_FLOATS
+    if encoding == CONTEXT:
+        return _parse_context(cursor, math.prod(shape), dtype, may_be_half)
+    coding = _parse_coding(cursor, encoding, may_be_half)
     centroid_count = cursor.varint("number of centroids")
     if centroid_count > MAX_CENTROIDS:
         raise cursor.error(f"{centroid_count} centroids, {MAX_CENTROIDS} is the most")
@@ -107,7 +121,7 @@ def parse_head(
     blocks = tuple(_parse_block_size(cursor, coding, centroid_count, n) for n in elements)
     # > Label 0 is the weight 0, label i is the i-th centroid.
     codebook = np.zeros(centroid_count + 1, np.float32)
-    codebook[1:] = _parse_centroids(cursor, centroid_count, dtype)
+    codebook[1:] = _parse_centroids(cursor, centroid_count, FLOAT16 if coding.half else dtype)
     label_table = bytes(cursor.take(table_bytes[0], "code table of the labels"))
     position_table = bytes(cursor.take(table_bytes[1], "code table of the positions"))
     head_bytes = end = cursor.offset
@@ -118,6 +132,35 @@ def parse_head(
         spans.append((begin, end))
     tables = label_table, position_table
     return SharedHead(coding, codebook, *tables, blocks, head_bytes, tuple(spans), dtype)
+
+
+def _parse_context(
+    cursor: Cursor, elements: int, dtype: ElementType, may_be_half: bool
+) -> SharedHead:
+    """Read and check the head of a tensor whose labels are coded by contexts."""
+    # > Coder_Descriptor is 0 but for Half_Centroids: there are no other coders.
+    descriptor = cursor.byte("coders")
+    half = may_be_half and descriptor == HALF
+    if descriptor and not half:
+        raise cursor.error(f"unknown coder in {descriptor:#04x}")
+    centroid_count = cursor.varint("number of centroids")
+    if centroid_count > MAX_CENTROIDS:
+        raise cursor.error(f"{centroid_count} centroids, {MAX_CENTROIDS} is the most")
+    codebook = np.zeros(centroid_count + 1, np.float32)
+    codebook[1:] = _parse_centroids(cursor, centroid_count, FLOAT16 if half else dtype)
+    head_bytes = cursor.offset
+    if cursor.left < CRC.size:
+        raise cursor.error(f"a checksum needs {CRC.size} bytes, {cursor.left} are left")
+    context_stream = cursor.left - CRC.size  # its bytes
+    # > Element_Count is at most 4096 * (Stream_Bytes + 4).
+    if elements > CONTEXT_ELEMENTS_PER_BYTE * (context_stream + CONTEXT_FREE_BYTES):
+        raise cursor.error(f"{elements} elements in a stream of {context_stream} bytes")
+    coding = Coding(CONTEXT, block_bits=MAX_BLOCK_BITS, half=half)
+    blocks, spans = (
+        (BlockSize(elements, context_stream, 0),),
+        ((head_bytes, head_bytes + context_stream),),
+    )
+    return SharedHead(coding, codebook, b"", b"", blocks, head_bytes, spans, dtype)
 
 
 def _parse_centroids(cursor: Cursor, count: int, dtype: ElementType) -> Float32Array:
@@ -138,10 +181,13 @@ def _parse_centroids(cursor: Cursor, count: int, dtype: ElementType) -> Float32A
     return values
 
 
-def _parse_coding(cursor: Cursor, encoding: int) -> Coding:
+def _parse_coding(cursor: Cursor, encoding: int, may_be_half: bool) -> Coding:
     """Read and check the fields of the head that are a `Coding`."""
     coder_descriptor, block_bits = cursor.take(2, "coders and size of the blocks")
-    position_coder, label_coder = divmod(coder_descriptor, 16)
+    # > Half_Centroids is 1 where centroids are float16. It is 0 before version 3, and unless Dtype
+    # > is float32 or float64.
+    half = may_be_half and bool(coder_descriptor & HALF)
+    position_coder, label_coder = divmod(coder_descriptor - HALF * half, 16)
     gap_bits = cursor.byte("width of the gaps") if encoding == RELATIVE else 0
     if max(label_coder, position_coder) >= len(CODERS):
         raise cursor.error(f"unknown coder in {coder_descriptor:#04x}")
@@ -152,7 +198,7 @@ def _parse_coding(cursor: Cursor, encoding: int) -> Coding:
         raise cursor.error(f"blocks of 2**{block_bits} elements")
     if encoding == RELATIVE and not 1 <= gap_bits <= MAX_BITS:
         raise cursor.error(f"gaps of {gap_bits} bits")
-    return Coding(encoding, label_coder, position_coder, gap_bits, block_bits)
+    return Coding(encoding, label_coder, position_coder, gap_bits, block_bits, half)
 
 
 def _parse_block_size(

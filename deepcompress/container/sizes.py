@@ -3,8 +3,9 @@
 import zlib
 
 from ..bits.packing import fixed_width
+from ..dtypes import ElementType
 from .cursor import varint
-from .records import BITMASK, CRC, DENSE, RAW_CHUNK_BYTES, RELATIVE, Coding
+from .records import BITMASK, CONTEXT, CRC, DENSE, RAW_CHUNK_BYTES, RELATIVE, Coding
 
 
 def block_count(element_count: int, block_bits: int) -> int:
@@ -22,15 +23,20 @@ def stream_bits(coding: Coding, centroid_count: int) -> tuple[int, int]:
     """Return the widths of labels and positions; 0 where there are no positions."""
     # > For a bitmask without centroids, the width is one.
     largest = max(centroid_count - 1, 0) if coding.encoding == BITMASK else centroid_count
-    positions = {RELATIVE: coding.gap_bits, DENSE: 0, BITMASK: 8}
+    positions = {RELATIVE: coding.gap_bits, DENSE: 0, BITMASK: 8, CONTEXT: 0}
     return fixed_width(largest), positions[coding.encoding]
 
 
 def stream_symbols(coding: Coding, entry_count: int, elements: int) -> tuple[int, int]:
     """Return the numbers of labels and positions of a block."""
-    positions = {RELATIVE: entry_count, DENSE: 0, BITMASK: (elements + 7) // 8}
-    labels = elements if coding.encoding == DENSE else entry_count
+    positions = {RELATIVE: entry_count, DENSE: 0, BITMASK: (elements + 7) // 8, CONTEXT: 0}
+    labels = elements if coding.encoding in (DENSE, CONTEXT) else entry_count
     return labels, positions[coding.encoding]
+
+
+def centroid_bytes(coding: Coding, dtype: ElementType) -> int:
+    """Return the bytes of a centroid."""
+    return 2 if coding.half else dtype.centroid_bits.itemsize
 
 
 def raw_chunk_count(element_bytes: int) -> int:

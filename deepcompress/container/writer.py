@@ -1,7 +1,6 @@
 """Records -> the bytes of a ``.dcnn`` file, as ``docs/format.md`` specifies."""
 
 import json
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +11,16 @@ from .. import dtypes
 from ..dtypes import FLOAT32, NAMES, ElementType
 from ..errors import ArgumentError
 from ..tensors import FIXED_WIDTH
+from .checksum import crc32
 from .cursor import common_bytes, varint
 from .header import needed_version
 from .records import (
+    CONTEXT,
     CRC,
+    DELTA,
     DENSE,
+    GROUPED,
+    HALF,
     MAGIC,
     MAX_COMMON_BYTES,
     MAX_NAME_BYTES,
@@ -26,14 +30,21 @@ from .records import (
     RAW,
     RAW_CHUNK_BYTES,
     RELATIVE,
+    TIED,
+    UNROTATED,
     WIDE_DTYPE,
     Coding,
+    DeltaRecord,
+    GroupedRecord,
     PlaneCoding,
     PlanesRecord,
     Record,
     SharedRecord,
+    TiedRecord,
 )
-from .sizes import chunk_crc_start
+from .sizes import centroid_bytes, chunk_crc_start
+
+Chunk = tuple[bytes | memoryview, ...]  # its pieces, which nothing lies between
 
 
 def pack(records: Mapping[str, Record], metadata: Mapping[str, Any] | None = None) -> bytes:
@@ -41,7 +52,7 @@ def pack(records: Mapping[str, Record], metadata: Mapping[str, Any] | None = Non
 
     Parameters
     ----------
-    records : mapping of str to SharedRecord, PlanesRecord or ndarray
+    records : mapping of str to Record
         An ndarray is stored raw; its dtype is one of `dtypes.NAMES`, in any byte order.
     metadata : mapping, optional
         Stored as canonical JSON (keys sorted, no spaces).
@@ -63,18 +74,18 @@ def pack(records: Mapping[str, Record], metadata: Mapping[str, Any] | None = Non
         previous = name
     version = max((part.version for part in parts), default=1)
     start = file_start([part.header for part in parts], metadata_text(metadata), version)
-    return start + b"".join(piece for part in parts for piece in part.data)
+    return b"".join([start, *(piece for part in parts for piece in part.data)])
 
 
 @dataclass(frozen=True)
 class TensorPart:
-    """A tensor's ``Tensor_Header``, and its ``Tensor_Data`` as chunks and their CRCs in turn.
+    """A tensor's ``Tensor_Header``, and its ``Tensor_Data`` in pieces.
 
     `version` is the lowest that has such a tensor.
     """
 
     header: bytes
-    data: list[bytes]
+    data: list[bytes | memoryview]
     version: int = 1
 
 
@@ -87,10 +98,17 @@ def tensor_part(name: str, previous: str, record: Record) -> TensorPart:
         As `pack`.
     """
     encoded = checked_name(name, record.shape)
+    chunks: list[Chunk]
     if isinstance(record, SharedRecord):
         encoding, dtype, chunks = record.coding.encoding, record.dtype, shared_chunks(record)
     elif isinstance(record, PlanesRecord):
         encoding, dtype, chunks = PLANES, record.dtype, planes_chunks(record)
+    elif isinstance(record, TiedRecord):
+        encoding, dtype, chunks = TIED, record.dtype, [(varint(record.index),)]
+    elif isinstance(record, DeltaRecord):
+        encoding, dtype, chunks = DELTA, record.dtype, _delta_chunks(record)
+    elif isinstance(record, GroupedRecord):
+        encoding, dtype, chunks = GROUPED, record.dtype, _grouped_chunks(record)
     else:
         encoding, dtype = RAW, stored_dtype(name, record)
         chunks = _raw_chunks(record, dtype)
@@ -101,13 +119,18 @@ def tensor_part(name: str, previous: str, record: Record) -> TensorPart:
             varint(common) + varint(len(encoded) - common) + encoded[common:],
             tensor_descriptor(encoding, dtype) + bytes([len(record.shape)]),
             *map(varint, record.shape),
-            varint(sum(map(len, chunks)) + CRC.size * len(chunks)),
+            varint(sum(len(piece) for chunk in chunks for piece in chunk) + CRC.size * len(chunks)),
         ]
     )
-    data: list[bytes] = []
-    for index, chunk in enumerate(chunks):
-        data += [chunk, CRC.pack(zlib.crc32(chunk, chunk_crc_start(header, index)))]
-    return TensorPart(header, data, needed_version(encoding, dtype))
+    data: list[bytes | memoryview] = []
+    for index, pieces in enumerate(chunks):
+        crc = chunk_crc_start(header, index)
+        for piece in pieces:
+            crc = crc32(piece, crc)
+        data += [*pieces, CRC.pack(crc)]
+    is_newer = isinstance(record, SharedRecord) and record.coding.half
+    is_newer |= isinstance(record, PlanesRecord) and record.coding.unrotated
+    return TensorPart(header, data, max(needed_version(encoding, dtype), 3 * is_newer))
 
 
 def tensor_descriptor(encoding: int, dtype: ElementType) -> bytes:
@@ -141,10 +164,10 @@ def file_start(tensor_headers: Sequence[bytes], metadata: bytes, version: int = 
     if len(header) >= 1 << 32:
         raise ArgumentError(f"the header would take {len(header)} bytes, 4 GiB are too many")
     start = PREFIX.pack(MAGIC, version, len(header)) + header
-    return start + CRC.pack(zlib.crc32(start))
+    return start + CRC.pack(crc32(start))
 
 
-def shared_chunks(record: SharedRecord) -> list[bytes]:
+def shared_chunks(record: SharedRecord) -> list[Chunk]:
     """Return the chunks of a tensor of shared weights, without their CRCs."""
     head = shared_head(
         record.coding,
@@ -152,21 +175,39 @@ def shared_chunks(record: SharedRecord) -> list[bytes]:
         (len(record.label_table), len(record.position_table)),
         [(block.count, len(block.labels), len(block.positions)) for block in record.blocks],
     )
-    head += record.dtype.narrowed(record.codebook[1:]).tobytes()
+    centroids = record.codebook[1:]
+    stored = centroids.astype("<f2") if record.coding.half else record.dtype.narrowed(centroids)
+    head += stored.tobytes()
     head += record.label_table + record.position_table
-    blocks = [block.labels + block.positions for block in record.blocks]
+    blocks = [(block.labels, block.positions) for block in record.blocks]
     # > If Block_Count is 1, there is one chunk: the head followed by the block. Otherwise the head
     # > is chunk 0 and block i is chunk i + 1.
-    return [head + blocks[0]] if len(blocks) == 1 else [head, *blocks]
+    return [(head, *blocks[0])] if len(blocks) == 1 else [(head,), *blocks]
 
 
-def planes_chunks(record: PlanesRecord) -> list[bytes]:
+def planes_chunks(record: PlanesRecord) -> list[Chunk]:
     """Return the chunks of a tensor in planes, without their CRCs."""
     sizes = [[len(plane) for plane in planes] for planes in record.blocks]
     head = planes_head(record.coding, [len(table) for table in record.tables], sizes)
     head += b"".join(record.tables)
-    blocks = [b"".join(planes) for planes in record.blocks]
-    return [head + blocks[0]] if len(blocks) == 1 else [head, *blocks]
+    blocks = record.blocks
+    return [(head, *blocks[0])] if len(blocks) == 1 else [(head,), *blocks]
+
+
+def _delta_chunks(record: DeltaRecord) -> list[Chunk]:
+    head = record.digest + bytes([record.words.dtype.itemsize if record.words else 0])
+    first, *others = planes_chunks(record.words) if record.words else [()]
+    return [(head, *first), *others]
+
+
+def _grouped_chunks(record: GroupedRecord) -> list[Chunk]:
+    groups: list[Chunk] = []
+    for group in record.groups:
+        (chunk,) = shared_chunks(group)  # a group has one block
+        groups.append((bytes([group.coding.encoding]), *chunk))
+    sizes = (sum(map(len, pieces)) for pieces in groups)
+    head = varint(record.group_rows) + b"".join(map(varint, sizes))
+    return [(head,), *groups]
 
 
 def planes_head(
@@ -182,7 +223,7 @@ def planes_head(
     blocks : sequence of sequence of int
         ``Plane_Bytes`` of each plane of each block.
     """
-    head = bytearray([coding.block_bits, *coding.coders])
+    head = bytearray([coding.block_bits | UNROTATED * coding.unrotated, *coding.coders])
     for sizes in [table_bytes, *blocks]:
         for size, coder in zip(sizes, coding.coders, strict=True):
             if coder != FIXED_WIDTH:
@@ -207,7 +248,10 @@ def shared_head(
     blocks : sequence of (int, int, int)
         ``Entry_Count``, ``Label_Bytes`` and ``Position_Bytes`` of each block.
     """
-    head = bytearray([coding.position_coder << 4 | coding.label_coder, coding.block_bits])
+    coders = coding.position_coder << 4 | coding.label_coder | HALF * coding.half
+    if coding.encoding == CONTEXT:
+        return bytes([coders]) + varint(centroid_count)
+    head = bytearray([coders, coding.block_bits])
     if coding.encoding == RELATIVE:
         head.append(coding.gap_bits)
     head += varint(centroid_count)
@@ -235,7 +279,7 @@ def shared_size(
     chunks = 1 if len(blocks) == 1 else len(blocks) + 1
     streams = sum(labels + positions for _, labels, positions in blocks)
     head = len(shared_head(coding, centroid_count, table_bytes, blocks))
-    centroids = dtype.centroid_bits.itemsize * centroid_count
+    centroids = centroid_bytes(coding, dtype) * centroid_count
     return head + centroids + sum(table_bytes) + streams + CRC.size * chunks
 
 
@@ -261,10 +305,10 @@ def stored_dtype(name: str, array: npt.NDArray[Any]) -> ElementType:
     return dtype
 
 
-def _raw_chunks(array: npt.NDArray[Any], dtype: ElementType) -> list[bytes]:
+def _raw_chunks(array: npt.NDArray[Any], dtype: ElementType) -> list[Chunk]:
     # > The elements are stored in row-major order, exactly as they are. They are cut into chunks of
     # > 2**20 bytes, of which the last may have fewer. Only a tensor without elements has an empty
     # > chunk.
     data = dtypes.bits_of(array, dtype).tobytes()
     starts = range(0, max(len(data), 1), RAW_CHUNK_BYTES)
-    return [data[start : start + RAW_CHUNK_BYTES] for start in starts]
+    return [(data[start : start + RAW_CHUNK_BYTES],) for start in starts]

@@ -44,11 +44,7 @@ import numpy as np
 from ..errors import ArgumentError, OutputError
 from ..files import strict_json
 from ..files.atomic import TEMPORARY_SUFFIX, as_python, canonical_json, write_bytes, write_text
-
-try:
-    import fcntl
-except ImportError:  # not a POSIX system: two runs at once go unnoticed
-    fcntl = None  # type: ignore[assignment]
+from ..files.folder_lock import lock_folder
 
 CONFIG_NAME = "config.json"
 RECORDS_NAME = "journal"
@@ -93,7 +89,7 @@ class Journal:
         text = canonical_json(dict(config))
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = _lock(self.folder)
+            self._lock = lock_folder(self.folder)
             self._claim(text)
         except BaseException as reason:
             self.close()
@@ -185,23 +181,6 @@ class Journal:
         _remove_stale(self.folder)
         self._records.mkdir(exist_ok=True)  # before config.json: its absence means finished
         write_text(path, text)
-
-
-def _lock(folder: Path) -> int | None:
-    """Lock the folder itself, so that no lock file has to be kept or cleaned away."""
-    if fcntl is None:
-        return None
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise OutputError(
-            f"{folder}: another run is writing here; wait for its end or choose another --out"
-        ) from None
-    except OSError as reason:  # some network file systems can't
-        _log.warning("%s: can't be locked: %s", folder, reason.strerror)
-    return descriptor
 
 
 def _compare(path: Path, text: str) -> None:

@@ -8,7 +8,7 @@ where it was and ends with the same bytes.
 import contextlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,29 +17,25 @@ import numpy as np
 
 from .. import __version__, prune, quantize
 from ..config import Config, TensorConfig
-from ..errors import ArgumentError
 from ..files.atomic import write_bytes, write_json, write_text
 from ..model import CompressedModel
-from ..nn import optim, zoo
-from ..nn.losses import error_count
-from ..nn.network import Network
+from ..nn import optim
 from ..nn.train import fit
 from ..nn.trainable import Shared
-from ..pipeline import compress_tensor, load, priced, put, survivors_of
+from ..pipeline import Encodable, Grouped, Kept, compress_tensor, load, priced, put, survivors_of
 from ..reports.ledger import account
 from ..reports.tables import format_tables, read_report
 from .datasets import Dataset, holdout
 from .journal import Journal
+from .max_recipe import MaxRecipe
+from .max_run import MaxRun
+from .phases import OnEpoch, Phases
 from .recipes import Recipe, Round, Training
 from .state import State, ascending
 
-PIECE_EPOCHS = 5  # lost at most if the run is killed
-
-OnEpoch = Callable[[str, int, float], None]  # phase, epochs done, mean loss
-
 
 def run(
-    recipe: Recipe,
+    recipe: Recipe | MaxRecipe,
     data: Dataset,
     out: str | os.PathLike[str],
     *,
@@ -52,7 +48,7 @@ def run(
 
     Parameters
     ----------
-    recipe : Recipe
+    recipe : Recipe or MaxRecipe
     data : Dataset
         The test images are only ever used to measure; nothing is chosen by them.
     out : path
@@ -88,38 +84,23 @@ def run(
     with contextlib.closing(Journal(folder, config)) as journal:
         report_path, model_path = folder / "report.json", folder / "model.dcnn"
         if not (journal.finished and report_path.exists() and model_path.exists()):
-            report = _Run(recipe, data, journal, seed, threads, on_epoch).report(model_path)
+            options = (data, journal, seed, threads, on_epoch)
+            if isinstance(recipe, MaxRecipe):
+                report = MaxRun(recipe, *options).report(model_path)
+            else:
+                report = PaperRun(recipe, *options).report(model_path)
             write_text(folder / "table.txt", format_tables(report))
             write_json(report_path, report)
             journal.finish()
     return read_report(report_path)
 
 
-def error_percent(
-    network: Network, params: Mapping[str, Any], data: Dataset, threads: int | None = None
-) -> float:
-    """Return the percentage of test images that a network gets wrong.
-
-    `params` may be a `model.CompressedModel`: its weights stay packed.
-    """
-    logits = network.predict(params, data.test_images, threads=threads)
-    return 100 * error_count(logits, data.test_labels) / len(logits)
-
-
 @dataclass
-class _Run:
-    """A run on its way; `journal` holds the phases that it has finished."""
+class PaperRun(Phases):
+    """A run of the paper's recipe or one like it."""
 
     recipe: Recipe
-    data: Dataset
-    journal: Journal
-    seed: int
-    threads: int | None
-    on_epoch: OnEpoch | None
     stretches: int = 0  # each draws from a seed of its own
-
-    def __post_init__(self) -> None:
-        self.network = zoo.build(self.recipe.network)
 
     def report(self, model_path: Path) -> dict[str, Any]:
         """Go through all phases, write the model, and account for it."""
@@ -153,10 +134,6 @@ class _Run:
             "kept": kept,
             "seconds": self._seconds(),
         }
-
-    def _phase(self, name: str, function: Callable[[], State]) -> State:
-        """Return the state that a phase ends with, computed now or taken from the journal."""
-        return State.from_record(self.journal.phase(name, lambda: function().to_record()))
 
     def _prune(self, phase: str, state: State, one_round: Round) -> State:
         """Remove the small ones of the surviving weights."""
@@ -201,6 +178,7 @@ class _Run:
         def encoded() -> dict[str, Any]:
             model = CompressedModel({}, {"network": self.recipe.network})
             for name, values in state.params.items():
+                weights: Encodable | Grouped | Kept
                 if name in state.shared and values.size >= TensorConfig.min_size:
                     mask = state.masks[name]
                     survivors = survivors_of(mask, ascending(state.shared[name]))
@@ -216,69 +194,38 @@ class _Run:
         kept: dict[str, str] = json.loads(bytes(record["kept"]))
         return bytes(record["data"]), kept
 
-    def _error(self, phase: str, params: Mapping[str, Any]) -> float:
-        """Measure the error on the test images."""
-        record = self.journal.phase(
-            f"{phase}-error",
-            lambda: {"error": error_percent(self.network, params, self.data, self.threads)},
-        )
-        return float(record["error"])
-
     def _train(
         self, phase: str, state: State, training: Training, dropout: Mapping[str, float]
     ) -> State:
-        """Train in pieces of `PIECE_EPOCHS`, each a phase of the journal."""
+        """Train by SGD, in pieces."""
         self.stretches += 1
         network = self.network.with_dropout(dropout)
         schedule = optim.cosine(training.rate, training.epochs, training.final_rate)
         sgd = optim.SGD(l2=training.l2, momentum=self.recipe.momentum)
         seed = (self.seed, self.stretches)
 
-        def tell(epoch: int, loss: float, seconds: float) -> None:
-            if self.on_epoch is not None:
-                self.on_epoch(phase, epoch + 1, loss)
+        def piece(state: State, start: int, end: int) -> State:
+            trainables = state.trainables()
+            optimizer = fit(
+                network,
+                state.params,
+                (self.data.train_images, self.data.train_labels),
+                trainables,
+                sgd,
+                schedule,
+                epochs=end,
+                batch_size=self.recipe.batch_size,
+                seed=seed,
+                start_epoch=start,
+                state=state.optimizer if start else None,
+                threads=self.threads,
+                on_epoch=lambda epoch, loss, _: self._tell(phase, epoch, loss),
+            )
+            trained = {
+                one.name: replace(state.shared[one.name], codebook=one.codebook)
+                for one in trainables
+                if isinstance(one, Shared)
+            }
+            return replace(state, shared=trained, optimizer=optimizer)
 
-        for start in range(0, training.epochs, PIECE_EPOCHS):
-            end = min(start + PIECE_EPOCHS, training.epochs)
-
-            def piece(start: int = start, end: int = end, state: State = state) -> State:
-                trainables = state.trainables()
-                try:
-                    optimizer = fit(
-                        network,
-                        state.params,
-                        (self.data.train_images, self.data.train_labels),
-                        trainables,
-                        sgd,
-                        schedule,
-                        epochs=end,
-                        batch_size=self.recipe.batch_size,
-                        seed=seed,
-                        start_epoch=start,
-                        state=state.optimizer if start else None,
-                        threads=self.threads,
-                        on_epoch=tell,
-                    )
-                except ArgumentError as error:
-                    raise ArgumentError(
-                        f"phase {phase!r}: {error}. Phases that have ended are kept in "
-                        f"{self.journal.folder}, where the same run would fail again; one with "
-                        "another seed or recipe needs another folder"
-                    ) from error
-                trained = {
-                    one.name: replace(state.shared[one.name], codebook=one.codebook)
-                    for one in trainables
-                    if isinstance(one, Shared)
-                }
-                return replace(state, shared=trained, optimizer=optimizer)
-
-            state = self._phase(f"{phase}-{end:02}", piece)
-        return replace(state, optimizer={})
-
-    def _seconds(self) -> dict[str, float]:
-        """Sum the journal's seconds over the pieces of each phase."""
-        seconds: dict[str, float] = {}
-        for piece, value in self.journal.seconds.items():
-            phase = piece.rstrip("0123456789-")
-            seconds[phase] = round(seconds.get(phase, 0.0) + value, 3)
-        return seconds
+        return replace(self._in_pieces(phase, training.epochs, state, piece), optimizer={})

@@ -22,7 +22,8 @@ import os
 import secrets
 import stat
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import IO
 
 import numpy as np
 
@@ -58,12 +59,20 @@ def write_parts(path: StrPath, parts: Iterable[bytes | bytearray | memoryview]) 
     OutputError
         If it can't be written, with the path and the reason; then nothing changed.
     """
+    return write_by(path, lambda file: sum(map(file.write, parts)))
+
+
+def write_by(path: StrPath, fill: Callable[[IO[bytes]], int]) -> int:
+    """Write a file whole or not at all, by a function that writes to it and returns its size.
+
+    Otherwise as `write_parts`.
+    """
     try:
         target = os.path.realpath(os.fsdecode(path))
     except (TypeError, ValueError) as reason:
         raise OutputError(f"{shown(path)}: can't write: {reason}") from reason
     try:
-        return _replace(target, _permissions(path), parts)
+        return _replace(target, permissions(path), fill)
     except OSError as reason:
         raise OutputError(
             f"{os.fspath(path)}: can't write: {reason.strerror or reason}"
@@ -122,7 +131,7 @@ def as_python(value: object) -> object:
     raise TypeError(f"a {type(value).__name__} can't be written as JSON")
 
 
-def _permissions(path: StrPath) -> int | None:
+def permissions(path: StrPath) -> int | None:
     """Permissions of the regular file at `path`, None if there is no file yet."""
     try:
         mode = os.stat(path).st_mode
@@ -133,32 +142,69 @@ def _permissions(path: StrPath) -> int | None:
     return stat.S_IMODE(mode) & 0o777
 
 
-def _replace(
-    target: str, permissions: int | None, parts: Iterable[bytes | bytearray | memoryview]
-) -> int:
-    """Write `parts` beside `target`, then rename it; `target` is no symbolic link."""
-    folder, name = os.path.split(target)
-    prefix = f".{zlib.crc32(os.fsencode(name)):08x}-"  # as a name may be of any length
-    _remove_abandoned(folder, prefix)
-    creation = 0o666 if permissions is None else permissions  # the umask is taken off
-    descriptor, temporary = _create(os.path.join(folder, prefix), creation)
+def _replace(target: str, mode: int | None, fill: Callable[[IO[bytes]], int]) -> int:
+    """Fill a file beside `target`, then rename it; `target` is no symbolic link."""
+    staged = Staged(target, mode)
     try:
-        with open(descriptor, "wb", closefd=fcntl is None) as file:
-            size = sum(map(file.write, parts))
-            file.flush()
-            if permissions is not None:
-                os.chmod(temporary, permissions)
-            os.fsync(descriptor)
-        os.replace(temporary, target)
-    except BaseException:  # a keyboard interrupt leaves no litter either
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+        size = staged.fill_by(fill)
+        staged.publish(target)
     finally:
-        if fcntl is not None:
-            os.close(descriptor)  # and thus unlocks, now that the temporary name is gone
-    _sync_folder(folder)
+        staged.discard()
+    sync_folder(os.path.dirname(target))
     return size
+
+
+class Staged:
+    """A file beside `target` under a temporary name; raises OSError.
+
+    It is locked until it is discarded, as must be done at the end in any case. What killed
+    writers to `target` left is removed if this is the first of what is written now.
+    """
+
+    def __init__(self, target: str, mode: int | None, is_first: bool = True) -> None:
+        self._mode = mode
+        folder, name = os.path.split(target)
+        prefix = f".{zlib.crc32(os.fsencode(name)):08x}-"  # as a name may be of any length
+        if is_first:
+            remove_abandoned(folder, prefix)
+        creation = 0o666 if mode is None else mode  # the umask is taken off
+        self._descriptor, self._temporary = _create(os.path.join(folder, prefix), creation)
+
+    def fill(self, parts: Iterable[bytes | bytearray | memoryview]) -> int:
+        """Write the content and wait until it is on the disk; return its size."""
+        return self.fill_by(lambda file: sum(map(file.write, parts)))
+
+    def fill_by(self, fill: Callable[[IO[bytes]], int]) -> int:
+        """Have the content written by a function that returns its size; otherwise as `fill`."""
+        with open(self._descriptor, "wb", closefd=False) as file:
+            size = fill(file)
+            file.flush()
+            if self._mode is not None:
+                os.chmod(self._temporary, self._mode)
+            os.fsync(self._descriptor)
+        if fcntl is None:  # where an open file can't be renamed
+            self._close()
+        return size
+
+    def publish(self, target: str) -> None:
+        """Give the file its name; `sync_folder` waits until that is on the disk too."""
+        os.replace(self._temporary, target)
+        self._temporary = ""
+        self._close()
+
+    def discard(self) -> None:
+        """Remove the file if it has no name yet; a keyboard interrupt leaves no litter either."""
+        if self._temporary:
+            with contextlib.suppress(OSError):
+                os.unlink(self._temporary)
+            self._temporary = ""
+        self._close()
+
+    def _close(self) -> None:
+        """Close the file, and thus unlock it, now that the temporary name is gone."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 def _create(start: str, permissions: int) -> tuple[int, str]:
@@ -175,7 +221,7 @@ def _create(start: str, permissions: int) -> tuple[int, str]:
         os.close(descriptor)  # before it was locked, it was taken for an abandoned one
 
 
-def _remove_abandoned(folder: str, prefix: str) -> None:
+def remove_abandoned(folder: str, prefix: str = ".") -> None:
     """Remove temporary files whose names begin so and whose writers are gone."""
     if fcntl is None:
         return
@@ -196,7 +242,7 @@ def _remove_unlocked(path: str) -> None:
         os.close(descriptor)
 
 
-def _sync_folder(folder: str) -> None:
+def sync_folder(folder: str) -> None:
     """Ask for the new name to be on the disk too; the file is complete either way."""
     with contextlib.suppress(OSError):  # not every file system can sync a folder
         descriptor = os.open(folder, os.O_RDONLY)

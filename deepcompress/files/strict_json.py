@@ -5,8 +5,8 @@ import math
 from typing import Any
 
 
-def parse(text: str | bytes) -> Any:
-    """Return the value of a JSON text.
+def parse(text: str | bytes, unique: bool = False) -> Any:
+    """Return the value of a JSON text; `unique` refuses objects that have a name twice.
 
     Raises
     ------
@@ -20,13 +20,25 @@ def parse(text: str | bytes) -> Any:
     {'a': [1, 0.5]}
     """
     try:
-        return json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        pairs = _unique if unique else None
+        return json.loads(
+            text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=pairs
+        )
     except RecursionError as error:
         raise ValueError(str(error)) from None
 
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} has no JSON form")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for name, one in pairs:
+        if name in value:
+            raise ValueError(f"the name {name[:80]!r} is there twice")
+        value[name] = one
+    return value
 
 
 def _finite(text: str) -> float:

@@ -4,7 +4,7 @@ Beyond the fields that `layers` reads, an entry has these, in Caffe's words and 
 
 - ``inputs``, a list of the blobs that the layer takes, and ``output``, the one that it gives
   (by default its name). A blob that it takes and gives is changed in place.
-- ``Convolution``: ``stride`` 1, ``pad`` 0.
+- ``Convolution``: ``stride`` 1, ``pad`` 0, ``dilation`` 1.
 - ``Pooling``: ``pool``, ``"MAX"`` or ``"AVE"``; ``kernel``, ``stride`` 1, ``pad`` 0; windows may
   hang over the edge. ``"global": true`` is the mean of everything, and so is ``AVE`` of a
   ``kernel`` 1, which would do nothing: the authors' list has it where Caffe states no kernel.
@@ -28,6 +28,7 @@ from ..nn.layers import Concat, Dropout, Flatten, Layer, Linear, ReLU
 from ..nn.network import Network
 from ..nn.norm import LocalResponseNorm
 from ..nn.pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
+from ..nn.windows import Sides
 from ..nn.wiring import INPUT
 from .layers import parse_entries, whole
 
@@ -39,7 +40,7 @@ _LAYERS |= {"Convolution": Conv2D, "InnerProduct": Linear, "LRN": LocalResponseN
 # Caffe's words for the fields of our layers, and its defaults.
 _WORDS = {"inputs": "in_channels", "outputs": "out_channels", "padding": "pad", "groups": "group"}
 _WORDS |= {"size": "local_size", "rate": "dropout_ratio"}
-_DEFAULTS: dict[str, float] = {"stride": 1, "padding": 0, "groups": 1}
+_DEFAULTS: dict[str, float] = {"stride": 1, "padding": 0, "groups": 1, "dilation": 1}
 _DEFAULTS |= {"size": 5, "alpha": 1.0, "beta": 0.75, "k": 1.0, "rate": 0.5}
 
 
@@ -192,9 +193,9 @@ def _layer(entry: Mapping[str, Any]) -> Layer:
     for one in fields(kind)[1:]:
         key = _WORDS.get(one.name, one.name)
         value = entry.get(key, _DEFAULTS.get(one.name))
-        if one.type is bool:  # round_up: windows may hang over the edge
+        if one.type is bool:  # windows may hang over the edge, and zeros of the padding count
             value = True
-        elif one.type is int:
+        elif one.type in (int, Sides):
             value = whole(key, value, least=0 if key == "pad" else 1)
         elif is_finite(value, -(2**31), 2**31):
             value = float(value)

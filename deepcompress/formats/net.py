@@ -248,8 +248,8 @@ def _bias(model: CompressedModel, name: str, rows: int) -> npt.NDArray[np.float3
     if name not in model:
         raise ArgumentError(f"tensor {name!r}: is missing, a .net file has biases of each layer")
     bias = model[name]
-    if isinstance(bias, CompressedTensor) or bias.dtype != np.float32 or bias.shape != (rows,):
-        kind = "shared" if isinstance(bias, CompressedTensor) else bias.dtype
+    if not isinstance(bias, np.ndarray) or bias.dtype != np.float32 or bias.shape != (rows,):
+        kind = bias.dtype if isinstance(bias, np.ndarray) else "shared"
         raise ArgumentError(
             f"tensor {name!r}: biases must be plain float32 of shape ({rows},), "
             f"not {kind} of shape {bias.shape}"

@@ -9,9 +9,10 @@ import io
 import math
 import os
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import IO, Any
 
 import numpy as np
@@ -19,17 +20,23 @@ import numpy as np
 from ..container.records import MAX_RANK
 from ..errors import ArgumentError, DataError, FormatError
 from ..files.atomic import write_parts
-from .source import Array, Format, Source
+from . import pickles
+from .source import Array, Source
 
 _DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip file can hold
 _UNIX = 3  # the system that a zip file says it is from
 _MAX_NAME_BYTES = 65535
 _LONGEST_HEADER = 10_000  # NumPy's own limit: Python's parser isn't safe with a longer one
+NUMBERS = "biufc"  # NumPy's letters of the kinds of dtypes
 _EXPANSION = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}  # bytes from one, at most
 _READ_BYTES = 1 << 20
 
 
-def write(path: str | os.PathLike[str], arrays: Iterable[tuple[str, Array]]) -> int:
+def write(
+    path: str | os.PathLike[str],
+    arrays: Iterable[tuple[str, Array]],
+    origin: Mapping[str, Any] = MappingProxyType({}),
+) -> int:
     """Write an npz file, not compressed; ``numpy.load`` reads it.
 
     Parameters
@@ -38,6 +45,8 @@ def write(path: str | os.PathLike[str], arrays: Iterable[tuple[str, Array]]) -> 
     arrays : iterable of (str, ndarray)
         Names, which become the file's keys, and arrays of any dtype but object. Each is written
         before the next is asked for.
+    origin : mapping
+        Not used: an npz file has arrays alone.
 
     Returns
     -------
@@ -54,8 +63,11 @@ def write(path: str | os.PathLike[str], arrays: Iterable[tuple[str, Array]]) -> 
     return write_parts(path, npz_parts(arrays))
 
 
-def npz_parts(arrays: Iterable[tuple[str, Array]]) -> Iterator[bytes]:
-    """Yield the bytes of an npz file member by member, and its directory; errors as `write`."""
+def npz_parts(arrays: Iterable[tuple[str, Array]], kinds: str = NUMBERS) -> Iterator[bytes]:
+    """Yield the bytes of an npz file member by member, and its directory; errors as `write`.
+
+    `kinds` are those of dtypes that are taken.
+    """
     end = _End()
     with zipfile.ZipFile(end, "w") as archive:
         for name, array in arrays:
@@ -63,7 +75,7 @@ def npz_parts(arrays: Iterable[tuple[str, Array]]) -> Iterator[bytes]:
             if entry.filename != f"{name}.npy" or len(entry.filename.encode()) > _MAX_NAME_BYTES:
                 raise ArgumentError(f"no name for an array in an npz file: {name[:40]!r}")
             entry.create_system = _UNIX
-            if array.dtype.kind not in "biufc":
+            if array.dtype.kind not in kinds:
                 raise ArgumentError(f"{name[:40]!r}: an npz file has no dtype {array.dtype.name}")
             content = io.BytesIO()
             np.lib.format.write_array(content, array, allow_pickle=False)
@@ -93,14 +105,16 @@ class _End(io.BytesIO):
 
 
 @contextmanager
-def open_npz(path: str | os.PathLike[str], max_bytes: int | None = None) -> Iterator["NpzFile"]:
+def open_npz(
+    path: str | os.PathLike[str], max_bytes: int | None = None, kinds: str = NUMBERS
+) -> Iterator["NpzFile"]:
     """Open an npz file of which single arrays are read; parameters and errors as `NpzFile`."""
     what = os.fspath(path)
     with ExitStack() as stack:
         with _as_ours(str(what)):
             stream = stack.enter_context(open(path, "rb"))
             archive = stack.enter_context(zipfile.ZipFile(stream))
-        yield NpzFile(archive, os.fstat(stream.fileno()).st_size, str(what), max_bytes)
+        yield NpzFile(archive, os.fstat(stream.fileno()).st_size, str(what), max_bytes, kinds)
 
 
 class NpzFile(Source):
@@ -115,6 +129,10 @@ class NpzFile(Source):
         Its name, for messages.
     max_bytes : int, optional
         The most that the arrays may take together, as the file declares.
+    kinds : str
+        NumPy's letters of the kinds of dtypes that are taken.
+    names : collection of str, optional
+        The members that are arrays; by default all are.
 
     Raises
     ------
@@ -126,11 +144,17 @@ class NpzFile(Source):
     """
 
     def __init__(
-        self, archive: zipfile.ZipFile, archive_bytes: int, what: str, max_bytes: int | None
+        self,
+        archive: zipfile.ZipFile,
+        archive_bytes: int,
+        what: str,
+        max_bytes: int | None,
+        kinds: str = NUMBERS,
+        names: Collection[str] | None = None,
     ) -> None:
         self._archive, self._what = archive, what
         self._members: dict[str, tuple[zipfile.ZipInfo, _Header]] = {}
-        members = archive.infolist()
+        members = [one for one in archive.infolist() if names is None or one.filename in names]
         if sum(member.compress_size for member in members) > archive_bytes:
             raise FormatError(f"{what}: its members declare more bytes than the file has")
         declared = sum(member.file_size for member in members)
@@ -147,8 +171,16 @@ class NpzFile(Source):
                     raise FormatError("is there twice")
                 _check_sizes(member)
                 with archive.open(member) as stream:
-                    self._members[name] = member, _read_header(stream, member.file_size)
+                    self._members[name] = member, _read_header(stream, member.file_size, kinds)
         self.shapes = {name: header.shape for name, (_, header) in self._members.items()}
+
+    def dtype(self, name: str) -> np.dtype[Any]:
+        """Return the dtype of an array in the file, with its byte order."""
+        return self._members[name][1].dtype
+
+    def fortran_order(self, name: str) -> bool:
+        """Tell whether the first axis of an array in the file runs fastest."""
+        return self._members[name][1].fortran_order
 
     def __getitem__(self, name: str) -> Array:
         member, header = self._members[name]
@@ -207,7 +239,7 @@ def _check_sizes(member: zipfile.ZipInfo) -> None:
         raise FormatError(f"{member.compress_size} bytes can't hold {member.file_size}")
 
 
-def _read_header(stream: IO[bytes], member_bytes: int) -> _Header:
+def _read_header(stream: IO[bytes], member_bytes: int, kinds: str) -> _Header:
     """Read and check the bytes before the elements, which `numpy.lib.format` describes."""
     try:
         version = np.lib.format.read_magic(stream)
@@ -219,7 +251,9 @@ def _read_header(stream: IO[bytes], member_bytes: int) -> _Header:
     is_first = version == (1, 0)
     read = np.lib.format.read_array_header_1_0 if is_first else np.lib.format.read_array_header_2_0
     shape, fortran_order, dtype = read(stream, max_header_size=_LONGEST_HEADER)
-    if dtype.kind not in "biufc":
+    if dtype.kind == "O":
+        raise FormatError(pickles.OBJECTS)
+    if dtype.kind not in kinds:
         raise FormatError(f"its elements aren't numbers, their dtype is {str(dtype)[:40]!r}")
     if (
         len(shape) > MAX_RANK
@@ -234,6 +268,3 @@ def _read_header(stream: IO[bytes], member_bytes: int) -> _Header:
             f"{math.prod(shape) * dtype.itemsize}"
         )
     return _Header(dtype, shape, fortran_order, size)
-
-
-FORMAT = Format("an npz", ".npz", open_npz, (b"PK\3\4", b"PK\5\6"), write=write)

@@ -1,4 +1,4 @@
-"""Hugging Face's ``.safetensors`` files: written whole, or mapped and read as they are used.
+"""Hugging Face's ``.safetensors`` files: written whole, and read tensor by tensor.
 
 The format (https://huggingface.co/docs/safetensors): 8 bytes with the size of the header, the
 header as a JSON object, and the elements of all tensors, little endian and in row-major order.
@@ -9,11 +9,11 @@ share none.
 
 import json
 import math
-import mmap
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
+from types import MappingProxyType
 from typing import IO, Any
 
 import numpy as np
@@ -22,10 +22,11 @@ from .. import dtypes
 from ..checks import is_whole
 from ..container.records import MAX_RANK
 from ..dtypes import ElementType
-from ..errors import ArgumentError, DataError, FormatError, OutputError
+from ..errors import ArgumentError, FormatError, OutputError
 from ..files import strict_json
 from ..files.atomic import write_parts
-from .source import Array, Format, Source
+from ..files.mapped import MappedFile
+from .source import Array, Arrays, Format, Source
 
 _MOST = 2**63 - 1
 MAX_HEADER_BYTES = 100_000_000  # the limit of the format's own library
@@ -44,10 +45,17 @@ DTYPES = {
     "F8_E5M2": ElementType("float8_e5m2"),
     "C64": ElementType("complex64"),
 }
+CODES = {dtype: code for code, dtype in DTYPES.items()}
+ONLY_THERE = ("F4", "F6_E2M3", "F6_E3M2", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ")
 
 
 class SafetensorsFile(Source):
     """The tensors of a file, in the order of its header.
+
+    Attributes
+    ----------
+    texts : dict of str to str
+        The file's ``__metadata__``; empty if it has none.
 
     Raises
     ------
@@ -61,24 +69,21 @@ class SafetensorsFile(Source):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._what = os.fspath(path)
-        try:
-            with open(path, "rb") as file:
-                size = os.fstat(file.fileno()).st_size
-                self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise DataError(f"{self._what}: {reason}") from error
-        header_bytes = int.from_bytes(self._data[:8], "little")
+        self._file = MappedFile(path)
+        size = self._file.size
+        header_bytes = int.from_bytes(self._file.copy(0, min(8, size)), "little")
         if size < 8 or header_bytes > min(MAX_HEADER_BYTES, size - 8):
             raise FormatError(f"{self._what}: not a whole safetensors file")
         self._start = 8 + header_bytes
         try:
-            header = strict_json.parse(self._data[8 : self._start])
+            header = strict_json.parse(self._file.copy(8, header_bytes).tobytes(), unique=True)
         except ValueError as error:
             raise FormatError(f"{self._what}: its header isn't JSON: {error}") from None
         if not isinstance(header, dict):
             raise FormatError(f"{self._what}: its header isn't a JSON object")
-        header.pop(METADATA, None)
+        self.texts = header.pop(METADATA, {})
+        if not are_texts(self.texts):
+            raise FormatError(f"{self._what}: its {METADATA} isn't a mapping of texts")
         self._entries: dict[str, tuple[str, int]] = {}
         self.shapes = {}
         spans = [self._add(name, entry) for name, entry in header.items()]
@@ -98,6 +103,8 @@ class SafetensorsFile(Source):
         if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
             raise FormatError(f"{what}: its entry doesn't say dtype, shape and data_offsets")
         dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+        if dtype in ONLY_THERE:
+            raise FormatError(f"{what}: a .dcnn file can't hold its dtype {dtype}")
         if not isinstance(dtype, str) or dtype not in DTYPES:
             raise FormatError(f"{what}: dtype {str(dtype)[:40]!r} isn't one of {', '.join(DTYPES)}")
         for numbers, most in ((shape, MAX_RANK), (offsets, 2)):
@@ -111,12 +118,22 @@ class SafetensorsFile(Source):
         self._entries[name] = dtype, offsets[0]
         return offsets[0], offsets[1]
 
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The file's ``__metadata__``, if it has one."""
+        if not self.texts:
+            return {}
+        return {"origin": {"format": FORMAT.suffix, "metadata": self.texts}}
+
+    def metadata_below(self, prefix: str) -> dict[str, Any]:
+        """Return all of it: it says what wrote the file, and nothing of single tensors."""
+        return self.metadata
+
     def __getitem__(self, name: str) -> Array:
         dtype, begin = self._entries[name]
         shape = self.shapes[name]
-        flat = np.zeros(0, DTYPES[dtype].bits)
-        if size := math.prod(shape):
-            flat = np.frombuffer(self._data, flat.dtype, size, self._start + begin)
+        size = math.prod(shape) * DTYPES[dtype].itemsize
+        flat = self._file.copy(self._start + begin, size).view(DTYPES[dtype].bits)
         if dtype == "BOOL" and flat.view(np.uint8).max(initial=0) > 1:
             raise FormatError(f"{self._what}: tensor {name!r}: a bool is neither 0 nor 1")
         try:
@@ -125,15 +142,21 @@ class SafetensorsFile(Source):
             raise ArgumentError(f"{self._what}: tensor {name!r}: {error}") from None
 
 
-def write(path: str | os.PathLike[str], arrays: Iterable[tuple[str, Array]]) -> int:
+def write(
+    path: str | os.PathLike[str],
+    arrays: Iterable[tuple[str, Array]],
+    origin: Mapping[str, Any] = MappingProxyType({}),
+) -> int:
     """Write a safetensors file.
 
     Parameters
     ----------
     path : path-like
     arrays : iterable of (str, ndarray)
-        Each is copied to a temporary file beside `path` before the next is asked for, as the
-        header comes first and tells the shapes of all.
+        The header comes first, and tells the shapes of all. Those of `Arrays` are known; others
+        are copied, each before the next is asked for, to a temporary file beside `path`.
+    origin : mapping
+        ``"metadata"``, if it is there, becomes the file's ``__metadata__``.
 
     Returns
     -------
@@ -147,9 +170,12 @@ def write(path: str | os.PathLike[str], arrays: Iterable[tuple[str, Array]]) -> 
     OutputError
         As `write_parts`.
     """
+    if isinstance(arrays, Arrays):
+        head = header_of(arrays, list(arrays.types), texts_of(origin))
+        return write_parts(path, elements_after(head, arrays, iter(arrays), list(arrays.types)))
     try:
         with tempfile.TemporaryFile(dir=os.path.dirname(os.path.abspath(path))) as elements:
-            header = _copied(arrays, elements)
+            header = _header_of(texts_of(origin)) | _copied(arrays, elements)
             elements.seek(0)
             return write_parts(path, _parts(header, elements))
     except OutputError:
@@ -158,36 +184,87 @@ def write(path: str | os.PathLike[str], arrays: Iterable[tuple[str, Array]]) -> 
         raise OutputError(f"{os.fspath(path)}: can't write: {error.strerror or error}") from error
 
 
+def header_of(arrays: Arrays, names: list[str], texts: dict[str, str]) -> bytes:
+    """Return the bytes of a file before the elements of the named arrays.
+
+    Raises
+    ------
+    ArgumentError
+        As `write`.
+    """
+    header = _header_of(texts)
+    end = 0
+    for name in names:
+        begin, end = end, end + arrays.bytes_of(name)
+        header[name] = _entry(name, arrays.types[name], arrays.shapes[name], begin, end)
+    return _header_bytes(header)
+
+
+def elements_after(
+    head: bytes, arrays: Arrays, pairs: Iterator[tuple[str, Array]], names: list[str]
+) -> Iterator[bytes | memoryview]:
+    """Yield a file's header, and the elements of as many of the pairs as there are names."""
+    yield head
+    for name in names:
+        _, array = next(pairs)
+        yield dtypes.bits_of(array, arrays.types[name]).view(np.uint8).data
+        del array  # before the next is made
+
+
+def are_texts(value: Any) -> bool:
+    """Tell whether a value may be a file's ``__metadata__``."""
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+
+
+def texts_of(origin: Mapping[str, Any]) -> dict[str, str]:
+    """Return the ``__metadata__`` that an origin has; raise ArgumentError if it can't be one."""
+    texts = origin.get("metadata", {})
+    if not are_texts(texts):
+        raise ArgumentError(f"its {METADATA} isn't a mapping of texts")
+    return dict(texts)
+
+
+def _header_of(texts: dict[str, str]) -> dict[str, Any]:
+    return {METADATA: texts} if texts else {}
+
+
+def _entry(
+    name: str, dtype: ElementType | None, shape: tuple[int, ...], begin: int, end: int
+) -> dict[str, Any]:
+    """Return what a header says of a tensor."""
+    if dtype not in CODES:
+        raise ArgumentError(f"{name[:40]!r}: a safetensors file has no dtype {dtype}")
+    if name == METADATA:
+        raise ArgumentError(f"no name for a tensor in a safetensors file: {name!r}")
+    return {"dtype": CODES[dtype], "shape": list(shape), "data_offsets": [begin, end]}
+
+
 def _copied(arrays: Iterable[tuple[str, Array]], elements: IO[bytes]) -> dict[str, Any]:
     """Copy the elements of all arrays to a file; return the header."""
-    codes = {element_type: code for code, element_type in DTYPES.items()}
     header: dict[str, Any] = {}
     for name, array in arrays:
-        element_type = dtypes.of(array.dtype)
-        if element_type not in codes:
+        dtype, begin = dtypes.of(array.dtype), elements.tell()
+        if dtype is None:
             raise ArgumentError(f"{name[:40]!r}: a safetensors file has no dtype {array.dtype}")
-        if name == METADATA:
-            raise ArgumentError(f"no name for a tensor in a safetensors file: {name!r}")
-        begin = elements.tell()
-        little = array.dtype.newbyteorder("<") if array.dtype.kind in "iufc" else array.dtype
-        elements.write(np.ascontiguousarray(array, little).tobytes())
-        header[name] = {
-            "dtype": codes[element_type],
-            "shape": list(array.shape),
-            "data_offsets": [begin, elements.tell()],
-        }
+        end = begin + array.nbytes
+        header[name] = _entry(name, dtype, array.shape, begin, end)
+        elements.write(dtypes.bits_of(array, dtype).view(np.uint8).data)
     return header
 
 
-def _parts(header: dict[str, Any], elements: IO[bytes]) -> Iterator[bytes]:
-    """Yield the bytes of a file; elements begin at a multiple of 8."""
+def _header_bytes(header: dict[str, Any]) -> bytes:
+    """Return a header with its size before it; elements begin at a multiple of 8."""
     try:
         text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError as error:
         raise ArgumentError(f"a tensor's name can't be written as UTF-8: {error}") from None
     text += b" " * (-len(text) % 8)
-    yield len(text).to_bytes(8, "little")
-    yield text
+    return len(text).to_bytes(8, "little") + text
+
+
+def _parts(header: dict[str, Any], elements: IO[bytes]) -> Iterator[bytes]:
+    """Yield the bytes of a file."""
+    yield _header_bytes(header)
     while piece := elements.read(COPY_BYTES):
         yield piece
 

@@ -7,8 +7,8 @@ the native products: ``auto``, the default, is the best one that runs here. Both
 are read at first use. Results don't depend on the backend, except for the
 rounding of sums in products.
 
-`threads` holds the number of threads for all that is native. It is OpenMP's own, so that
-``OMP_NUM_THREADS`` and ``threadpoolctl`` set it. No result depends on it.
+`threads` tells the number of threads for all that is native; `limits` says where it comes from, and
+`pool` has the threads. No result depends on them.
 
 The modules beside this one expect arguments that the fronts of the same names have
 validated, as contiguous arrays, and an active native backend. cffi releases the
@@ -25,6 +25,7 @@ from typing import Any
 
 from ..errors import BackendError, ConfigError, FormatError, TruncatedError
 from ..tensors import Float32Array, UInt8Array
+from . import limits
 
 BACKENDS = ("auto", "reference", "native")
 
@@ -51,7 +52,6 @@ class _Choice:
 
 
 _chosen: _Choice | None = None  # None until first use
-_loaded_in = os.getpid()  # a process that was forked has another one
 
 
 def backend() -> str:
@@ -79,9 +79,9 @@ def info() -> dict[str, Any]:
     -------
     dict
         ``backend``; ``isa``, None for the reference backend; ``available_isas``;
-        ``threads`` as from `threads`; ``openmp``, the version that the C extension was
-        built with (as yyyymm), or None; ``compiler`` of the C extension, or None;
-        ``reason`` why there is no extension, or None.
+        ``threads`` as from `threads`; ``spin_us``, for how many microseconds they look for
+        more work; ``has_threads``, whether the C extension was built with threads;
+        ``compiler`` of the C extension, or None; ``reason`` why there is no extension, or None.
 
     Raises
     ------
@@ -96,7 +96,8 @@ def info() -> dict[str, Any]:
         "isa": next((name for name, isa in isas.items() if isa == choice.isa), None),
         "available_isas": list(isas),
         "threads": threads(),
-        "openmp": (extension.lib.dc_openmp() or None) if extension else None,
+        "spin_us": limits.spin_us(),
+        "has_threads": bool(extension and extension.lib.dc_has_threads()),
         "compiler": _text(extension.lib.dc_compiler()) if extension else None,
         "reason": reason,
     }
@@ -105,15 +106,11 @@ def info() -> dict[str, Any]:
 def threads() -> int:
     """Return how many threads native work may take in the calling thread, at least 1.
 
-    That is OpenMP's number: all processors that the process may use, unless
-    ``OMP_NUM_THREADS`` or ``threadpoolctl.threadpool_limits`` say otherwise. It is 1 without
-    OpenMP, with the reference backend, and in a process that was forked from the one that
-    loaded this: there, OpenMP may wait for threads that weren't forked along. Raises as
-    `backend`.
+    All processors that the process may use, unless `set_threads`, ``OMP_NUM_THREADS`` or
+    ``threadpoolctl.threadpool_limits`` say otherwise. It is 1 with the reference backend, and
+    where the extension was built without threads. Raises as `backend`.
     """
-    if not active() or os.getpid() != _loaded_in:
-        return 1
-    return int(_lib().dc_max_threads())
+    return limits.number() if active() and _has_threads() else 1
 
 
 @contextmanager
@@ -134,33 +131,17 @@ def use(backend: str, isa: str = "auto") -> Iterator[None]:
 def _load() -> tuple[Any, str | None]:
     """Return the extension module, or None and why there isn't one."""
     try:
-        with _idle_threads_sleep():
-            extension = import_module("._native", __package__)
-            extension.lib.dc_max_threads()  # some read the environment only now
-            return extension, None
+        extension = import_module("._native", __package__)
     except ImportError as error:
         return None, f"{error}; install with a C compiler at hand to have it built"
+    if extension.lib.dc_has_threads():
+        limits.register()
+    return extension, None
 
 
-@contextmanager
-def _idle_threads_sleep() -> Iterator[None]:
-    """Have OpenMP, if loaded now, send threads to sleep soon after their work.
-
-    GNU's would let them spin for up to 8 ms, in the hope of more, at the expense of whatever
-    else the processors could do. To wake them takes 40 to 70 µs on virtual machines, so they
-    may spin for as long. A policy that was chosen stays, and so does that of
-    an OpenMP that was loaded before, as by PyTorch.
-    """
-    policy = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "2000"}
-    if (policy.keys() | {"KMP_BLOCKTIME"}) & os.environ.keys():
-        yield
-        return
-    os.environ.update(policy)
-    try:
-        yield
-    finally:
-        for name in policy:
-            os.environ.pop(name, None)
+@cache
+def _has_threads() -> bool:
+    return bool(_lib().dc_has_threads())
 
 
 @cache

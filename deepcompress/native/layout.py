@@ -11,12 +11,11 @@ import numpy.typing as npt
 
 from ..structs import ColumnBlocks, Layout, Stream
 from ..tensors import Int64Array, UInt8Array
-from .gateway import _bytes, _check, _choice, _ffi, _floats, _lib, threads
+from .gateway import _bytes, _check, _choice, _ffi, _floats, _lib
+from .pool import team
 
 KIND_PREFIX = "DC_LAYOUT_"
-# Packed bytes per thread below which waking it costs more than it saves: with half as many, two
-# threads lose where they have slept. Sixteen columns take as long as four vectors.
-BYTES_PER_THREAD = 1 << 18
+NS_PER_ENTRY = 0.5  # of a stream that is gone through, or a layout that is filled
 MAX_STREAM_THREADS = 8  # each has to find its place in the stream first
 
 
@@ -43,17 +42,17 @@ def row_counts(w: Stream) -> tuple[npt.NDArray[np.uint32], UInt8Array]:
     counts = np.zeros((9, w.rows), np.uint32)
     begins = np.empty(w.rows * _ffi().sizeof("struct dc_row"), np.uint8)
     pointer = _ffi().from_buffer("uint32_t[]", counts)
-    _lib().dc_layout_counts(tensor_struct(w), pointer, _rows(begins), _shares(w))
+    _lib().dc_layout_counts(tensor_struct(w), pointer, _rows(begins), _team_for(w))
     return counts, begins
 
 
 def fill_lanes(w: Stream, layout: Layout, begins: UInt8Array) -> None:
     """Call dc_layout_lanes; write to the data of `layout`."""
     places = _rows(begins), _ffi().from_buffer("uint32_t[]", layout.order), _starts(layout.starts)
-    shares = min(threads(), layout.parts) if layout.data.nbytes >= BYTES_PER_THREAD else 1
+    workers, _ = team(layout.data.nbytes * NS_PER_ENTRY, layout.parts)
     data = _bytes(layout.data)
     widths = layout.gap_bits, layout.label_bits
-    _lib().dc_layout_lanes(tensor_struct(w), *widths, *places, data, max(shares, 1))
+    _lib().dc_layout_lanes(tensor_struct(w), *widths, *places, data, workers)
 
 
 def fill_masks(w: Stream, layout: Layout) -> None:
@@ -64,7 +63,7 @@ def fill_masks(w: Stream, layout: Layout) -> None:
 def count_tiles(w: Stream, label_bits: int, begins: UInt8Array, counts: UInt8Array) -> None:
     """Call dc_tile_counts; `counts` are zeros."""
     places = _rows(begins), _bytes(counts)
-    _lib().dc_tile_counts(tensor_struct(w), label_bits, *places, _shares(w))
+    _lib().dc_tile_counts(tensor_struct(w), label_bits, *places, _team_for(w))
 
 
 def fill_tiles(
@@ -76,7 +75,7 @@ def fill_tiles(
 ) -> None:
     """Call dc_layout_tiles."""
     places = _rows(begins), _starts(bits), _bytes(data)
-    _lib().dc_layout_tiles(tensor_struct(w), label_bits, *places, _shares(w))
+    _lib().dc_layout_tiles(tensor_struct(w), label_bits, *places, _team_for(w))
 
 
 def count_columns(w: Stream, width: int, counts: npt.NDArray[np.uint16]) -> None:
@@ -154,9 +153,9 @@ def _keeping(kind: str, fields: dict[str, Any]) -> Any:
     return _ffi().gc(_ffi().new(kind, fields), lambda _, fields=fields: None)
 
 
-def _shares(w: Stream) -> int:
-    """Return how many threads going through the stream is worth, of those there are."""
-    return max(min(threads(), w.labels.nbytes // BYTES_PER_THREAD, MAX_STREAM_THREADS), 1)
+def _team_for(w: Stream) -> Any:
+    """Return the team that going through the stream is worth."""
+    return team(w.labels.nbytes * NS_PER_ENTRY, MAX_STREAM_THREADS)[0]
 
 
 def _rows(begins: UInt8Array) -> Any:

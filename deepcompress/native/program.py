@@ -7,9 +7,13 @@ import numpy.typing as npt
 
 from ..structs import ColumnBlocks, Layout, Operation, Program
 from ..tensors import Float32Array, UInt8Array
-from .gateway import _bytes, _check, _choice, _ffi, _floats, _lib, threads
+from .gateway import _bytes, _check, _choice, _ffi, _floats, _lib
 from .layout import blocks_struct, layout_struct
-from .spconv import PRODUCTS_PER_THREAD
+from .pool import team
+from .spconv import NS_PER_PRODUCT
+
+# Below which cutting operations and waiting for each other costs more than it saves.
+PRODUCTS_PER_THREAD = 1 << 21
 
 Seconds = npt.NDArray[np.float64]
 
@@ -22,17 +26,21 @@ class Session:
         self._memory = np.empty(program.elements, np.float32)
         self._borrowed: list[Any] = []
         self._operations = _ffi().new("struct dc_operation[]", len(program.operations))
-        self._readers = []  # operations that take the program's own input
+        self._readers: list[tuple[Any, str]] = []  # fields that are the program's own input
         start = self._keep(_floats(self._memory))
         for struct, operation in zip(self._operations, program.operations, strict=True):
             for name, value in self._fields(operation).items():
                 setattr(struct, name, value)
-            taken, given = program.places[operation.taken], program.places[operation.given]
+            given = program.places[operation.given]
             struct.y = start + given
-            if taken is None:
-                self._readers.append(struct)
-            else:
-                struct.x = start + taken
+            for field, value in (("x", operation.taken), ("other", operation.other)):
+                if value is None:
+                    continue
+                place = program.places[value]
+                if place is None:
+                    self._readers.append((struct, field))
+                else:
+                    setattr(struct, field, start + place)
         self._scratch: UInt8Array = np.empty(0, np.uint8)
 
     def run(self, x: Float32Array, seconds: Seconds | None = None) -> Float32Array | None:
@@ -41,18 +49,18 @@ class Session:
         `seconds`, an element for each operation, gets the time that it took.
         """
         isa, count = _choice().isa, len(self._operations)
-        worth = int(self._program.work // PRODUCTS_PER_THREAD)
-        shares = min(threads(), worth) if worth > 1 else 1
-        size = shares * _lib().dc_run_scratch(isa, self._operations, count)
+        work = self._program.work
+        workers, threads = team(work * NS_PER_PRODUCT, int(work // PRODUCTS_PER_THREAD))
+        size = threads * _lib().dc_run_scratch(isa, self._operations, count)
         if self._scratch.nbytes < size:
             self._scratch = np.empty(size, np.uint8)
         taken = _floats(x)
-        for struct in self._readers:
-            struct.x = taken
+        for struct, field in self._readers:
+            setattr(struct, field, taken)
         progress, is_finite = _ffi().new("uint32_t[]", 2 * count), _ffi().new("int *")
         times = _ffi().NULL if seconds is None else _ffi().from_buffer("double *", seconds)
         room = progress, _bytes(self._scratch), times, is_finite
-        _check(_lib().dc_run(isa, self._operations, count, shares, *room), isa)
+        _check(_lib().dc_run(isa, self._operations, count, workers, *room), isa)
         if not is_finite[0]:
             return None
         first, shape = self._program.result
@@ -60,7 +68,7 @@ class Session:
 
     def _fields(self, operation: Operation) -> dict[str, Any]:
         """Return the fields of a struct dc_operation, but for x and y."""
-        names = "kind", "relu", "outputs", "size", "alpha", "k", "work"
+        names = "kind", "relu", "high", "outputs", "size", "step", "alpha", "k", "work"
         fields = {name: getattr(operation, name) for name in names}
         fields["geometry"] = vars(operation.geometry)
         if operation.bias is not None:

@@ -1,11 +1,16 @@
 """The gateway to ``csrc/spmv``; it expects arguments as `native.layout`."""
 
+from typing import Any
+
 import numpy as np
 
 from ..structs import Layout, Stream
 from ..tensors import Float32Array
-from .gateway import _bytes, _check, _choice, _floats, _isas, _lib, _text, threads
-from .layout import BYTES_PER_THREAD, layout_struct, tensor_struct
+from .gateway import _bytes, _check, _choice, _floats, _isas, _lib, _text
+from .layout import layout_struct, tensor_struct
+from .pool import team
+
+NS_PER_BYTE = 0.45  # of a layout and a vector; sixteen columns take as long as four vectors
 
 
 def kernels(isa: str | None) -> dict[str, str]:
@@ -34,16 +39,17 @@ def matvec(layout: Layout, x: Float32Array, y: Float32Array) -> None:
     """Call dc_spmv_shared."""
     isa = _choice().isa
     arguments = layout_struct(layout), _floats(x), _floats(y)
-    _check(_lib().dc_spmv_shared(isa, *arguments, _shares(layout, 1)), isa)
+    workers, _ = _team_for(layout, 1)
+    _check(_lib().dc_spmv_shared(isa, *arguments, workers), isa)
 
 
 def matmat(layout: Layout, x: Float32Array, y: Float32Array) -> None:
     """Call dc_spmm_shared."""
     isa, n = _choice().isa, x.shape[1]
-    struct, shares = layout_struct(layout), _shares(layout, 4 * -(-n // 16))
-    scratch = np.empty(shares * _lib().dc_spmm_scratch(isa, struct), np.uint8)
+    struct, (workers, threads) = layout_struct(layout), _team_for(layout, 4 * -(-n // 16))
+    scratch = np.empty(threads * _lib().dc_spmm_scratch(isa, struct), np.uint8)
     arguments = struct, _floats(x), n, _floats(y), n, n
-    _check(_lib().dc_spmm_shared(isa, *arguments, shares, _bytes(scratch)), isa)
+    _check(_lib().dc_spmm_shared(isa, *arguments, workers, _bytes(scratch)), isa)
 
 
 def matvec_plain(w: Stream, x: Float32Array, y: Float32Array) -> None:
@@ -57,7 +63,6 @@ def matmat_plain(w: Stream, x: Float32Array, y: Float32Array) -> None:
     _lib().dc_spmm_plain(tensor_struct(w), _floats(x), n, _floats(y), n, n)
 
 
-def _shares(layout: Layout, vectors: int) -> int:
-    """Return how many threads a product with that many vectors is worth, of those there are."""
-    worth = layout.data.nbytes * vectors // BYTES_PER_THREAD
-    return max(min(threads(), layout.parts, worth), 1)
+def _team_for(layout: Layout, vectors: int) -> tuple[Any, int]:
+    """Return the team that a product with that many vectors is worth, and its threads."""
+    return team(layout.data.nbytes * vectors * NS_PER_BYTE, layout.parts)

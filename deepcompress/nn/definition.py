@@ -20,17 +20,24 @@ from typing import Any
 from ..checks import is_finite, is_name, is_whole
 from ..errors import ArgumentError, ConfigError, FormatError, shown
 from . import zoo
+from .activations import Clip, HardSigmoid, HardSwish, LeakyReLU, Sigmoid, SiLU, Softmax, Tanh
 from .conv import Conv2D
+from .joins import Add, Multiply
 from .layers import Concat, Dropout, Flatten, Layer, Linear, ReLU
 from .network import MAX_ELEMENTS, Network
 from .norm import BatchNorm, LocalResponseNorm, Scale
 from .pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
+from .rearranging import Pad, Permute, Reshape
+from .transposed import ConvTranspose2D
+from .windows import Sides, Window, spread
 
 TYPES: dict[str, type[Layer]] = {
     kind.__name__: kind
     for kind in (
         *(Conv2D, Linear, ReLU, MaxPool2D, AvgPool2D, GlobalAvgPool2D, Concat, Flatten, Dropout),
         *(LocalResponseNorm, BatchNorm, Scale),
+        *(Clip, LeakyReLU, Sigmoid, Tanh, SiLU, HardSigmoid, HardSwish, Softmax),
+        *(Add, Multiply, Reshape, Permute, Pad, ConvTranspose2D),
     )
 }
 
@@ -38,6 +45,7 @@ _KEYS = ("name", "input_shape", "layers")
 _MAX_NAME_BYTES = 1024  # far below the limit for a tensor's name in a .dcnn file
 _MAX_ENTRIES = 10_000  # layers, and sources of one of them
 _MAX_WHOLE = 2**31 - 1
+_MAX_AXES = 8  # of a shape, and numbers for the sides of a window
 
 
 def to_definition(network: Network) -> dict[str, Any]:
@@ -63,7 +71,7 @@ def to_definition(network: Network) -> dict[str, Any]:
         for field in fields(layer):
             value = getattr(layer, field.name)
             if value != field.default:
-                entry[field.name] = value
+                entry[field.name] = list(value) if isinstance(value, tuple) else value
         if layer.name in network.sources:
             entry["sources"] = list(network.sources[layer.name])
         layers.append(entry)
@@ -160,11 +168,23 @@ def _read_layer(entry: Any) -> tuple[type[Layer], dict[str, Any], list[str] | No
 def _check_paddings(network: Network) -> None:
     """Raise if an image and its padding are too large: its output alone may be small."""
     for step in network.steps:
-        padding = getattr(step.layer, "padding", 0)
-        if padding:
-            channels, *sides = network.shapes[step.sources[0]]
-            if channels * math.prod(side + 2 * padding for side in sides) >= MAX_ELEMENTS:
-                raise ArgumentError(f"layer {step.layer.name!r}: padding {padding} is too large")
+        layer = step.layer
+        if isinstance(layer, ConvTranspose2D):  # its images have zeros between and around them
+            padded = layer.padded_shape(network.shapes[step.sources[0]])
+            sides = [
+                side + reach for side, reach in zip(padded[1:], layer.window.reach, strict=True)
+            ]
+            count = max(layer.inputs, layer.outputs) * math.prod(sides)
+        elif any(spread(getattr(layer, "padding", 0), 4)):
+            channels, *extents = network.shapes[step.sources[0]]
+            window: Window = layer.window  # type: ignore[attr-defined]
+            count = channels * math.prod(map(sum, zip(extents, window.around, strict=True)))
+        else:
+            continue
+        if count >= MAX_ELEMENTS:
+            raise ArgumentError(
+                f"layer {layer.name!r}: padding {layer.padding} is too large"  # type: ignore[attr-defined]
+            )
 
 
 def _require_keys(value: Any, needed: Any, known: Any) -> None:
@@ -203,6 +223,26 @@ def _whole(what: str, value: Any, least: int = 0) -> int:
     )
 
 
+def _wholes(what: str, value: Any) -> tuple[int, ...]:
+    """Return whole numbers, or raise, naming the field."""
+    if isinstance(value, list) and 0 < len(value) <= _MAX_AXES:
+        return tuple(_whole(what, one) for one in value)
+    raise ArgumentError(
+        f"{what} must be a list of 1 to {_MAX_AXES} whole numbers, not {shown(value)}"
+    )
+
+
+def _sides(what: str, value: Any) -> Sides:
+    """Return a whole number or several, or raise, naming the field."""
+    if isinstance(value, list) and 1 < len(value) <= _MAX_AXES:
+        return _wholes(what, value)
+    if isinstance(value, list):
+        raise ArgumentError(
+            f"{what} must be a whole number, 0 … {_MAX_WHOLE}, or some, not {shown(value)}"
+        )
+    return _whole(what, value)
+
+
 def _number(what: str, value: Any) -> float:
     """Return a number, or raise, naming the field."""
     if isinstance(value, (int, float)) and is_finite(value, -_MAX_WHOLE, _MAX_WHOLE):
@@ -216,7 +256,12 @@ def _flag(what: str, value: Any) -> bool:
     raise ArgumentError(f"{what} must be true or false, not {shown(value)}")
 
 
+def _limit(what: str, value: Any) -> float | None:
+    return None if value is None else _number(what, value)
+
+
 _READERS: dict[Any, Any] = {str: _name, int: _whole, float: _number, bool: _flag}
+_READERS |= {Sides: _sides, tuple[int, ...]: _wholes, float | None: _limit}
 
 
 def _label(entry: Any, index: int) -> str:

@@ -184,21 +184,22 @@ class Network:
     def backward(self, params: Params, caches: list[Any], dlogits: Array) -> dict[str, Array]:
         """Return the gradient of every parameter, by name. Overwrites `dlogits`."""
         grads: dict[str, Array] = {}
-        learners = self._learners()
         dvalues: dict[str, Array] = {self.layers[-1].name: dlogits}
-        for step, cache in zip(reversed(self.steps), reversed(caches), strict=True):
-            name = step.layer.name
-            if name not in learners:
-                continue
-            need_dx = not learners.isdisjoint(step.sources)
-            dx, layer_grads = step.layer.backward(params, cache, dvalues.pop(name), need_dx)
+        for place, step, need_dx in self._way_back:
+            dy = dvalues.pop(step.layer.name)
+            dx, layer_grads = step.layer.backward(params, caches[place], dy, need_dx)
             grads.update(layer_grads)
-            parts: Any = dx if step.layer.several else [dx]
+            parts: Any = dx if step.layer.several else (dx,)
             for source, part in zip(step.sources, parts, strict=True):
-                if source in learners:  # where an output is taken twice, its gradients add up
+                if source in self._learners:  # where an output is taken twice, gradients add up
                     dvalues[source] = dvalues[source] + part if source in dvalues else part
         return grads
 
+    def learners(self) -> set[str]:
+        """Return the layers with parameters in or before them: only these need a gradient."""
+        return set(self._learners)
+
+    @cached_property
     def _learners(self) -> set[str]:
         """Return the layers with parameters in or before them: only these need a gradient."""
         learners: set[str] = set()
@@ -206,6 +207,15 @@ class Network:
             if step.layer.param_shapes() or not learners.isdisjoint(step.sources):
                 learners.add(step.layer.name)
         return learners
+
+    @cached_property
+    def _way_back(self) -> tuple[tuple[int, Step, bool], ...]:
+        """Return the places and steps of these layers, the last first, and if they need dx."""
+        return tuple(
+            (place, step, not self._learners.isdisjoint(step.sources))
+            for place, step in reversed(list(enumerate(self.steps)))
+            if step.layer.name in self._learners
+        )
 
     def loss_and_grads(
         self,

@@ -14,12 +14,13 @@ import numpy as np
 
 from ..errors import ArgumentError
 from .layers import Array
+from .parallel import Run, serially
 from .trainable import Trainable
 
 Schedule = Callable[[float], float]  # epochs done, with fraction -> learning rate
 State = dict[str, Array]
 
-_BLOCK = 65536  # elements at a time, so that all operands of an update stay in the cache
+_BLOCK = 32768  # elements at a time, so that all operands of an update stay in the cache
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,15 @@ class Optimizer(ABC):
 
     @abstractmethod
     def _step(
-        self, value: Array, grad: Array, slots: Sequence[Array], rate: float, count: int
+        self,
+        value: Array,
+        grad: Array,
+        slots: Sequence[Array],
+        rate: float,
+        count: int,
+        scratch: Array,
     ) -> None:
-        """Update `value` and `slots` in place; `grad` may be overwritten."""
+        """Update `value` and `slots` in place; `grad` and `scratch` may be overwritten."""
 
     def init(self, trainables: Sequence[Trainable]) -> State:
         """Return the state before the first step: the step count, and zeros for each slot."""
@@ -44,7 +51,12 @@ class Optimizer(ABC):
         return state
 
     def update(
-        self, trainables: Sequence[Trainable], grads: Sequence[Array], state: State, rate: float
+        self,
+        trainables: Sequence[Trainable],
+        grads: Sequence[Array],
+        state: State,
+        rate: float,
+        run: Run = serially,
     ) -> None:
         """Take one step, in place.
 
@@ -57,20 +69,35 @@ class Optimizer(ABC):
             From `init`.
         rate : float
             Learning rate of this step.
+        run : callable, optional
+            Shares the work between threads, as `parallel.workers` yields it; has no influence
+            on the result.
         """
         state["step"] += 1
         count = int(state["step"])
-        for trainable, grad in zip(trainables, grads, strict=True):
-            value = trainable.value
-            decay = trainable.decay
-            slots = [state[f"{trainable.name}.{slot}"] for slot in self.slots]
-            if self.l2 and isinstance(decay, np.ndarray):
-                grad += self.l2 * decay * value
-            for start in range(0, value.size, _BLOCK):
-                block = slice(start, start + _BLOCK)
-                if self.l2 and isinstance(decay, float) and decay:
-                    grad[block] += (self.l2 * decay) * value[block]
-                self._step(value[block], grad[block], [slot[block] for slot in slots], rate, count)
+        blocks: list[tuple[int, slice]] = []
+        for index, trainable in enumerate(trainables):
+            size = trainable.value.size
+            blocks += [(index, slice(at, at + _BLOCK)) for at in range(0, size, _BLOCK)]
+
+        def advance(some: Sequence[tuple[int, slice]]) -> None:
+            spare = np.empty(0)
+            with np.errstate(all="ignore"):  # of this thread; what isn't finite `fit` finds
+                for index, block in some:
+                    one = trainables[index]
+                    value, grad = one.value[block], grads[index][block]
+                    slots = [state[f"{one.name}.{slot}"][block] for slot in self.slots]
+                    if spare.size < value.size or spare.dtype != value.dtype:
+                        spare = np.empty_like(value)
+                    scratch = spare[: value.size]
+                    if self.l2 and isinstance(one.decay, np.ndarray):
+                        grad += self.l2 * one.decay[block] * value
+                    elif self.l2 and one.decay:
+                        grad += np.multiply(value, self.l2 * one.decay, out=scratch)
+                    self._step(value, grad, slots, rate, count, scratch)
+
+        is_large = len(blocks) > len(trainables)  # else to wake a thread takes longer
+        (run if is_large else serially)(advance, [blocks[::2], blocks[1::2]])
 
 
 @dataclass(frozen=True)
@@ -81,7 +108,13 @@ class SGD(Optimizer):
     momentum: float = 0.9
 
     def _step(
-        self, value: Array, grad: Array, slots: Sequence[Array], rate: float, count: int
+        self,
+        value: Array,
+        grad: Array,
+        slots: Sequence[Array],
+        rate: float,
+        count: int,
+        scratch: Array,
     ) -> None:
         (velocity,) = slots
         velocity *= self.momentum
@@ -99,12 +132,18 @@ class Adam(Optimizer):
     epsilon: float = 1e-8
 
     def _step(
-        self, value: Array, grad: Array, slots: Sequence[Array], rate: float, count: int
+        self,
+        value: Array,
+        grad: Array,
+        slots: Sequence[Array],
+        rate: float,
+        count: int,
+        scratch: Array,
     ) -> None:
         """Move a value against its gradient's mean, over the root of that of its squares."""
         mean, square = slots
         mean *= self.beta1
-        mean += (1 - self.beta1) * grad
+        mean += np.multiply(grad, 1 - self.beta1, out=scratch)
         square *= self.beta2
         grad *= grad
         grad *= 1 - self.beta2

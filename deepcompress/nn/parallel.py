@@ -5,8 +5,9 @@ A BLAS with threads of its own would fight them, and may round differently with 
 """
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -92,7 +93,44 @@ def workers(threads: int | None = None) -> Iterator[Run]:
         raise ArgumentError(f"threads {threads} is not positive")
     with single_threaded_blas():
         if count == 1:
-            yield lambda function, items: [function(item) for item in items]
+            yield serially
             return
-        with ThreadPoolExecutor(count) as pool:
-            yield lambda function, items: list(pool.map(function, items))
+        with ThreadPoolExecutor(count - 1) as pool:
+            yield lambda function, items: _together(pool, count, function, items)
+
+
+def serially(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+    """Do what `workers` gives on the calling thread."""
+    return [function(item) for item in items]
+
+
+def _together(
+    pool: ThreadPoolExecutor, count: int, function: Callable[[Any], Any], items: Iterable[Any]
+) -> list[Any]:
+    """Share the items between the calling thread and those of the pool.
+
+    The caller works, too, as to wake a thread takes as long as many a task.
+    """
+    left = deque(enumerate(items))
+    results: list[Any] = [None] * len(left)
+
+    def work() -> None:
+        while left:
+            try:
+                index, item = left.popleft()
+            except IndexError:  # another thread was faster
+                return
+            try:
+                results[index] = function(item)
+            except BaseException:
+                left.clear()  # nobody begins another item
+                raise
+
+    others = [pool.submit(work) for _ in range(min(count, len(left)) - 1)]
+    try:
+        work()
+    finally:
+        wait(others)
+    for other in others:
+        other.result()
+    return results

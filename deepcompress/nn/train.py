@@ -24,8 +24,10 @@ from .parallel import Run, workers
 from .trainable import Trainable
 
 OnEpoch = Callable[[int, float, float], None]  # epoch, mean loss, seconds
+Prepare = Callable[[Array, np.random.Generator], Array]
+Indices = npt.NDArray[np.intp]
 
-_SHUFFLE, _DROPOUT = 0, 1  # which stream of random numbers
+_SHUFFLE, _DROPOUT, _PREPARE = 0, 1, 2  # which stream of random numbers
 
 
 def fit(
@@ -44,6 +46,7 @@ def fit(
     shards: int = 2,
     threads: int | None = None,
     on_epoch: OnEpoch | None = None,
+    prepare: Prepare | None = None,
 ) -> State:
     """Train by mini-batches, in place.
 
@@ -76,6 +79,10 @@ def fit(
         All available processors by default; has no influence on the result.
     on_epoch : callable, optional
         Called after each epoch with its number, mean loss (without L2) and seconds.
+    prepare : callable, optional
+        Called on the threads with some of the inputs, which it doesn't change, and a source of
+        random numbers; returns what the network is trained on in their place, such as shifted
+        images. Like `seed`, it must be the same in a run that goes on.
 
     Returns
     -------
@@ -91,36 +98,37 @@ def fit(
         after the last whole epoch.
     """
     x, labels = data
-    _check(network, params, x, labels, trainables)
+    _check(network, params, x, labels, trainables, prepare)
     if batch_size < 1 or shards < 1:
         raise ArgumentError(f"batch_size {batch_size} and shards {shards} must be positive")
     fresh = optimizer.init(trainables)
     state = fresh if state is None else state
     if {name: a.shape for name, a in state.items()} != {n: a.shape for n, a in fresh.items()}:
         raise ArgumentError("the optimizer's state doesn't belong to it and these trainables")
-    variables = {f"parameter {one.name!r}": one.value for one in trainables}
-    variables |= {f"the optimizer's {name!r}": array for name, array in state.items()}
-    if unfit := _not_finite(variables):
+    if unfit := _not_finite(_variables(trainables, state)):
         raise ArgumentError(f"{unfit} holds NaN or infinity")
-    steps = -(-len(x) // batch_size)
     for trainable in trainables:
-        trainable.scatter(params)
+        trainable.bind(params)
+    variables = _variables(trainables, state)
+    steps = -(-len(x) // batch_size)
 
     with workers(threads) as run:
         for epoch in range(start_epoch, epochs):
             started = time.perf_counter()
             order = _rng(seed, epoch, _SHUFFLE).permutation(len(x))
+            sources = [_rng(seed, epoch, _PREPARE, shard) for shard in range(shards)]
             kept = {name: array.copy() for name, array in variables.items()}
             total = 0.0
             for step in range(steps):
                 batch = order[step * batch_size : (step + 1) * batch_size]
-                parts = np.array_split(batch, min(shards, len(batch)))
+                parts = _split(batch, min(shards, len(batch)))
                 rngs = _dropout_rngs(network, len(parts), seed, epoch, step)
+                source = _source(prepare, data, sources)
                 rate = schedule(epoch + step / steps)
                 with np.errstate(all="ignore"):  # what isn't finite is found below
-                    loss, grads = _gradients(run, network, params, data, parts, rngs)
+                    loss, grads = _gradients(run, network, params, source, parts, rngs)
                     gathered = [t.gather(grads[t.name]) for t in trainables]
-                    optimizer.update(trainables, gathered, state, rate)
+                    optimizer.update(trainables, gathered, state, rate, run)
                 total += loss * len(batch)
                 # What breaks shows in the next loss, or else at the epoch's end.
                 broken = None if math.isfinite(loss) else "the loss"
@@ -141,18 +149,17 @@ def _gradients(
     run: Run,
     network: Network,
     params: dict[str, Array],
-    data: tuple[Array, npt.NDArray[np.integer]],
-    parts: Sequence[npt.NDArray[np.intp]],
+    source: Callable[[int, Indices], tuple[Array, npt.NDArray[np.integer]]],
+    parts: Sequence[Indices],
     rngs: Sequence[np.random.Generator | None],
 ) -> tuple[float, dict[str, Array]]:
     """Return the mean loss of a mini-batch, given as shards of indices, and its gradients."""
-    x, labels = data
     count = sum(len(part) for part in parts)
 
     def shard(index: int) -> tuple[float, dict[str, Array]]:
-        part = parts[index]
+        inputs, labels = source(index, parts[index])
         with np.errstate(all="ignore"):  # of this thread; what isn't finite shows in the loss
-            return network.loss_and_grads(params, x[part], labels[part], rngs[index], count)
+            return network.loss_and_grads(params, inputs, labels, rngs[index], count)
 
     (loss, grads), *others = run(shard, range(len(parts)))
     for other_loss, other_grads in others:
@@ -160,6 +167,35 @@ def _gradients(
         for name, grad in other_grads.items():
             grads[name] += grad
     return loss, grads
+
+
+def _source(
+    prepare: Prepare | None,
+    data: tuple[Array, npt.NDArray[np.integer]],
+    rngs: Sequence[np.random.Generator],
+) -> Callable[[int, Indices], tuple[Array, npt.NDArray[np.integer]]]:
+    """Return what gives the inputs and labels of a shard, by its number and indices."""
+    x, labels = data
+
+    def source(shard: int, part: Indices) -> tuple[Array, npt.NDArray[np.integer]]:
+        if prepare is None:
+            return x[part], labels[part]
+        return prepare(x[part], rngs[shard]), labels[part]
+
+    return source
+
+
+def _split(batch: Indices, count: int) -> list[Indices]:
+    """Return what `numpy.array_split` does: so many parts, the first ones longer by one."""
+    size, longer = divmod(len(batch), count)
+    ends = [(part + 1) * size + min(part + 1, longer) for part in range(count)]
+    return [batch[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _variables(trainables: Sequence[Trainable], state: State) -> dict[str, Array]:
+    """Return all that a step changes, named for messages."""
+    values = {f"parameter {one.name!r}": one.value for one in trainables}
+    return values | {f"the optimizer's {name!r}": array for name, array in state.items()}
 
 
 def _not_finite(arrays: Mapping[str, Array]) -> str | None:
@@ -202,10 +238,11 @@ def _check(
     x: Array,
     labels: npt.NDArray[np.integer],
     trainables: Sequence[Trainable],
+    prepare: Prepare | None,
 ) -> None:
     """Raise `ArgumentError` unless the arguments of `fit` fit each other."""
     network.check_params(params)
-    network.check_inputs(x)
+    network.check_inputs(x if prepare is None else prepare(x[:1], np.random.default_rng(0)))
     classes = network.output_shape[0]
     if len(labels) != len(x) or len(x) == 0:
         raise ArgumentError(f"{len(x)} inputs with {len(labels)} labels")

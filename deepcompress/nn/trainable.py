@@ -47,6 +47,10 @@ class Trainable(ABC):
     def scatter(self, params: dict[str, Array]) -> None:
         """Write `value` into ``params[name]``, in place."""
 
+    def bind(self, params: dict[str, Array]) -> None:
+        """Scatter, and from now on keep `value` in ``params[name]`` itself, where it can be."""
+        self.scatter(params)
+
 
 class Free(Trainable):
     """Every element of a tensor, such as a bias or an unpruned weight.
@@ -67,7 +71,14 @@ class Free(Trainable):
         return grad.reshape(-1)
 
     def scatter(self, params: dict[str, Array]) -> None:
-        params[self.name][...] = self.value.reshape(params[self.name].shape)
+        tensor = params[self.name]
+        if not np.may_share_memory(tensor, self.value):  # else there is nothing to copy
+            tensor[...] = self.value.reshape(tensor.shape)
+
+    def bind(self, params: dict[str, Array]) -> None:
+        self.scatter(params)
+        if params[self.name].flags.c_contiguous:
+            self.value = params[self.name].reshape(-1)
 
 
 class Masked(Trainable):
@@ -162,6 +173,54 @@ class Shared(Trainable):
 
     def scatter(self, params: dict[str, Array]) -> None:
         params[self.name].reshape(-1)[self.positions] = self.value[self.members]
+
+
+class Rounded(Trainable):
+    """Surviving weights that are rounded to centroids in the tensor, but train as they are.
+
+    The network computes with centroids; the gradient of a centroid goes to each of its members
+    as it is (the straight-through estimator, Bengio et al. 2013). So a weight can move to
+    another centroid. It takes the one with the least squared distance plus penalty.
+
+    Parameters
+    ----------
+    name : str
+    tensor : ndarray
+        Initial value; copied.
+    mask : ndarray of bool, shape of `tensor`
+        True where a weight survives.
+    centroids, penalties : ndarray of shape (K,)
+    """
+
+    def __init__(
+        self,
+        name: str,
+        tensor: Array,
+        mask: npt.NDArray[np.bool_],
+        centroids: Array,
+        penalties: Array,
+    ) -> None:
+        self.name = name
+        self.positions = np.flatnonzero(mask)
+        self.value = tensor.reshape(-1)[self.positions]
+        self.decay = 0.0
+        self.centroids = centroids.astype(self.value.dtype)
+        self._penalties = penalties.astype(self.value.dtype)
+
+    @property
+    def members(self) -> npt.NDArray[np.intp]:
+        """The centroid of each survivor now, shape (n,)."""
+        distances = self.value[:, None] - self.centroids
+        distances *= distances
+        distances += self._penalties
+        nearest: npt.NDArray[np.intp] = distances.argmin(axis=1)
+        return nearest
+
+    def gather(self, grad: Array) -> Array:
+        return grad.reshape(-1)[self.positions]
+
+    def scatter(self, params: dict[str, Array]) -> None:
+        params[self.name].reshape(-1)[self.positions] = self.centroids[self.members]
 
 
 def free(params: dict[str, Array]) -> list[Trainable]:

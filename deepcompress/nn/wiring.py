@@ -1,5 +1,6 @@
 """The wiring of a network's layers: sources, the last use of each output, inference in NumPy."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,10 +8,14 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError
+from .activations import Clip
 from .conv import Conv2D
+from .joins import Add
 from .layers import Array, Layer, Linear, Params, ReLU
+from .norm import Scale
 
 INPUT = "input"  # the name of the network's own input
+RECTIFIED = Conv2D, Linear, Scale, Add  # layers that have a ReLU behind them done along the way
 
 
 @dataclass(frozen=True)
@@ -29,11 +34,20 @@ class Step:
 
 @dataclass(frozen=True)
 class Stage:
-    """A step of inference, with the ReLU behind it or without."""
+    """A step of inference, with the ReLU behind it or without; that may have an upper limit."""
 
     step: Step
     relu: bool
     name: str  # of the output: the layer's, or that of the ReLU
+    high: float = math.inf  # of the ReLU; 6 for ReLU6
+
+    def rectified(self, y: Array) -> Array:
+        """Return the layer's output with the ReLU done, in place."""
+        if self.relu:
+            np.maximum(y, 0, out=y)
+            if self.high < math.inf:
+                np.minimum(y, y.dtype.type(self.high), out=y)
+        return y
 
 
 def plan(layers: Sequence[Layer], sources: Mapping[str, Sequence[str]]) -> tuple[Step, ...]:
@@ -65,17 +79,18 @@ def plan(layers: Sequence[Layer], sources: Mapping[str, Sequence[str]]) -> tuple
 
 
 def fused(steps: Sequence[Step]) -> tuple[Stage, ...]:
-    """Join each ReLU to the layer with weights before it, if no other layer takes its output."""
+    """Join each ReLU to the layer that computes before it, if no other layer takes its output."""
     stages: list[Stage] = []
     for step in steps:
         before = stages[-1] if stages else None
         if (
             before is not None
-            and isinstance(step.layer, ReLU)
+            and not before.relu
+            and (high := _limit(step.layer)) is not None
             and step.sources == step.done == (before.name,)
-            and isinstance(before.step.layer, (Conv2D, Linear))
+            and isinstance(before.step.layer, RECTIFIED)
         ):
-            stages[-1] = Stage(before.step, True, step.layer.name)
+            stages[-1] = Stage(before.step, True, step.layer.name, high)
         else:
             stages.append(Stage(step, False, step.layer.name))
     return tuple(stages)
@@ -92,7 +107,7 @@ def evaluate(stages: Sequence[Stage], params: Params, x: Array, source: str = IN
         y = stage.step.layer.forward(params, stage.step.of(values))[0]
         for name in stage.step.done:
             del values[name]
-        values[stage.name] = np.maximum(y, 0, out=y) if stage.relu else y
+        values[stage.name] = stage.rectified(y)
     return values[stages[-1].name] if stages else x
 
 
@@ -103,6 +118,14 @@ def departures(steps: Sequence[Step]) -> Iterator[tuple[str, tuple[str, ...]]]:
         if step.sources != (before,):
             yield step.layer.name, step.sources
         before = step.layer.name
+
+
+def _limit(layer: Layer) -> float | None:
+    """Return the upper limit of a ReLU; None for another layer."""
+    if isinstance(layer, Clip):
+        low, high = layer.limits
+        return high if low == 0 else None
+    return math.inf if isinstance(layer, ReLU) else None
 
 
 def _taken(layer: Layer, names: Sequence[str], places: Mapping[str, int]) -> tuple[str, ...]:

@@ -174,14 +174,49 @@ def squeezenet(dropout: float = 0.5) -> Network:
     return Network("squeezenet", tuple(layers), (3, 227, 227), sources)
 
 
-def _fire(name: str, inputs: int, squeezed: int, sources: dict[str, Sequence[str]]) -> list[Layer]:
+def squeezenet_1_1(dropout: float = 0.5) -> Network:
+    """SqueezeNet 1.1, of the same authors: 227x227 images, 1,235,496 parameters.
+
+    It computes 2.4 times less than version 1.0. The names are those of its parameters in the file
+    from which they come, whose last convolution has no padding.
+
+    Parameters
+    ----------
+    dropout : float
+        Rate before the last convolution.
+    """
+    layers: list[Layer] = [Conv2D("conv1", 3, 64, kernel=3, stride=2), ReLU("relu_conv1")]
+    sources: dict[str, Sequence[str]] = {}
+    pooled_before = {2: "pool1", 4: "pool3", 6: "pool5"}
+    inputs = 64
+    for index in range(2, 10):
+        if index in pooled_before:
+            layers.append(MaxPool2D(pooled_before[index], kernel=3, stride=2, round_up=True))
+        squeezed = 16 * (index // 2)
+        parts = "squeeze1x1", "expand1x1", "expand3x3"
+        layers += _fire(f"fire{index}", inputs, squeezed, sources, parts)
+        inputs = 8 * squeezed
+    layers += [
+        Dropout("drop9", dropout),
+        Conv2D("conv10", inputs, 1000, kernel=1),
+        ReLU("relu_conv10"),
+        GlobalAvgPool2D("pool10"),
+    ]
+    return Network("squeezenet-1.1", tuple(layers), (3, 227, 227), sources)
+
+
+def _fire(
+    name: str,
+    inputs: int,
+    squeezed: int,
+    sources: dict[str, Sequence[str]],
+    parts: Sequence[str] = ("conv1x1_1", "conv1x1_2", "conv3x3_2"),
+) -> list[Layer]:
     """Return a fire module: few channels by 1x1 kernels, then more by 1x1 and 3x3 side by side.
 
-    The sources of its branches are added to `sources`.
+    The sources of its branches are added to `sources`; `parts` are the names of the convolutions.
     """
-    squeeze, expand1, expand3 = (
-        f"{name}/{part}" for part in ("conv1x1_1", "conv1x1_2", "conv3x3_2")
-    )
+    squeeze, expand1, expand3 = (f"{name}/{part}" for part in parts)
     after = {conv: conv.replace("/", "/relu_") for conv in (squeeze, expand1, expand3)}
     sources[expand3] = [after[squeeze]]
     sources[f"{name}/concat"] = [after[expand1], after[expand3]]
@@ -203,6 +238,7 @@ ZOO: dict[str, Callable[..., Network]] = {
     "alexnet": alexnet,
     "vgg-16": vgg_16,
     "squeezenet": squeezenet,
+    "squeezenet-1.1": squeezenet_1_1,
 }
 
 

@@ -8,15 +8,21 @@ from ..locks import ForkSafeLock
 from ..native import layout as native_layout
 from ..spmv import choose, column_blocks
 from ..structs import ColumnBlocks, Form, Layout, Stream
-from ..tensors import Int64Array, UInt8Array
+from ..tensors import Float32Array, Int64Array, UInt8Array
 from .stream import frozen, has_needed_fillers_only
+from .widths import cheapest_gap_bits
+
+# Of the transpose's stream, for a survivor: as many as there are where one weight of 16384 has
+# survived. Rows that are dense in a matrix of millions of rows need far more.
+MAX_FILLERS, FEW_FILLERS = 64, 2**16
 
 
 class Forms:
-    """A stream, or a form that products made from it: at least one of three at any time.
+    """A stream, or a form that products made from it: at least one of four at any time.
 
-    A layout and column blocks are built by the first caller that wants them. They then replace the
-    stream if it can be rebuilt from them: if it has fillers only where `relindex` puts them.
+    A layout, that of the transpose and column blocks are built by the first caller that wants
+    them. They then replace the stream if it can be rebuilt from them: if it has fillers only where
+    `relindex` puts them.
 
     Parameters
     ----------
@@ -31,6 +37,8 @@ class Forms:
         self._stream: Stream | None = stream
         self._layout: Layout | None = None
         self._blocks: ColumnBlocks | None = None
+        self._transposed: Forms | None = None
+        self._is_transposed = False
         self._is_laid_out = False
         self._is_minimal = is_minimal
         self._lock = ForkSafeLock()
@@ -38,23 +46,29 @@ class Forms:
     @property
     def nbytes(self) -> int:
         """Bytes of all that is held, but for the codebook."""
-        return sum(form.nbytes for form in (self._stream, self._layout, self._blocks) if form)
+        held = self._stream, self._layout, self._blocks, self._transposed
+        return sum(form.nbytes for form in held if form)
 
     def any(self) -> Form:
-        """Return the first form that is held."""
+        """Return the first form that is held; the stream, rebuilt, if that is the transpose."""
+        return self._own() or self._rebuild(*self.survivors())
+
+    def _own(self) -> Form | None:
         # In this order: the stream is released only after another form has been put there.
-        form = self._stream or self._layout or self._blocks
-        assert form is not None
-        return form
+        return self._stream or self._layout or self._blocks
 
     def stream(self) -> Stream:
         """Return the stream, rebuilt for the caller if it isn't held."""
         form = self.any()
-        return form if isinstance(form, Stream) else self._rebuild(form)
+        return form if isinstance(form, Stream) else self._rebuild(*spmv.survivors(form))
 
     def survivors(self) -> tuple[Int64Array, UInt8Array]:
         """Return the position (ascending) and the label of each surviving weight."""
-        return spmv.survivors(self.any())
+        form = self._own()
+        if form is not None:
+            return spmv.survivors(form)
+        assert self._transposed is not None
+        return spmv.transpose((self.cols, self.rows), *self._transposed.survivors())
 
     def of_products(self) -> Stream | Layout:
         """Return the layout, or the stream where that is better left as it is."""
@@ -71,6 +85,29 @@ class Forms:
                 self._blocks = column_blocks.build(self.stream())
                 self._release(self._blocks)
             return self._blocks
+
+    def transposed(self) -> "Forms | None":
+        """Return the forms of the transpose, with a layout if there is one.
+
+        None where its stream would be large beyond measure: the rows of the transpose are then so
+        sparse that nearly all entries would be fillers.
+        """
+        with self._lock:
+            if not self._is_transposed:
+                built = self._transposed = self._transpose()
+                self._is_transposed = True
+                self._release(built.layout() if built else None)
+            return self._transposed
+
+    def _transpose(self) -> "Forms | None":
+        positions, labels = spmv.transpose((self.rows, self.cols), *self.survivors())
+        fillers = [0, *relindex.filler_counts(positions).tolist()]
+        gap_bits = cheapest_gap_bits(len(positions), fillers, self.label_bits)
+        if fillers[gap_bits] > MAX_FILLERS * len(positions) + FEW_FILLERS:
+            return None
+        widths = self.label_bits, gap_bits
+        stream = _stream((self.cols, self.rows), self.codebook, widths, positions, labels)
+        return Forms(stream, is_minimal=True)
 
     def _lay_out(self) -> Layout | None:
         with self._lock:
@@ -97,21 +134,31 @@ class Forms:
         gaps = packing.unpack(w.gaps, w.gap_bits, w.count)
         return has_needed_fillers_only(labels, gaps, w.gap_bits)
 
-    def _rebuild(self, form: Layout | ColumnBlocks) -> Stream:
-        """Return the stream that has the form's survivors, and only the fillers they need."""
-        positions, survivors = spmv.survivors(form)
-        gaps = relindex.encode(positions, self.rows * self.cols, self.gap_bits)
-        labels = gaps.spread(survivors)
-        return Stream(
-            self.rows,
-            self.cols,
-            len(labels),
-            self.codebook,
-            self.label_bits,
-            self.gap_bits,
-            frozen(packing.pack(labels, self.label_bits)),
-            frozen(packing.pack(gaps.gaps, self.gap_bits)),
-        )
+    def _rebuild(self, positions: Int64Array, survivors: UInt8Array) -> Stream:
+        matrix, widths = (self.rows, self.cols), (self.label_bits, self.gap_bits)
+        return _stream(matrix, self.codebook, widths, positions, survivors)
+
+
+def _stream(
+    matrix: tuple[int, int],
+    codebook: Float32Array,
+    widths: tuple[int, int],
+    positions: Int64Array,
+    survivors: UInt8Array,
+) -> Stream:
+    """Return the stream that has these survivors, and only the fillers they need."""
+    label_bits, gap_bits = widths
+    gaps = relindex.encode(positions, matrix[0] * matrix[1], gap_bits)
+    labels = gaps.spread(survivors)
+    return Stream(
+        *matrix,
+        len(labels),
+        codebook,
+        label_bits,
+        gap_bits,
+        frozen(packing.pack(labels, label_bits)),
+        frozen(packing.pack(gaps.gaps, gap_bits)),
+    )
 
 
 class OfStream:

@@ -1,11 +1,10 @@
 """The survivors of a tensor, packed for products, and back."""
 
-from collections.abc import Sequence
-
 from .. import relindex
 from ..bits.packing import fixed_width
-from ..tensors import MAX_BITS, Int64Array, SharedWeights, Survivors
+from ..tensors import SharedWeights, Survivors
 from .tensor import CompressedTensor
+from .widths import narrowest_gap_bits
 
 
 def pack(weights: Survivors, gap_bits: int | None = None) -> CompressedTensor:
@@ -23,18 +22,3 @@ def pack(weights: Survivors, gap_bits: int | None = None) -> CompressedTensor:
 def unpack(tensor: CompressedTensor) -> Survivors:
     """Return the weights of a packed tensor that aren't 0."""
     return Survivors(tensor.shape, tensor.codebook, *tensor.survivors(), tensor.element_type)
-
-
-def narrowest_gap_bits(positions: Int64Array, label_bits: int) -> int:
-    """Return the gap width with the fewest bits in memory, labels of fillers included."""
-    fillers = [0, *relindex.filler_counts(positions).tolist()]
-    return cheapest_gap_bits(len(positions), fillers, label_bits)
-
-
-def cheapest_gap_bits(survivors: int, fillers: Sequence[int], label_bits: int) -> int:
-    """Return the same from the number of fillers that gaps of each width need."""
-
-    def bits(gap_bits: int) -> int:
-        return (survivors + fillers[gap_bits]) * (label_bits + gap_bits)
-
-    return min(range(1, MAX_BITS + 1), key=bits)

@@ -15,6 +15,7 @@ from ..structs import ColumnBlocks, Layout, Stream
 from ..tensors import Float32Array, GapStream, Int64Array, SharedWeights, UInt8Array
 from .forms import GAPS, LABELS, Forms, OfStream
 from .stream import check_codebook, check_shape, check_type, checked, matrix_of
+from .transposed import TransposedTensor, from_left
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -28,8 +29,8 @@ class CompressedTensor:
     kernel. The arrays are copied and read-only.
 
     The first product of a matrix rearranges gaps and labels (see `layout`), the first
-    convolution likewise (see `blocks`), and from then on they are held in that form; the
-    packed ones are rebuilt at each access.
+    convolution likewise (see `blocks`), and the first product ``x @ w`` or ``w.T @ x`` (see `T`).
+    From then on they are held in that form; the packed ones are rebuilt at each access.
 
     Parameters
     ----------
@@ -64,6 +65,8 @@ class CompressedTensor:
            [ 0. ,  0. , -2. ]], dtype=float32)
     >>> w @ np.array([1, 10, 100])
     array([  15., -200.], dtype=float32)
+    >>> np.array([1, 10]) @ w
+    array([  0. ,   1.5, -20. ], dtype=float32)
     """
 
     shape: tuple[int, ...]
@@ -76,7 +79,7 @@ class CompressedTensor:
     element_type: ElementType = FLOAT32
     _forms: Forms = field(init=False)
 
-    __array_ufunc__ = None  # so that `ndarray @ w` is a TypeError, not a puzzle
+    __array_ufunc__ = None  # so that `ndarray @ w` is ours
 
     def __init__(
         self,
@@ -247,6 +250,23 @@ class CompressedTensor:
         """Multiply as `dot`."""
         return self.dot(x)
 
+    @property
+    def T(self) -> TransposedTensor:
+        """The transpose of a matrix, a view for products; ArgumentError if the rank isn't 2."""
+        return TransposedTensor(self, (self._forms,))
+
+    def __rmatmul__(self, x: npt.ArrayLike) -> Float32Array:
+        """Multiply a vector or a matrix of rows, of shape (R,) or (n, R), with the matrix.
+
+        The same as ``(w.T @ x.T).T``, which see for memory and speed.
+
+        Raises
+        ------
+        ArgumentError
+            If the rank isn't 2, or as `spmv.dot`.
+        """
+        return from_left(x, self)
+
     def dot(self, x: npt.ArrayLike, out: Float32Array | None = None) -> Float32Array:
         """Multiply the (R, C) matrix with a vector or a matrix of columns, as `spmv.dot`.
 
@@ -273,14 +293,15 @@ class CompressedTensor:
         self,
         x: npt.ArrayLike,
         *,
-        stride: int = 1,
-        padding: int = 0,
+        stride: int | tuple[int, ...] = 1,
+        padding: int | tuple[int, ...] = 0,
         groups: int = 1,
+        dilation: int | tuple[int, ...] = 1,
         bias: npt.ArrayLike | None = None,
         relu: bool = False,
         out: Float32Array | None = None,
     ) -> Float32Array:
-        """Cross-correlate images with a weight of shape (O, C/groups, k, k), as `spmv.convolve`.
+        """Cross-correlate images with a weight of shape (O, C/groups, kh, kw), as `spmv.convolve`.
 
         Raises
         ------
@@ -288,19 +309,20 @@ class CompressedTensor:
             If this isn't such a weight, or as `spmv.convolve`.
         """
         shape = self.shape
-        if len(shape) != 4 or shape[2] != shape[3] or shape[2] == 0:
-            raise ArgumentError(f"a tensor of shape {shape} isn't a weight of square kernels")
+        if len(shape) != 4 or 0 in shape[2:]:
+            raise ArgumentError(f"a tensor of shape {shape} isn't a weight of kernels")
         try:
             blocks = self._forms.blocks() if native.active() else None
         except MemoryError as error:
             raise ArgumentError(f"can't hold column blocks of {shape}: {error}") from None
         return spmv.convolve(
             blocks or self._forms.any(),
-            shape[2],
+            shape[2:],
             x,
             stride=stride,
             padding=padding,
             groups=groups,
+            dilation=dilation,
             bias=bias,
             relu=relu,
             out=out,

@@ -127,10 +127,7 @@ def _pairs(tensor: Tensor, original: Tensor) -> Iterator[tuple[npt.NDArray[Any],
         labels = _at_either(tensor, original)
         a, b = tensor.codebook[labels[0]], original.codebook[labels[1]]
     else:
-        a, b = (
-            (one.to_dense() if isinstance(one, CompressedTensor) else one).reshape(-1)
-            for one in (tensor, original)
-        )
+        a, b = (np.asarray(one).reshape(-1) for one in (tensor, original))
     for start in range(0, len(a), _CHUNK):
         yield a[start : start + _CHUNK], b[start : start + _CHUNK]
 

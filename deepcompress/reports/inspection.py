@@ -5,7 +5,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ..container.records import CODERS, ENCODINGS, MAGIC, PlanesRecord, SharedRecord
+from ..container.records import (
+    CODERS,
+    CONTEXT,
+    ENCODINGS,
+    MAGIC,
+    DeltaRecord,
+    GroupedRecord,
+    PlanesRecord,
+    SharedRecord,
+    TiedRecord,
+)
 from ..container.sizes import stream_bits
 from . import listings
 from .ledger import PARTS, Inspected, LayerRow, account
@@ -48,12 +58,13 @@ def describe(
     -------
     dict
         ``format_version``, ``file_bytes``, ``network`` (None if the metadata names none),
-        ``metadata``; ``tensors``, a row for each (see `TENSOR_COLUMNS`; None where a raw
-        tensor has no such thing; ``coders`` are those of labels and gaps, or of planes; ``ratio``
-        is against the dense tensor in the dtype it has here; ``why`` is as from `reasons.why`);
-        ``ledger``, rows of ``tensor``, ``part`` and ``bytes`` as from `ledger.ledger`;
-        ``parts``, the sum of each;
-        ``stages``, ``reference_bytes`` and ``ratio`` as from `ledger.account`.
+        ``metadata``, ``config`` (that of the metadata or None); ``tensors``, a row for each (see
+        `TENSOR_COLUMNS`; None where a raw tensor has no such thing; ``coders`` are those of labels
+        and gaps, or of planes; ``ratio`` is against the dense tensor in the dtype it has here;
+        ``why`` is as from `reasons.why`; a tied tensor has ``tied_to``, a grouped one
+        ``group_rows`` and ``codebooks``, and the difference to a base's ``base_digest``);
+        ``ledger``, rows of ``tensor``, ``part`` and ``bytes`` as from `ledger.ledger`; ``parts``,
+        the sum of each; ``stages``, ``reference_bytes`` and ``ratio`` as from `ledger.account`.
 
     Raises
     ------
@@ -64,7 +75,7 @@ def describe(
     reasons: list[Callable[[float], str | None]] = []  # from the ratio of the whole file
 
     def look(row: LayerRow, inspected: Inspected) -> None:
-        tensor = _tensor(row, inspected)
+        tensor = _tensor(row, inspected, [one["name"] for one in tensors])
         if codes:
             tensor["codes"] = listings.codes(inspected)
         if prices:
@@ -83,6 +94,7 @@ def describe(
         "file_bytes": len(data),
         "network": books.metadata.get("network"),
         "metadata": books.metadata,
+        "config": books.metadata.get("config"),
         "tensors": tensors,
         "ledger": [
             {"tensor": one.tensor, "part": one.part, "bytes": one.size_bytes}
@@ -112,10 +124,16 @@ def format_description(description: dict[str, Any]) -> str:
         f"{_against_dense(description['ratio'], reference)}\n"
         f"metadata: {json.dumps(description['metadata'])}"
     )
+    if description["config"] is not None:
+        head += f"\nconfig: {json.dumps(description['config'])}"
     blocks = [head, align(as_cells(rows, TENSOR_COLUMNS)), align(parts), stages]
     reasons = [f"{row['name']}: {row['why']}" for row in rows if row["why"]]
     if reasons:
         blocks.append("\n".join(["what shrank little, and why:", *reasons]))
+    ties = [row for row in description["tensors"] if "tied_to" in row]
+    if ties:
+        same = [f"{printable(row['name'])} is {printable(row['tied_to'])}" for row in ties]
+        blocks.append("\n".join(["tied tensors:", *same]))
     prices = "bytes by the strongest coder (* the file's):"
     for key, title, header, lines in (
         ("alternatives", prices, PRICES, listings.alternatives_table),
@@ -134,8 +152,11 @@ def _against_dense(ratio: float, reference: int) -> str:
     return f"{size:.1f}x {word} than the dense tensors, {reference:,} bytes in their dtypes"
 
 
-def _tensor(row: LayerRow, inspected: Inspected) -> dict[str, Any]:
-    """Return a tensor's row, None in the columns that it has nothing for."""
+def _tensor(row: LayerRow, inspected: Inspected, names: list[str]) -> dict[str, Any]:
+    """Return a tensor's row, None in the columns that it has nothing for.
+
+    `names` are those of the tensors before it.
+    """
     values = dict.fromkeys(key for key, _, _ in TENSOR_COLUMNS) | {
         "name": row.layer,
         "shape": row.shape,
@@ -144,10 +165,19 @@ def _tensor(row: LayerRow, inspected: Inspected) -> dict[str, Any]:
         "ratio": row.dense_bytes / row.bytes_PQH,
     }
     record, entry = inspected.record, inspected.entry
-    stored = {"dtype": entry.dtype.name, "encoding": ENCODINGS[entry.encoding]}
+    stored: dict[str, Any] = {"dtype": entry.dtype.name, "encoding": ENCODINGS[entry.encoding]}
     if not isinstance(record, SharedRecord):
-        if isinstance(record, PlanesRecord):
-            stored["coders"] = "/".join(CODERS[coder] for coder in record.coding.coders)
+        planes = record.words if isinstance(record, DeltaRecord) else record
+        if isinstance(planes, PlanesRecord):
+            stored["coders"] = "/".join(CODERS[coder] for coder in planes.coding.coders)
+        elif isinstance(record, GroupedRecord):
+            stored["K"] = max(len(group.codebook) for group in record.groups)
+            stored["group_rows"] = record.group_rows
+            stored["codebooks"] = len(record.groups)
+        elif isinstance(record, TiedRecord):
+            stored["tied_to"] = names[record.index]
+        if isinstance(record, DeltaRecord):
+            stored["base_digest"] = record.digest.hex()
         return values | stored
     coding = record.coding
     return (
@@ -157,7 +187,9 @@ def _tensor(row: LayerRow, inspected: Inspected) -> dict[str, Any]:
             "K": len(record.codebook),
             "label_bits": stream_bits(coding, len(record.codebook) - 1)[0],
             "gap_bits": coding.gap_bits or None,
-            "coders": f"{CODERS[coding.label_coder]}/{CODERS[coding.position_coder]}",
+            "coders": None
+            if coding.encoding == CONTEXT
+            else f"{CODERS[coding.label_coder]}/{CODERS[coding.position_coder]}",
             "entries": sum(block.count for block in record.blocks),
             "fillers": row.fillers,
         }

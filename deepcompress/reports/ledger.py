@@ -10,14 +10,23 @@ from typing import Any
 
 import numpy as np
 
-from ..coding import encoder, prices
+from ..coding import encoder, grouped, prices
 from ..coding.code import Code
 from ..coding.decoder import decode, decode_symbols, read_codes
 from ..coding.prices import Choice
 from ..coding.symbols import BlockSymbols
 from ..container.cursor import varint
 from ..container.header import TensorEntry
-from ..container.records import RAW, RELATIVE, Record, Section, SharedRecord
+from ..container.records import (
+    GROUPED,
+    RAW,
+    RELATIVE,
+    TIED,
+    GroupedRecord,
+    Record,
+    Section,
+    SharedRecord,
+)
 from ..container.sizes import raw_size, stream_bits
 from ..container.writer import file_start, metadata_text, tensor_part
 from ..errors import ArgumentError, FormatError
@@ -233,6 +242,8 @@ def account(
 
 def _inspect(entry: TensorEntry, record: Record, parts: dict[str, int]) -> Inspected:
     """Decode a tensor, and move the bytes of fillers from its labels and gaps to ``fillers``."""
+    if isinstance(record, GroupedRecord):  # whose streams are decoded to see that they can be
+        grouped.decode(record)
     if not isinstance(record, SharedRecord):
         return Inspected(entry, record, (), [], None, parts)
     codes, symbols = read_codes(record), list(decode_symbols(record))
@@ -262,7 +273,7 @@ def _at_fixed_width(inspected: Inspected, previous: str) -> _Fixed:
     """Encode a tensor at fixed width; `previous` is the name of the one before."""
     entry, tensor = inspected.entry, inspected.tensor
     if tensor is None:
-        if entry.encoding == RAW:
+        if entry.encoding in (RAW, TIED, GROUPED):
             return _Fixed(None, entry.header, len(entry.header) + entry.data_bytes)
         data_bytes = raw_size(math.prod(entry.shape) * entry.dtype.itemsize)
         head = entry.header[: -len(varint(entry.data_bytes))] + varint(data_bytes)

@@ -8,7 +8,18 @@ import numpy as np
 from ..coding.prices import Choice, prices
 from ..coding.symbols import alphabets
 from ..container.cursor import varint
-from ..container.records import BITMASK, CODERS, ENCODINGS, RAW, PlanesRecord, SharedRecord
+from ..container.records import (
+    BITMASK,
+    CODERS,
+    CONTEXT,
+    DELTA,
+    ENCODINGS,
+    GROUPED,
+    RAW,
+    TIED,
+    PlanesRecord,
+    SharedRecord,
+)
 from ..container.sizes import raw_size
 from .ledger import Inspected
 
@@ -19,14 +30,14 @@ def codes(inspected: Inspected) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        One for each stream, none for a raw tensor: ``stream`` (``"labels"``, ``"gaps"`` or
-        ``"mask"``), ``coder``, ``table_bytes``, and ``symbols``, rows of ``symbol``,
-        ``count`` and ``bits``. Bits are the length of a Huffman code, the width at fixed
-        width, and under rANS the probability p of the code as ``-log2(p)``, to three
-        digits. Symbols that neither occur nor have a code are left out.
+        One for each stream, none for a raw tensor or one coded by contexts: ``stream``
+        (``"labels"``, ``"gaps"`` or ``"mask"``), ``coder``, ``table_bytes``, and ``symbols``,
+        rows of ``symbol``, ``count`` and ``bits``. Bits are the length of a Huffman code, the
+        width at fixed width, and under rANS the probability p of the code as ``-log2(p)``, to
+        three digits. Symbols that neither occur nor have a code are left out.
     """
     record = inspected.record
-    if not isinstance(record, SharedRecord):
+    if not isinstance(record, SharedRecord) or record.coding.encoding == CONTEXT:
         return []
     streams = "labels", "mask" if record.coding.encoding == BITMASK else "gaps"
     sizes = alphabets(record.coding, len(record.codebook) - 1)
@@ -76,7 +87,7 @@ def alternatives(inspected: Inspected) -> list[dict[str, Any]]:
           tensor's own dtype;
         - ``gap_bits``, None where the encoding isn't ``"relative"``;
         - ``coder``, the strongest one allowed, each stream having the cheapest up to it; None
-          for raw;
+          for raw and context;
         - ``bytes`` of the tensor in the file, its record in the header included;
         - ``chosen``, whether the file has it so: exactly one, the first that gives these bytes.
     """
@@ -91,12 +102,17 @@ def alternatives(inspected: Inspected) -> list[dict[str, Any]]:
     rows = [_row("raw", None, None, total(raw_bytes), entry.encoding == RAW)]
     if isinstance(record, PlanesRecord):
         rows.append(_row("planes", None, CODERS[max(record.coding.coders)], own_bytes, True))
+    if entry.encoding in (TIED, DELTA, GROUPED):
+        rows.append(_row(ENCODINGS[entry.encoding], None, None, own_bytes, True))
     if not isinstance(record, SharedRecord) or tensor is None:
         return rows
     coding = record.coding
-    is_found = False
+    is_found = coding.encoding == CONTEXT
+    if is_found:
+        rows.append(_row(ENCODINGS[CONTEXT], None, None, own_bytes, True))
+    block_bits = None if is_found else coding.block_bits
     for coder in CODERS:
-        for price in prices(tensor, Choice(coder, block_bits=coding.block_bits)):
+        for price in prices(tensor, Choice(coder, block_bits=block_bits)):
             encoding, gap_bits = ENCODINGS[price.coding.encoding], price.coding.gap_bits or None
             is_chosen = not is_found and price.coding == coding
             is_found |= is_chosen

@@ -169,6 +169,24 @@ def draw_products(timings: Sequence[Timing], crossovers: Sequence[CrossOver]) ->
     return figure
 
 
+def draw_frontier(
+    points: Sequence[tuple[int, float]], chosen: tuple[int, float] | None = None
+) -> "Figure":
+    """Draw scores over bytes, each (bytes, score), with the one that was chosen."""
+    figure = _figure(3.6, 5.4)
+    axes = figure.subplots()
+    sizes = [size / 1000 for size, _ in points]
+    axes.step(sizes, [score for _, score in points], where="post", color=DARK, linewidth=1)
+    axes.plot(sizes, [score for _, score in points], "o", color=DARK, markersize=3)
+    if chosen is not None:
+        axes.plot(chosen[0] / 1000, chosen[1], "s", color=MIDDLE, label="chosen")
+        axes.legend(frameon=False)
+    axes.set(xlabel="size of the file, kB", ylabel="score", xscale="log")
+    axes.grid(color=PALE, linewidth=0.5)
+    axes.set_axisbelow(True)
+    return figure
+
+
 def _figure(height: float, width: float = WIDTH) -> "Figure":
     from matplotlib.figure import Figure  # no pyplot: neither windows nor global state
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from ..config import TensorConfig
 from ..container.header import TensorEntry
-from ..container.records import CODERS, DENSE, PLANES, SharedRecord
+from ..container.records import CODERS, CONTEXT, DELTA, DENSE, GROUPED, PLANES, SharedRecord
 from ..container.sizes import stream_bits
 from ..dtypes import FLOAT32
 from .ledger import Inspected, LayerRow
@@ -69,7 +69,8 @@ def why(
 def _label_bits(row: LayerRow, record: SharedRecord, label_bytes: int) -> str:
     """Return the bits of a label; in a dense tensor the pruned weights have one too."""
     width, _ = stream_bits(record.coding, len(record.codebook) - 1)
-    count = row.weights if record.coding.encoding == DENSE else row.weights * row.kept_percent / 100
+    has_all = record.coding.encoding in (DENSE, CONTEXT)
+    count = row.weights if has_all else row.weights * row.kept_percent / 100
     bits = 8 * label_bytes / count
     near = record.coding.label_coder != CODERS.index("fixed") and bits >= NEAR_UNIFORM * width
     return f"{'are near uniform,' if near else 'take'} {bits:.1f} of {width} bits"
@@ -78,7 +79,9 @@ def _label_bits(row: LayerRow, record: SharedRecord, label_bytes: int) -> str:
 def _why_raw(entry: TensorEntry) -> str:
     """Return why a tensor isn't shared, from its dtype, rank and size."""
     dtype, size = entry.dtype, math.prod(entry.shape)
-    kept = "kept without loss" if entry.encoding == PLANES else "kept raw"
+    kept = "kept without loss" if entry.encoding in (PLANES, DELTA) else "kept raw"
+    if entry.encoding == GROUPED:
+        return "each group of its rows has a codebook, a code and a header of its own"
     if dtype.kind != "f":
         return f"{kept}: elements of {dtype} aren't shared"
     if len(entry.shape) <= 1:

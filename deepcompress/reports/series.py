@@ -183,7 +183,7 @@ def codebook_series(
     if name not in original:
         raise ArgumentError(f"the original has no tensor {name!r}")
     values = original[name]
-    dense = values.to_dense() if isinstance(values, CompressedTensor) else np.asarray(values)
+    dense = np.asarray(values)
     element_type = dtypes.of(dense.dtype)
     if dense.shape != tensor.shape or element_type is None or not element_type.is_shareable:
         raise ArgumentError(

@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes, native
-from ..errors import ArgumentError
-from ..model_file import ModelFile, Tensor
+from ..errors import ArgumentError, shown
+from ..model_file import Tensor
 from ..nn.conv import Conv2D
 from ..nn.definition import from_metadata
 from ..nn.network import Network
+from ..nn.transposed import ConvTranspose2D
+from ..packed.grouped import GroupedTensor
 from ..packed.tensor import CompressedTensor
 from . import crossover
+from .parameters import ParameterSource
 from .preprocessing import Preprocessing
 
 
@@ -21,26 +24,52 @@ def read_definition(metadata: Mapping[str, Any]) -> tuple[Network, Preprocessing
     """Return the network and the preprocessing that a file's metadata describes."""
     named = metadata.get("network")
     if not isinstance(named, (str, dict)):
-        raise ArgumentError("its metadata names no network")
+        why = metadata.get("no_network")
+        reason = f": {shown(why)}" if isinstance(why, str) else ""
+        raise ArgumentError(f"its metadata names no network{reason}")
     network = from_metadata(named)
     if "preprocessing" not in metadata:
         return network, None
     return network, Preprocessing.from_metadata(metadata["preprocessing"])
 
 
-def check_names(network: Network, file: ModelFile) -> None:
-    """Raise unless the file has the network's tensors, by its header alone."""
-    for name, shape in network.param_shapes.items():
-        if name not in file:
-            raise ArgumentError(f"tensor {name!r} of network {network.name!r} is missing")
-        if file.shape(name) != shape:
+def check_names(
+    network: Network,
+    sources: Mapping[str, ParameterSource],
+    shapes: Mapping[str, tuple[int, ...]],
+    *,
+    has_others: bool,
+) -> None:
+    """Raise unless a file has the network's tensors, by their shapes alone."""
+    for name, needed in network.param_shapes.items():
+        source = sources[name]
+        if source.tensor is None:
+            continue
+        if source.tensor not in shapes:
+            raise ArgumentError(f"tensor {source.tensor!r} of network {network.name!r} is missing")
+        if not source.fits(shapes[source.tensor], needed):
+            given = f"{shapes[source.tensor]}{', transposed' if source.transposed else ''}"
+            what = "" if source.tensor == name else f" for {name!r}"
             raise ArgumentError(
-                f"tensor {name!r} has shape {file.shape(name)}, network {network.name!r} "
-                f"needs {shape}"
+                f"tensor {source.tensor!r} has shape {given}, network {network.name!r} "
+                f"needs {needed}{what}"
             )
-    for name in file:
+    for name in () if has_others else shapes:
         if name not in network.param_shapes:
             raise ArgumentError(f"network {network.name!r} has no tensor {name!r}")
+
+
+def dense_weights(network: Network) -> set[str]:
+    """Return the weights for which there are no packed products.
+
+    Those of a depthwise convolution are few, and so are a transposed one's, of whose columns it
+    would need products.
+    """
+    return {
+        f"{layer.name}.weight"
+        for layer in network.layers
+        if isinstance(layer, ConvTranspose2D) or (isinstance(layer, Conv2D) and layer.is_depthwise)
+    }
 
 
 def check_preprocessing(network: Network, preprocessing: Preprocessing | None) -> None:
@@ -57,6 +86,8 @@ def check_preprocessing(network: Network, preprocessing: Preprocessing | None) -
 
 def checked(name: str, tensor: Tensor) -> Tensor:
     """Return a tensor as a network runs it: weights as they are, vectors dense, in float32."""
+    if isinstance(tensor, GroupedTensor):
+        return tensor.to_float32()  # as programs have one codebook to a weight
     if isinstance(tensor, CompressedTensor):
         return tensor if len(tensor.shape) > 1 else tensor.to_float32()
     element_type = dtypes.of(tensor.dtype)
@@ -67,13 +98,14 @@ def checked(name: str, tensor: Tensor) -> Tensor:
 
 def held(network: Network, name: str, tensor: Tensor, dense: str, max_bytes: int | None) -> Tensor:
     """Return a weight in its form for running, packed or dense."""
-    if not isinstance(tensor, CompressedTensor) or dense == "never":
+    if not isinstance(tensor, CompressedTensor):
         return tensor
-    if dense == "auto" and not _runs_dense(network, name, tensor):
+    must_be_dense = dense == "always" or name in dense_weights(network)
+    if not must_be_dense and (dense == "never" or not _runs_dense(network, name, tensor)):
         return tensor
     size_bytes = 4 * tensor.size
     if max_bytes is not None and size_bytes > max_bytes:
-        if dense == "auto":
+        if not must_be_dense:
             return tensor
         raise ArgumentError(
             f"tensor {name!r} takes {size_bytes:,} bytes, max_bytes is {max_bytes:,}"

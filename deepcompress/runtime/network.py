@@ -1,8 +1,8 @@
 """A network that runs from its ``.dcnn`` file, the weights still packed.
 
 Beside the tensors, the file's metadata holds ``"network"``, the name of a network of `nn.zoo`
-or a definition (see `nn.definition`), and, for pictures, ``"preprocessing"`` (see
-`preprocessing`).
+or a definition (see `nn.definition`); ``"parameters"``, where those aren't tensors of their own
+names (see `parameters`); and, for pictures, ``"preprocessing"`` (see `preprocessing`).
 """
 
 import os
@@ -22,7 +22,15 @@ from ..nn.network import Network
 from ..packed.tensor import CompressedTensor
 from ..tensors import Float32Array
 from .inference import Inference
-from .loading import check_names, check_preprocessing, checked, held, read_definition
+from .loading import (
+    check_names,
+    check_preprocessing,
+    checked,
+    dense_weights,
+    held,
+    read_definition,
+)
+from .parameters import parameter, read_sources
 from .pictures import load_picture
 from .preprocessing import Preprocessing
 from .program import Programs
@@ -96,6 +104,8 @@ class CompressedNetwork:
         self.network = network
         self.preprocessing = preprocessing
         self._params = {name: checked(name, params[name]) for name in network.param_shapes}
+        for name in dense_weights(network):
+            self._params[name] = held(network, name, self._params[name], "always", None)
         self._inference = Inference(network, Programs(self._params).run)
 
     @classmethod
@@ -112,7 +122,8 @@ class CompressedNetwork:
             dense array may have.
         dense : {"auto", "never", "always"}
             The weights that become dense arrays: those too dense for a packed product to be
-            faster (see `crossover`), none, or all.
+            faster (see `crossover`), none, or all. Those that no packed product has are always
+            dense (see `loading.dense_weights`).
 
         Returns
         -------
@@ -133,12 +144,14 @@ class CompressedNetwork:
         with open_file(path, max_bytes=max_bytes) as file:
             try:
                 network, preprocessing = read_definition(file.metadata)
-                check_names(network, file)
+                sources, has_others = read_sources(file.metadata, network)
+                shapes = {name: file.shape(name) for name in file}
+                check_names(network, sources, shapes, has_others=has_others)
                 check_preprocessing(network, preprocessing)
-                params = {
-                    name: held(network, name, checked(name, file[name]), dense, max_bytes)
-                    for name in network.param_shapes
-                }
+                params = {}
+                for name, shape in network.param_shapes.items():
+                    tensor = parameter(name, sources[name], shape, file.__getitem__)
+                    params[name] = held(network, name, checked(name, tensor), dense, max_bytes)
                 return cls(network, params, preprocessing)
             except (ArgumentError, FormatError) as error:
                 what = f"{os.fspath(path)}: "
@@ -156,7 +169,14 @@ class CompressedNetwork:
             As `load`.
         """
         network, preprocessing = read_definition(model.metadata)
-        return cls(network, model, preprocessing)
+        sources, has_others = read_sources(model.metadata, network)
+        shapes = {name: tensor.shape for name, tensor in model.items()}
+        check_names(network, sources, shapes, has_others=has_others)
+        params = {
+            name: parameter(name, sources[name], shape, model.__getitem__)
+            for name, shape in network.param_shapes.items()
+        }
+        return cls(network, params, preprocessing)
 
     @property
     def name(self) -> str:

@@ -1,7 +1,7 @@
 """y = W x straight from packed weights (Han et al. 2016, section 6.3), and convolutions."""
 
 from .convolution import convolve
-from .forms import coordinates, survivors
+from .forms import coordinates, survivors, transpose
 from .product import check_out, dot
 
-__all__ = ["check_out", "convolve", "coordinates", "dot", "survivors"]
+__all__ = ["check_out", "convolve", "coordinates", "dot", "survivors", "transpose"]

@@ -28,7 +28,9 @@ from . import plain
 from .forms import coordinates
 
 
-def dot(w: Form, x: npt.ArrayLike, out: Float32Array | None = None) -> Float32Array:
+def dot(
+    w: Form, x: npt.ArrayLike, out: Float32Array | None = None, *, transposed: bool = False
+) -> Float32Array:
     """Multiply the (R, C) matrix with a vector or a matrix of columns.
 
     Parameters
@@ -39,6 +41,9 @@ def dot(w: Form, x: npt.ArrayLike, out: Float32Array | None = None) -> Float32Ar
         Real numbers; converted to float32.
     out : ndarray of shape (R,) or (R, n), float32, optional
         Takes the product; contiguous and apart from `x`.
+    transposed : bool
+        Whether to multiply with the (C, R) matrix instead, where R and C change places. NumPy
+        does it, whatever the form: for speed, have the form of that matrix built.
 
     Returns
     -------
@@ -52,9 +57,10 @@ def dot(w: Form, x: npt.ArrayLike, out: Float32Array | None = None) -> Float32Ar
         memory for the product can't be had.
     """
     array = as_real_array(x, "x")
-    if array.ndim not in (1, 2) or len(array) != w.cols:
-        raise ArgumentError(f"x must have shape ({w.cols},) or ({w.cols}, n), got {array.shape}")
-    shape = (w.rows, *array.shape[1:])
+    rows, cols = (w.cols, w.rows) if transposed else (w.rows, w.cols)
+    if array.ndim not in (1, 2) or len(array) != cols:
+        raise ArgumentError(f"x must have shape ({cols},) or ({cols}, n), got {array.shape}")
+    shape = (rows, *array.shape[1:])
     if out is not None:
         check_out(out, shape, array)
     try:
@@ -62,9 +68,11 @@ def dot(w: Form, x: npt.ArrayLike, out: Float32Array | None = None) -> Float32Ar
         flags = array.flags  # looked at here, as `require` takes longer than a small product
         if array.dtype != np.float32 or not (flags.c_contiguous and flags.aligned):
             array = np.require(array, np.float32, ["C", "A"])
-        if isinstance(w, ColumnBlocks) or not (native.active() and native_spmv.all_finite(array)):
+        is_native = native.active() and not transposed and native_spmv.all_finite(array)
+        if isinstance(w, ColumnBlocks) or not is_native:
             columns = array if array.ndim == 2 else array[:, np.newaxis]
-            out[...] = plain.multiply((w.rows, w.cols), coordinates(w), columns).reshape(shape)
+            entries = coordinates(w, transposed=transposed)
+            out[...] = plain.multiply((rows, cols), entries, columns).reshape(shape)
         else:
             _native(w, array, out)
     except (MemoryError, ValueError) as error:  # ValueError beyond NumPy's largest size

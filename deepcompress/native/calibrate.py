@@ -1,0 +1,61 @@
+"""The gateway to the C kernels of `calibrate`; `native` tells what holds for all."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..tensors import Float64Array, UInt8Array
+from .gateway import _bytes, _ffi, _lib
+from .pool import team
+
+NS_PER_PRODUCT = 0.3
+
+
+def sweep(
+    weights: Float64Array,
+    factor: Float64Array,
+    matters: Float64Array,
+    levels: Float64Array,
+    rates: Float64Array,
+) -> tuple[Float64Array, UInt8Array]:
+    """Call dc_sweep on a copy of weights (R, D); return it, and labels (R, D - 1)."""
+    rows, cols = weights.shape[0], weights.shape[1] - 1
+    swept = np.array(weights, np.float64, order="C")
+    labels = np.empty((rows, cols), np.uint8)
+    _lib().dc_sweep(
+        *(_doubles(swept), rows, cols, *map(_doubles, (factor, matters, levels, rates))),
+        *(len(levels), _bytes(labels), _team_for(rows, cols)),
+    )
+    return swept, labels
+
+
+def descend(
+    weights: Float64Array,
+    slopes: Float64Array,
+    hessian: Float64Array,
+    matters: Float64Array,
+    levels: Float64Array,
+    rates: Float64Array,
+    labels: UInt8Array,
+) -> tuple[Float64Array, Float64Array, UInt8Array]:
+    """Call dc_descend on copies of weights, slopes (R, D) and labels (R, D - 1); return them."""
+    rows, cols = labels.shape
+    moved, slopes = (np.array(one, np.float64, order="C") for one in (weights, slopes))
+    labels = np.array(labels, order="C")
+    _lib().dc_descend(
+        *(_doubles(moved), _doubles(slopes), rows, cols),
+        *map(_doubles, (hessian, matters, levels, rates)),
+        *(len(levels), _bytes(labels), _team_for(rows, cols)),
+    )
+    return moved, slopes, labels
+
+
+def _team_for(rows: int, cols: int) -> Any:
+    """Return the team that so many rows are worth."""
+    return team(rows * cols * cols * NS_PER_PRODUCT, rows)[0]
+
+
+def _doubles(array: npt.NDArray[np.float64]) -> object:
+    """Return a pointer to numbers in row-major order; input that isn't so is copied."""
+    return _ffi().from_buffer("double[]", np.ascontiguousarray(array, np.float64))
