@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,12 @@ from deepcompress.runtime.preprocessing import Preprocessing
 
 settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
+settings.register_profile("brief", deadline=None, derandomize=True, max_examples=30)
 settings.register_profile("deep", deadline=None, max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+# Tests of what an extra brings are there where it is installed.
+collect_ignore_glob = [] if find_spec("torch") else ["test_torch*.py"]
 
 DATA_FOLDER = Path(
     os.environ.get("DEEPCOMPRESS_DATA") or Path(__file__).parents[2] / "shared" / "data"
@@ -72,6 +77,15 @@ def photographs_folder() -> Path:
     folder = DATA_FOLDER / "photographs"
     if not folder.is_dir():
         pytest.skip(f"no photographs in {DATA_FOLDER} (set DEEPCOMPRESS_DATA)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_weights_folder() -> Path:
+    """Folder of trained weights of real networks; the test is skipped where it is absent."""
+    folder = DATA_FOLDER / "real-weights"
+    if not folder.is_dir():
+        pytest.skip(f"no real-weights in {DATA_FOLDER} (set DEEPCOMPRESS_DATA)")
     return folder
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,10 @@ PACKAGE = Path(deepcompress.__file__).parent
 
 GROUND = {"errors", "dtypes", "locks", "tensors", "structs", "checks", "files"}
 STAGES = {"prune", "quantize", "relindex", "huffman", "container", "spmv"}
-PRODUCT = {"packed", "coding", "config", "inputs", "model_file", "model", "pipeline", "streaming"}
+PRODUCT = {
+    *("packed", "coding", "kinds", "config", "presets", "ties"),
+    *("inputs", "model_file", "model", "pipeline", "spreading", "streaming"),
+}
 
 # What each part of the package may import. A part is a module or a folder of `deepcompress`; what
 # isn't named here may not exist. Stages know the ground, C, and bits: never each other. Whoever
@@ -31,24 +35,35 @@ MAY_IMPORT = {
     **dict.fromkeys(STAGES, GROUND | {"native", "bits"}),
     "packed": GROUND | {"native", "bits", "relindex", "spmv"},
     "coding": GROUND | {"native", "bits", "relindex", "huffman", "container", "packed"},
-    "config": GROUND | {"quantize", "coding", "container"},
+    "kinds": {"errors"},
+    "ties": {"dtypes", "tensors", "container"},
+    "config": GROUND | {"quantize", "coding", "container", "kinds"},
+    "presets": {"errors", "config", "kinds"},
     "inputs": GROUND | {"container"},
-    "model_file": GROUND | {"native", "container", "packed", "coding"},
+    "spreading": {"errors", "checks"},
+    "model_file": GROUND | {"native", "container", "packed", "coding", "inputs"},
     "model": GROUND | {"container", "packed", "coding", "inputs", "model_file"},
     "pipeline": GROUND | STAGES | {"bits"} | PRODUCT - {"pipeline", "streaming"},
     "streaming": GROUND | STAGES | PRODUCT - {"streaming"},
     "nn": {"errors", "locks", "tensors", "checks"},
     "runtime": GROUND | STAGES | PRODUCT | {"native", "bits", "nn"},
+    "calibrate": GROUND | PRODUCT - {"streaming"} | {"native", "container", "nn"},
+    "search": GROUND | PRODUCT - {"streaming"} | {"nn", "calibrate"},
     "formats": GROUND | STAGES | PRODUCT | {"bits", "nn"},
     "reports": GROUND | STAGES | PRODUCT | {"native", "bits", "runtime", "formats"},
+    "training": GROUND | STAGES | PRODUCT | {"nn"},
+    "torch": GROUND | PRODUCT | {"training"},
+    "sklearn": GROUND | STAGES | PRODUCT | {"nn", "runtime", "training"},
     "experiments": GROUND
     | STAGES
     | PRODUCT
     | {"__init__", "native", "nn", "runtime", "formats", "reports"},
+    "figures": GROUND | STAGES | PRODUCT | {"__init__", "nn", "formats", "reports", "experiments"},
     "commands": GROUND
     | STAGES
     | PRODUCT
-    | {"__init__", "native", "nn", "runtime", "formats", "reports", "experiments"},
+    | {"__init__", "native", "nn", "runtime", "calibrate", "search"}
+    | {"formats", "reports", "experiments", "figures"},
     "cli": GROUND | {"__init__", "commands"},
     "__main__": {"cli"},
     "__init__": GROUND | PRODUCT | {"moved", "native", "runtime"},
@@ -73,10 +88,20 @@ def part(name):
     return name.split(".")[0]
 
 
+@cache
+def parsed(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def imports(path):
-    """Yield absolute names of what a module imports anywhere, types included."""
+    """Return absolute names of what a module imports anywhere, types included."""
+    return tuple(_imports(path))
+
+
+def _imports(path):
     package = ["deepcompress", *path.relative_to(PACKAGE).parts[:-1]]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -148,16 +173,15 @@ def test_native_alone_touches_cffi(path):
         return
     names = {name.split(".")[0] for name in imports(path)} | own(path)
     assert names & {"cffi", "native._native"} == set()
-    tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-    assert not {"_ffi", "_lib"} & {getattr(n, "attr", getattr(n, "id", "")) for n in tree}
+    nodes = ast.walk(parsed(path))
+    assert not {"_ffi", "_lib"} & {getattr(n, "attr", getattr(n, "id", "")) for n in nodes}
 
 
 @each_module
 def test_faces_hold_no_code(path):
     if path.name == "__init__.py" and path.parent != PACKAGE:
-        source = path.read_text(encoding="utf-8")
-        assert source.count("\n") <= 40
-        tree = ast.parse(source)
+        assert path.read_text(encoding="utf-8").count("\n") <= 40
+        tree = parsed(path)
         is_docstring = isinstance(tree.body[0], ast.Expr)
         assert is_docstring
         for node in tree.body[1:]:
@@ -167,7 +191,7 @@ def test_faces_hold_no_code(path):
 def test_classes_have_names_of_their_own():
     seen = {}
     for name, path in NAMES.items():
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        for node in parsed(path).body:
             if isinstance(node, ast.ClassDef):
                 seen.setdefault(node.name, []).append(name)
     assert {name: places for name, places in seen.items() if len(places) > 1} == {}
@@ -184,15 +208,19 @@ MAY_INCLUDE = {
     "": set(),
     "bits": set(),
     "quantize": set(),
+    "calibrate": {"pool"},
     "relindex": set(),
-    "planes": set(),
+    "planes": {"bits", "crc", "huffman", "pool"},
+    "crc": set(),
     "huffman": {"bits"},
     "rans": {"bits"},
+    "context": set(),
     "join": {"bits"},
-    "layout": {"bits"},
-    "spmv": {"bits", "layout"},
-    "spconv": {"bits", "layout"},
-    "program": {"bits", "layout", "spmv", "spconv"},
+    "pool": set(),
+    "layout": {"bits", "pool"},
+    "spmv": {"bits", "layout", "pool"},
+    "spconv": {"bits", "layout", "pool"},
+    "program": {"bits", "layout", "spmv", "spconv", "pool"},
 }
 PLATFORM = re.compile(r"__(x86_64|aarch64|arm|GNUC|clang|BYTE_ORDER)_*\b")
 
@@ -225,7 +253,12 @@ def test_c_has_no_mutable_state(path):
     assert not [line for line in declared if "const" not in line]
 
 
-@pytest.mark.parametrize("name", sorted(STAGES | PRODUCT | {"nn", "runtime"}))
+@pytest.mark.parametrize(
+    "name",
+    sorted(
+        STAGES | PRODUCT | {"nn", "runtime", "calibrate", "training", "torch", "sklearn", "search"}
+    ),
+)
 def test_tests_are_named_after_parts(name):
     assert list(Path(__file__).parent.glob(f"test_{name}*.py"))
 

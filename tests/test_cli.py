@@ -88,11 +88,12 @@ def test_out_of_memory(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("openmp", "threads"), [(201511, "3, by OpenMP 201511"), (None, "3, built without OpenMP")]
+    ("has_threads", "threads"),
+    [(True, "3, which look for more work for 150 us"), (False, "3, built without threads")],
 )
-def test_info_with_extension(openmp, threads, monkeypatch) -> None:
+def test_info_with_extension(has_threads, threads, monkeypatch) -> None:
     found = {"backend": "native", "isa": "avx2", "available_isas": ["scalar", "avx2"]}
-    found |= {"threads": 3, "openmp": openmp}
+    found |= {"threads": 3, "has_threads": has_threads, "spin_us": 150.0}
     monkeypatch.setattr(native, "info", lambda: found | {"compiler": "gcc 1", "reason": None})
     status, text, error = call("info")
     assert (status, error) == (0, "")
@@ -107,7 +108,7 @@ def test_info_with_extension(openmp, threads, monkeypatch) -> None:
 
 def test_info_without_extension(monkeypatch) -> None:
     found = {"backend": "reference", "isa": None, "available_isas": [], "compiler": None}
-    found |= {"threads": 1, "openmp": None}
+    found |= {"threads": 1, "has_threads": False, "spin_us": 150.0}
     monkeypatch.setattr(native, "info", lambda: found | {"reason": "no compiler"})
     text = call("info")[1]
     assert "backend       reference: NumPy alone, without C\n" in text

@@ -114,7 +114,7 @@ def test_verify_against_what_is_none(tmp_path: Path, file: Path) -> None:
     for content in (b"", b"hello, world"):
         other.write_bytes(content)
         error = fails(1, "verify", file, "--against", other)
-        assert error.startswith(f"{other}: neither a .dcnn, an npz nor a .safetensors file")
+        assert error.startswith(f"{other}: neither a .dcnn, an npz, a .safetensors, ")
     other.write_bytes(b"PK\3\4")
     assert f"{other}: not a whole npz file" in fails(1, "verify", file, "--against", other)
     other.write_bytes(file.read_bytes()[:-1])

@@ -43,7 +43,8 @@ def save(tmp_path: Path, kind: str) -> Path:
 def test_each_kind_of_source(tmp_path: Path, kind: str) -> None:
     path, out, config = save(tmp_path, kind), tmp_path / "out.dcnn", tmp_path / "config.json"
     config.write_text(json.dumps(CONFIG))
-    expected = dc.compress(TENSORS, dc.Config.from_dict(CONFIG)).to_bytes()
+    kept = {"config": CONFIG}
+    expected = dc.compress(TENSORS, dc.Config.from_dict(CONFIG), metadata=kept).to_bytes()
     status, text, error = call("compress", path, "-o", out, "--config", config)
     assert (status, error) == (0, "")
     assert text.startswith(f"{out}: {len(expected):,} bytes, 16,368 as they were (")
@@ -74,7 +75,9 @@ def test_the_seed_is_for_starts_that_are_drawn(tmp_path: Path) -> None:
     drawn = {"default": {"init": "random"}}
     config.write_text(json.dumps(drawn))
     assert call("compress", path, "-o", out, "--config", config, "--seed", 5)[0] == 0
-    assert out.read_bytes() == dc.compress(TENSORS, dc.Config.from_dict(drawn), seed=5).to_bytes()
+    asked = dc.Config.from_dict(drawn)
+    expected = dc.compress(TENSORS, asked, seed=5, metadata={"config": drawn}).to_bytes()
+    assert out.read_bytes() == expected
 
 
 @pytest.mark.parametrize(
@@ -101,12 +104,12 @@ def test_bad_files(tmp_path: Path) -> None:
     assert "absent.json: No such file" in fails(2, "compress", path, "-o", out, *missing)
     assert "is the very file to read" in fails(2, "compress", path, "-o", path)
     assert "can't write: No such file" in fails(2, "compress", path, "-o", tmp_path / "no" / "x")
-    other = tmp_path / "weights.pth"
+    other = tmp_path / "weights.bin"
     other.write_bytes(b"x")
     assert "neither .npz nor .safetensors" in fails(1, "compress", other, "-o", out)
     path.write_bytes(path.read_bytes()[:-9])
     assert "in.npz" in fails(1, "compress", path, "-o", out)
-    assert sorted(os.listdir(tmp_path)) == ["in.npz", "weights.pth"]
+    assert sorted(os.listdir(tmp_path)) == ["in.npz", "weights.bin"]
 
 
 def test_no_array_of_a_folder_is_replaced(tmp_path: Path) -> None:
@@ -168,3 +171,91 @@ def test_what_the_system_fails_at(
     monkeypatch.setattr(module, name, stand_in)
     assert words in fails(1, "compress", path, "-o", tmp_path / "out.dcnn", "--jobs", jobs)
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["paper", "small", "lossless"])
+def test_a_preset_is_kept_in_the_file_and_shown(tmp_path: Path, name: str) -> None:
+    path, out = save(tmp_path, ".npz"), tmp_path / "out.dcnn"
+    assert call("compress", path, "-o", out, "--preset", name)[0] == 0
+    asked = dc.preset(name).to_dict(brief=True)
+    model = dc.load(out)
+    assert model.metadata == {"config": asked}
+    assert dc.Config.from_dict(asked) == dc.preset(name)
+    assert f"\nconfig: {json.dumps(model.metadata['config'])}\n" in call("inspect", out)[1]
+    assert json.loads(call("inspect", out, "--json")[1])["config"] == asked
+    if name == "lossless":
+        assert all(model.to_dense()[n].tobytes() == t.tobytes() for n, t in TENSORS.items())
+
+
+def test_a_toml_file_is_read_and_kept(tmp_path: Path) -> None:
+    path, out, config = save(tmp_path, ".npz"), tmp_path / "out.dcnn", tmp_path / "config.TOML"
+    config.write_text('[by_kind]\nlinear = {bits = 3}\n[by_name]\n"re:conv.*" = {method = "raw"}\n')
+    assert call("compress", path, "-o", out, "--config", config)[0] == 0
+    asked = {"by_kind": {"fc": {"bits": 3}}, "by_name": {"re:conv.*": {"method": "raw"}}}
+    assert dc.load(out).metadata["config"] == asked
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--preset", "smal"], "did you mean 'small'?"),
+        (["--preset", "small", "--paper"], "not allowed with argument"),
+        (["--base", "absent.npz"], "absent.npz: No such file"),
+    ],
+)
+def test_bad_presets_and_bases(tmp_path: Path, options: list[str], words: str) -> None:
+    path, out = save(tmp_path, ".npz"), tmp_path / "out.dcnn"
+    assert words in fails(2, "compress", path, "-o", out, *options)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("kind", [".npz", ".dcnn"])
+def test_differences_to_a_base(tmp_path: Path, kind: str) -> None:
+    path, out, base = save(tmp_path, ".npz"), tmp_path / "out.dcnn", tmp_path / f"base{kind}"
+    before = {name: tensor * np.float32(1 - 1e-6) for name, tensor in TENSORS.items()}
+    if kind == ".npz":
+        base.write_bytes(npz_bytes(before))
+    else:
+        dc.compress(before, dc.preset("lossless")).save(base)
+    assert call("compress", path, "-o", out, "--base", base)[0] == 0
+    assert out.read_bytes() == dc.compress(TENSORS, base=before).to_bytes()
+    back = tmp_path / "back.npz"
+    assert call("decompress", out, "-o", back, "--base", base)[0] == 0
+    with np.load(back) as arrays:
+        assert all(arrays[name].tobytes() == TENSORS[name].tobytes() for name in TENSORS)
+    for option in ([], ["--base", path]):
+        back.unlink(missing_ok=True)
+        assert "tensor 'conv.weight': " in fails(2, "decompress", out, "-o", back, *option)
+        assert not back.exists()
+    assert '"base_digest"' in call("inspect", out, "--json")[1]
+    assert "is the very file" in fails(2, "compress", path, "-o", base, "--base", base)
+
+
+PICTURES = {"size": [4, 6], "channels": "RGB", "mean": [1.0, 2.0, 3.0], "scale": [0.5] * 3}
+
+
+def test_the_way_of_pictures_is_stored(tmp_path: Path) -> None:
+    """As text, or as a file."""
+    path, out, stated = save(tmp_path, ".npz"), tmp_path / "out.dcnn", tmp_path / "pictures.json"
+    stated.write_text(json.dumps(PICTURES | {"scale": 0.5}))
+    for given in (stated, json.dumps(PICTURES)):
+        assert call("compress", path, "-o", out, "--preprocessing", given)[0] == 0
+        assert dc.load(out).metadata == {"preprocessing": PICTURES}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ('{"size": 5}', "--preprocessing: preprocessing: has no channels"),
+        ('{"size": 5, "channels": "HSV"}', "--preprocessing: preprocessing: channels must be one"),
+        ('{"size": 5', "--preprocessing: "),
+        (" {}", "--preprocessing: preprocessing: has no size"),
+        ("absent.json", "absent.json: No such file"),
+    ],
+)
+def test_pictures_that_make_no_sense(tmp_path: Path, given: str, message: str) -> None:
+    path = save(tmp_path, ".npz")
+    status = 2 if "absent" in given else 1
+    error = fails(status, "compress", path, "-o", tmp_path / "out.dcnn", "--preprocessing", given)
+    assert message in error
+    assert not (tmp_path / "out.dcnn").exists()

@@ -14,15 +14,14 @@ from support.command import call, fails
 
 import deepcompress
 from deepcompress.commands import run as commands_run
-from deepcompress.experiments import recipes
-from deepcompress.experiments import run as experiment_run
+from deepcompress.experiments import phases, recipes
 
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch, tmp_path: Path) -> None:
     """Make the demo short, let ``run digits`` do the same, and work in an empty folder."""
     monkeypatch.setattr(recipes, "DEMO", TINY)
-    monkeypatch.setattr(experiment_run, "PIECE_EPOCHS", 1)
+    monkeypatch.setattr(phases, "PIECE_EPOCHS", 1)
     monkeypatch.setitem(recipes.RECIPES, ("paper", "digits"), TINY)
     monkeypatch.chdir(tmp_path)
 

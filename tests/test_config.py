@@ -2,13 +2,17 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from deepcompress.config import Config, TensorConfig, kind_of, paper_config
+from deepcompress.config import Config, TensorConfig, paper_config
 from deepcompress.errors import ConfigError
+from deepcompress.files import settings
+from deepcompress.kinds import kind_of
+from deepcompress.pipeline import compress
 
 
 def test_name_beats_kind_beats_default() -> None:
@@ -61,6 +65,8 @@ def test_defaults_and_the_ends_of_the_ranges() -> None:
         "coder": "huffman",
         "min_size": 128,
         "max_iterations": 1000,
+        "group_size": None,
+        "centroid_dtype": "float32",
     }
     low = TensorConfig(bits=1, gap_bits=1, threshold=0, min_size=0)
     high = TensorConfig(bits=8, gap_bits=8, threshold=1e30, min_size=1 << 40)
@@ -100,6 +106,13 @@ def test_json_round_trip() -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
+        ({"default": {"bitz": 9}}, "unknown field 'bitz'.*; did you mean 'bits'\\?"),
+        ({"default": {"method": "lossles"}}, "did you mean 'lossless'"),
+        ({"by_kinds": {}}, "did you mean 'by_kind'"),
+        ({"by_kind": {"embeding": {}}}, "did you mean 'embedding'"),
+        ({"by_kind": {"fc": {}, "linear": {}}}, "by_kind has 'fc' twice, as 'linear' is the same"),
+        ({"by_name": {"re:(": {}}}, "'re:\\(' isn't a regular expression"),
+        ({"default": None}, "expected fields"),
         ({"default": {"bits": 9}}, "bits must be a whole number from 1 to 8, not 9"),
         ({"default": {"bits": True}}, "bits"),
         ({"default": {"bits": 4.0}}, "bits must be a whole number from 1 to 8, not 4.0"),
@@ -107,6 +120,9 @@ def test_json_round_trip() -> None:
         ({"default": {"gap_bits": 0}}, "gap_bits"),
         ({"default": {"gap_bits": 9}}, "gap_bits must be a whole number from 1 to 8, not 9"),
         ({"default": {"min_size": -1}}, "min_size"),
+        ({"default": {"centroid_dtype": "half"}}, "unknown centroid_dtype 'half'; the choices are"),
+        ({"default": {"group_size": 0}}, "group_size must be a whole number from 1"),
+        ({"default": {"method": "raw", "group_size": 4}}, "'raw' has no group_size"),
         ({"default": {"max_iterations": -1}}, "max_iterations must be a whole number from 0"),
         (
             {"default": {"coder": "zip"}},
@@ -131,7 +147,7 @@ def test_json_round_trip() -> None:
         ({"by_kind": 3}, "by_kind must be a mapping, not 3"),
         ({"by_name": ["w"]}, "by_name must be a mapping"),
         (3, "expected default, by_kind and by_name, not 3"),
-        ({"by_kind": {"rnn": {}}}, "unknown kind 'rnn'; the choices are conv, fc, bias"),
+        ({"by_kind": {"rnn": {}}}, "kind 'rnn'; the choices are conv, fc, embedding, norm, bias"),
         ({"by_kind": {"fc": {"bits": 0}}}, "configuration of 'fc': bits"),
         ({"by_name": {"w": {"x": 1}}}, "configuration of 'w': unknown field 'x'"),
         ({"other": {}}, "unknown configuration key 'other'"),
@@ -198,3 +214,92 @@ def test_options_of_sharing_mean_to_share(option: str, level: str) -> None:
 def test_a_rule_alone_leaves_the_rounding() -> None:
     config = Config({"method": "float16"}, by_kind={"fc": {"sparsity": 0.5}})
     assert config.of("w", (2, 2)) == TensorConfig("float16", sparsity=0.5)
+
+
+def test_narrower_kinds_are_stronger() -> None:
+    config = Config(
+        by_kind={"linear": {"bits": 4}, "embedding": {"init": "density"}, "bias": {"bits": 8}}
+    )
+    assert config.of("fc.weight", (9, 9)) == TensorConfig(bits=4)
+    assert config.of("embed.weight", (9, 9)) == TensorConfig(bits=4, init="density")
+    assert config.of("bn.weight", (9,)) == config.of("bn.bias", (9,)) == TensorConfig(bits=8)
+    alone = Config(by_kind={"norm": {"method": "float16"}})
+    assert alone.of("bn.weight", (9,)).method == "float16"
+    assert alone.of("bn.bias", (9,)).method == "raw"
+    assert list(config.to_dict()["by_kind"]) == ["fc", "embedding", "bias"]
+
+
+def test_none_leaves_tensors_alone() -> None:
+    config = Config(by_kind={"conv": None}, by_name={"fc.*": None, "fc.weight": {"bits": 3}})
+    assert config.of("c", (1, 1, 1)).method == config.of("fc.bias", (3,)).method == "raw"
+    assert config.of("fc.other", (3, 3)).method == "raw"
+    assert config.of("fc.weight", (3, 3)).bits == 3
+    assert config.why_raw("c", (1, 1, 1)) == config.why_raw("fc.other", (3, 3)) == ""
+    assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_patterns_wish_and_names_insist() -> None:
+    config = Config(by_name={"l*": {"bits": 3}, "l2.*": {"method": "float16"}, "l1.w": {}})
+    assert config.of("l1.v", (300, 3)) == TensorConfig(bits=3)
+    assert config.of("l2.w", (300, 3)).method == config.of("l2.b", (300,)).method == "float16"
+    assert config.of("l1.w", (300, 3)) == TensorConfig()
+    assert config.of("l1.b", (300,)) == TensorConfig(method="raw", bits=3)  # still a bias
+    assert (config.asked_for("l1.v"), config.why_raw("l1.b", (300,))) == ("", "bias")
+    tensors = {"l1.v": np.arange(400), "l1.w": np.eye(20), "l2.w": np.eye(3)}
+    assert compress(tensors, config).kept == {"l1.v": "integers"}
+
+
+def test_a_pattern_of_no_tensor_is_misspelt() -> None:
+    config = Config(by_name={"w*": None, "re:v|w": None, "*": None})
+    config.check_names(["w"])
+    for key in ("v*", "re:", "[!w]"):
+        with pytest.raises(ConfigError, match="which matches none of the 1 tensors"):
+            Config(by_name={"w*": None, key: None}).check_names(["w"])
+    with pytest.raises(ConfigError, match=r"; did you mean 'conv1.weight'"):
+        Config(by_name={"conv.weight": None}).check_names(["fc", "conv1.weight"])
+    with pytest.raises(ConfigError, match=r"; did you mean 'conv1.weight'"):
+        Config(by_name={"cnov*.weight": None}).check_names(["fc", "conv1.weight"])
+
+
+def test_a_brief_dict_has_what_is_given_alone() -> None:
+    assert Config().to_dict(brief=True) == {}
+    config = Config({"bits": 5, "coder": "rans"}, {"fc": {"bits": 5}})
+    brief = {"default": {"coder": "rans"}, "by_kind": {"fc": {"bits": 5}}}
+    assert config.to_dict(brief=True) == brief
+    assert Config.from_dict(brief) == config
+
+
+def test_files_of_both_forms(tmp_path: Path) -> None:
+    config = Config({"bits": 4}, {"conv": {"bits": 8}}, {"a.*": {"sparsity": 0.5}})
+    toml, other = tmp_path / "c.toml", tmp_path / "c.json"
+    toml.write_text(
+        '[default]\nbits = 4\n[by_kind.conv]\nbits = 8\n[by_name."a.*"]\nsparsity = 0.5\n'
+    )
+    other.write_text(json.dumps(config.to_dict()))
+    assert Config.from_file(toml) == Config.from_file(other) == config
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("c.toml", "bits = ", "c.toml: Invalid value"),
+        ("c.toml", "[default]\nbits = 1979-05-27", "c.toml: bits must be a whole number"),
+        ("c.toml", "[default]\nsparsity = nan", "c.toml: sparsity must be a finite number"),
+        ("c.toml", '[by_name]\n"a" = 3', "c.toml: configuration of 'a': expected fields"),
+        ("c.toml", "a = " + "[" * 9999, "c.toml: "),
+        ("c.toml", "\xff", "c.toml: .*utf-8"),
+        ("c.json", "[default]", "c.json: "),
+        ("c.txt", "{", "c.txt: "),
+    ],
+)
+def test_files_that_are_no_configuration(tmp_path: Path, name: str, text: str, words: str) -> None:
+    (tmp_path / name).write_bytes(text.encode("latin-1"))
+    with pytest.raises(ConfigError, match=words):
+        Config.from_file(tmp_path / name)
+
+
+def test_toml_on_a_python_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "TOML_MODULES", ("no_such_module",))
+    (tmp_path / "c.toml").write_text("")
+    with pytest.raises(ConfigError, match=r"takes Python 3.11, or the package tomli"):
+        Config.from_file(tmp_path / "c.toml")

@@ -27,14 +27,18 @@ nonsense = st.recursive(
     max_leaves=5,
 )
 field_names = st.sampled_from(["method", "min_size", "sparsity", "threshold", *SHARING])
-somewhat_valid = st.sampled_from([0, 1, 4, 0.5, "raw", "float16", "shared", "rans", "dense"])
+somewhat_valid = st.sampled_from(
+    [0, 1, 4, 0.5, "raw", "float16", "lossless", "shared", "rans", "dense"]
+)
 fields = st.dictionaries(field_names | st.text(max_size=3), somewhat_valid | nonsense, max_size=4)
 
 
 @given(
     nonsense | fields,
-    nonsense | st.dictionaries(st.sampled_from(["fc", "conv", "bias", "x"]), nonsense | fields),
-    nonsense | st.dictionaries(st.sampled_from(["w", "b", "x"]), nonsense | fields),
+    nonsense
+    | st.dictionaries(st.sampled_from(["fc", "conv", "bias", "norm", "x"]), nonsense | fields),
+    nonsense
+    | st.dictionaries(st.sampled_from(["w", "b", "x", "*", "re:(b|w)", "re:("]), nonsense | fields),
 )
 def test_a_configuration_is_taken_or_refused(default: Any, by_kind: Any, by_name: Any) -> None:
     tensors = {"w": np.eye(20), "b": np.ones(3), "ids": np.arange(5)}

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 import hypothesis.strategies as st
 import pytest
-from campaigns.damage import CHANGED, ERROR, GOLDEN, SAME, changes, contents, outcome
+from campaigns.damage import CHANGED, ERROR, GOLDEN, SAME, base, changes, contents, outcome
 from hypothesis import given
 
 import deepcompress as dc
@@ -21,7 +21,7 @@ if find_spec("ml_dtypes") is None:
 @cache
 def sound(name: str) -> tuple[bytes, dc.CompressedModel]:
     data = contents(name)
-    return data, from_bytes(data)
+    return data, from_bytes(data, base=base())
 
 
 def test_what_is_changed_has_every_encoding_and_coder() -> None:
@@ -48,7 +48,7 @@ def test_the_outcome_tells_other_tensors_and_strange_errors(monkeypatch) -> None
     data, model = sound("v1-every-coder")
     assert "other tensors" in outcome(contents("v1-nothing"), model)
 
-    def fail(*arguments) -> None:
+    def fail(*arguments, **named) -> None:
         raise IndexError("strange")
 
     monkeypatch.setattr("campaigns.damage.from_bytes", fail)

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import importlib.util
 import pkgutil
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 import deepcompress
 
 NOT_IMPORTED = {"deepcompress.native._native", "deepcompress.native.build", "deepcompress.__main__"}
+if importlib.util.find_spec("torch") is None:
+    NOT_IMPORTED |= {"deepcompress.torch"}  # whose modules are then not found either
 MODULES = {module.name for module in pkgutil.walk_packages(deepcompress.__path__, "deepcompress.")}
 
 

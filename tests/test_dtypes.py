@@ -121,6 +121,7 @@ def test_dtypes_that_a_tensor_cant_have() -> None:
         ("complex64", "weights of complex64 can't be shared"),
         (bool, "weights of bool can't be shared"),
         ("text", "dtype text can't be stored; can: bool"),
+        (",f4", "dtype ,f4 can't be stored; can: bool"),
     ):
         with pytest.raises(dc.ArgumentError, match=words):
             dc.CompressedTensor(*arguments, element_type=dtype)

@@ -6,25 +6,30 @@ import pytest
 
 import deepcompress as dc
 from deepcompress.experiments import recipes
-from deepcompress.experiments import run as experiment_run
 from deepcompress.experiments.recipes import (
     DEMO,
     PAPER_SPARSITY,
     RECIPES,
+    MaxRecipe,
     Recipe,
     Round,
     Training,
     find_recipe,
 )
+from deepcompress.nn import zoo
 from deepcompress.nn.network import Network
 from deepcompress.reports.paper import PAPER
 
+ITERATIVE = [DEMO, *(one for one in RECIPES.values() if isinstance(one, Recipe))]
 
-@pytest.mark.parametrize(
-    "recipe", [DEMO, *RECIPES.values()], ids=lambda recipe: f"{recipe.name}-{recipe.network}"
-)
+
+def named(recipe: Recipe | MaxRecipe) -> str:
+    return f"{recipe.name}-{recipe.network}"
+
+
+@pytest.mark.parametrize("recipe", ITERATIVE, ids=named)
 def test_recipes_fit_their_networks(recipe: Recipe) -> None:
-    network = experiment_run.zoo.build(recipe.network)
+    network = zoo.build(recipe.network)
     weights = [name for name in network.param_shapes if name.endswith(".weight")]
     assert list(recipe.bits) == weights
     assert all([*one.sensitivity, *one.sparsity] == weights for one in recipe.rounds)
@@ -32,6 +37,19 @@ def test_recipes_fit_their_networks(recipe: Recipe) -> None:
     assert set(recipe.dropout) <= set(recipe.dropout_of)
     for dropout, weight in recipe.dropout_of.items():
         assert weight == weight_at(network, dropout)
+
+
+@pytest.mark.parametrize("network", ["lenet-300-100", "lenet-5"])
+def test_the_smallest_recipes_fit_their_networks(network: str) -> None:
+    recipe = find_recipe(network, "max")
+    assert isinstance(recipe, MaxRecipe)
+    shapes = zoo.build(network).param_shapes
+    weights = [name for name in shapes if name.endswith(".weight")]
+    assert list(recipe.units) == weights[:-1]
+    assert all(0 < count < shapes[name][0] for name, count in recipe.units.items())
+    assert 0 < recipe.prune_epochs < recipe.prune.epochs
+    assert 0 < recipe.survivors < 5300 < recipe.start
+    assert list(recipe.epochs()) == ["train", "prune", "round", "tune"]
 
 
 def weight_at(network: Network, layer: str) -> str:
@@ -45,7 +63,7 @@ def weight_at(network: Network, layer: str) -> str:
 def test_recipes_share_what_the_paper_says() -> None:
     assert find_recipe("lenet-5") is RECIPES["paper", "lenet-5"]
     assert set(find_recipe("lenet-300-100").bits.values()) == {6}  # 64 centroids
-    for recipe in (DEMO, *RECIPES.values()):
+    for recipe in ITERATIVE:
         assert (recipe.init, recipe.momentum) == ("linear", 0.9)
         last = recipe.rounds[-1].retrain
         assert (recipe.train.final_rate, last.final_rate, recipe.fine_tune.final_rate) == (0, 0, 0)
@@ -54,6 +72,8 @@ def test_recipes_share_what_the_paper_says() -> None:
         *kept, _ = (row.kept_percent for row in PAPER[network].rows)
         assert [round(100 * (1 - zeros)) for zeros in sparsity.values()] == kept
         gradual, paper = RECIPES["gradual", network], RECIPES["paper", network]
+        assert isinstance(gradual, Recipe)
+        assert isinstance(paper, Recipe)
         assert gradual.rounds[-1].sparsity == sparsity
         assert [one.retrain for one in gradual.rounds] == [
             *[paper.rounds[0].retrain] * 3,
@@ -75,5 +95,7 @@ def test_rounds_pair_the_sensitivities_in_their_order() -> None:
 def test_unknown_names_list_the_choices() -> None:
     with pytest.raises(dc.ConfigError, match="'vgg'; the choices are lenet-300-100, lenet-5"):
         find_recipe("vgg")
-    with pytest.raises(dc.ConfigError, match="'mine' for lenet-5; the choices are gradual, paper"):
+    with pytest.raises(
+        dc.ConfigError, match="'mine' for lenet-5; the choices are gradual, max, paper"
+    ):
         find_recipe("lenet-5", "mine")

@@ -11,7 +11,10 @@ import pytest
 import deepcompress as dc
 from deepcompress.experiments import datasets
 from deepcompress.experiments import run as experiment_run
+from deepcompress.experiments.phases import error_percent
 from deepcompress.experiments.recipes import DEMO, Training, gradual_rounds
+from deepcompress.nn import zoo
+from deepcompress.nn.network import Network
 from deepcompress.nn.trainable import Free
 from deepcompress.reports.ledger import ledger
 
@@ -46,9 +49,9 @@ def test_what_a_run_leaves(finished: Path, digits: datasets.Dataset) -> None:
         name: "bias" for name, tensor in model.items() if isinstance(tensor, np.ndarray)
     }
     assert set(report["seconds"]) >= {"train", "prune", "retrain", "quantize", "fine-tune"}
-    network = experiment_run.zoo.build(report["network"])
-    assert report["compressed_error"] == experiment_run.error_percent(network, model, digits)
-    dense = experiment_run.error_percent(network, model.to_dense(), digits)
+    network = zoo.build(report["network"])
+    assert report["compressed_error"] == error_percent(network, model, digits)
+    dense = error_percent(network, model.to_dense(), digits)
     assert report["compressed_error"] == pytest.approx(dense, abs=100 / 360)
     for name, bits in SHORT.bits.items():
         weights = model[name].to_dense()
@@ -119,10 +122,10 @@ def test_layers_are_trained_whatever_their_names_hold(
     """As those of SqueezeNet, "fire2/conv1x1_1" and the like."""
     layers = tuple(
         replace(one, name=f"state/{one.name}") if one.param_shapes() else one
-        for one in experiment_run.zoo.build("digits").layers
+        for one in zoo.build("digits").layers
     )
-    network = experiment_run.Network("digits", layers, (64,))
-    monkeypatch.setattr(experiment_run.zoo, "build", lambda name: network)
+    network = Network("digits", layers, (64,))
+    monkeypatch.setattr(zoo, "build", lambda name: network)
 
     def renamed(values: dict[str, Any]) -> dict[str, Any]:
         return {f"state/{name}": value for name, value in values.items()}
@@ -140,19 +143,19 @@ def test_layers_are_trained_whatever_their_names_hold(
 
 
 def test_error_is_the_percentage_of_wrong_test_images(digits: datasets.Dataset) -> None:
-    network = experiment_run.zoo.build("digits")
+    network = zoo.build("digits")
     params = network.init(np.random.default_rng(0))
     found = network.predict(params, digits.test_images).argmax(axis=1)
     expected = 100 * np.mean(found != digits.test_labels)
     assert 60 < expected < 99  # far from its complement
-    assert experiment_run.error_percent(network, params, digits) == pytest.approx(expected)
+    assert error_percent(network, params, digits) == pytest.approx(expected)
 
 
 def test_seconds_are_summed_over_the_pieces_of_a_phase(digits: datasets.Dataset) -> None:
     seconds = {"train-05": 1.0, "train-10": 0.5, "prune-1": 2.0, "retrain-1-05": 4.0}
     seconds |= {"prune-2": 0.25, "retrain-2-02": 3.0, "pruned-error": 0.125}
     journal: Any = SimpleNamespace(seconds=seconds)
-    assert experiment_run._Run(SHORT, digits, journal, 0, None, None)._seconds() == {
+    assert experiment_run.PaperRun(SHORT, digits, journal, 0, None, None)._seconds() == {
         "train": 1.5,
         "prune": 2.25,
         "retrain": 7.0,

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deepcompress.experiments import datasets
+from deepcompress.experiments import datasets, phases
 from deepcompress.experiments import run as experiment_run
 from deepcompress.experiments.recipes import DEMO, Training
+from deepcompress.nn import zoo
 from deepcompress.nn.layers import Dropout
 
 # No number twice, so that none can stand in for another.
@@ -75,7 +76,7 @@ def test_each_stretch_trains_as_the_recipe_says(
         seed=3,
         on_epoch=lambda phase, epoch, loss: told.append((phase, epoch)),
     )
-    network = experiment_run.zoo.build(DISTINCT.network)
+    network = zoo.build(DISTINCT.network)
     initial = network.init(np.random.default_rng([3, 0]), "xavier")
     assert all((initial[name] == value).all() for name, value in first.items())
     recipe, (one, two) = DISTINCT, (one.retrain for one in DISTINCT.rounds)
@@ -119,7 +120,7 @@ def test_stages_get_what_the_recipe_says(
 
     spy(experiment_run.prune, "sensitivity_mask", look_at_pruning)
     spy(experiment_run.quantize, "share_weights", look_at_sharing)
-    spy(experiment_run, "error_percent", look_at_measuring)
+    spy(phases, "error_percent", look_at_measuring)
     experiment_run.run(DISTINCT, digits, tmp_path / "out", seed=3, threads=1)
     assert pruned == [value for one in DISTINCT.rounds for value in one.sensitivity.values()]
     assert shared == [  # once each: the trained centroids aren't clustered again

@@ -1,7 +1,9 @@
 """Files of other programs as mappings of arrays: read lazily, and with care."""
 
+import importlib.util
 import json
 import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -35,7 +37,7 @@ ARRAYS = {
 
 def save_safetensors(path: Path, arrays: dict[str, np.ndarray], padding: int = 0) -> None:
     """Write a safetensors file, as its documentation says."""
-    header: dict[str, Any] = {"__metadata__": {"format": "np"}}
+    header: dict[str, Any] = {}
     data = b""
     for name, array in arrays.items():
         end = len(data) + array.nbytes
@@ -118,7 +120,8 @@ W = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
         (file_of([], b""), "its header isn't a JSON object"),
         (file_of({"w": []}, b""), "tensor 'w': its entry doesn't say dtype"),
         (file_of({"w": W | {"more": 1}}, bytes(8)), "tensor 'w': its entry doesn't say dtype"),
-        (file_of({"w": W | {"dtype": "F8_E8M0"}}, bytes(8)), "dtype 'F8_E8M0' isn't one of BOOL"),
+        (file_of({"w": W | {"dtype": "F8_E8M0"}}, bytes(8)), "can't hold its dtype F8_E8M0"),
+        (file_of({"w": W | {"dtype": "F7"}}, bytes(8)), "dtype 'F7' isn't one of BOOL"),
         (file_of({"w": W | {"dtype": []}}, bytes(8)), "tensor 'w': dtype"),
         (file_of({"w": W | {"shape": 2}}, bytes(8)), "tensor 'w': 2 is no shape"),
         (file_of({"w": W | {"shape": [-2]}}, bytes(8)), r"tensor 'w': \[-2\] is no shape"),
@@ -129,6 +132,7 @@ W = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
         (file_of({"w": W | {"data_offsets": [8, 0]}}, bytes(8)), "data_offsets"),
         (file_of({"w": W, "v": W}, bytes(8)), "tensors overlap or leave bytes out at 8"),
         (file_of({"w": W | {"data_offsets": [4, 12]}}, bytes(12)), "leave bytes out at 0"),
+        (file_of('{"w": {}, "w": {}}', b""), "isn't JSON: the name 'w' is there twice"),
         (file_of({"w": W}, bytes(7)), "its header declares"),
         (file_of({"w": W}, bytes(9)), "its header declares"),
     ],
@@ -173,7 +177,7 @@ def test_a_folder_of_arrays(tmp_path: Path) -> None:
 def test_a_folder_without_arrays_must_be_the_wrong_one(tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
     np.save(tmp_path / "below" / "w.npy", np.ones(3))
-    with pytest.raises(DataError, match=r"has no \.npy files"):
+    with pytest.raises(DataError, match=r"has no \.npy files and no \.npz files"):
         NpyFolder(tmp_path)
 
 
@@ -198,7 +202,10 @@ def test_a_file_is_told_by_its_start_or_else_by_its_suffix(tmp_path: Path) -> No
     ):
         pass
     (tmp_path / "text").write_text("neither")
-    words = r"text: neither \.npz nor \.safetensors, nor a folder of \.npy files"
+    words = (
+        r"text: neither \.npz nor \.safetensors nor .*, nor a folder of .* shards "
+        r"nor a folder of \.npy or \.npz files"
+    )
     with pytest.raises(FormatError, match=words), open_source(tmp_path / "text"):
         pass
 
@@ -225,15 +232,15 @@ def test_a_new_format_is_one_entry(tmp_path: Path, monkeypatch) -> None:
         def __len__(self) -> int:
             return len(self.shapes)
 
-    def write(path: str, arrays: Any) -> int:
+    def write(path: str, arrays: Any, origin: Any) -> int:
         for _, array in arrays:
             np.savetxt(path, array)
         return Path(path).stat().st_size
 
     text = Format("a text", ".txt", lambda path: nullcontext(Text(path)), write=write)
     monkeypatch.setattr(registry, "FORMATS", (*registry.FORMATS, text))
-    words = "an .npz or a .safetensors or a .txt file, or a folder of .npy files"
-    assert registry.described() == words
+    assert registry.described().startswith("an .npz or a .safetensors or ")
+    assert " or a .txt file, or a folder of " in registry.described()
     np.savetxt(tmp_path / "w.txt", np.eye(30))
     assert call("compress", tmp_path / "w.txt", "-o", tmp_path / "w.dcnn")[0] == 0
     assert call("verify", tmp_path / "w.dcnn", "--against", tmp_path / "w.txt")[0] == 0
@@ -241,7 +248,8 @@ def test_a_new_format_is_one_entry(tmp_path: Path, monkeypatch) -> None:
     np.testing.assert_array_equal(np.loadtxt(tmp_path / "again.txt"), np.eye(30))
     (tmp_path / "none").write_bytes(b"")
     error = fails(1, "verify", tmp_path / "w.dcnn", "--against", tmp_path / "none")
-    assert "neither a .dcnn, an npz, a .safetensors nor a text file, nor a folder" in error
+    assert "neither a .dcnn, an npz, a .safetensors, " in error
+    assert " nor a text file, nor a folder" in error
 
 
 def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch) -> None:
@@ -252,6 +260,49 @@ def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch) -> None:
         pytest.raises(ArgumentError, match=r"w\.npz: needs no_such_module, an extra"),
         open_source(tmp_path / "w.npz"),
     ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "extra"),
+    [
+        *(("w.pt", "torch", "torch"), ("w.h5", "h5py", "keras")),
+        *(("w.keras", "h5py", "keras"), ("w.skops", "skops", "skops")),
+    ],
+)
+def test_each_missing_extra_is_named(
+    tmp_path: Path, monkeypatch, name: str, module: str, extra: str
+) -> None:
+    find = importlib.util.find_spec
+    absent = lambda name: None if name == module else find(name)  # noqa: E731
+    monkeypatch.setattr(importlib.util, "find_spec", absent)
+    (tmp_path / name).write_bytes(b"x")
+    words = f"{name}: needs {extra}, an extra of deepcompress-nn"
+    assert words in fails(2, "compress", tmp_path / name, "-o", tmp_path / "w.dcnn")
+    np.savez(tmp_path / "a.npz", w=np.ones(3))
+    assert call("compress", tmp_path / "a.npz", "-o", tmp_path / "a.dcnn")[0] == 0
+    (tmp_path / name).unlink()
+    assert words in fails(2, "decompress", tmp_path / "a.dcnn", "-o", tmp_path / name)
+    assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        (["x/version", "x/data.pkl"], "needs torch"),
+        (["config.json", "model.weights.h5"], "needs keras"),
+        (["1.npy", "schema.json"], "needs skops"),
+        (["w.npy"], "member 'w.npy': isn't an array"),
+    ],
+)
+def test_zip_files_are_told_by_their_members(
+    tmp_path: Path, monkeypatch, members: list[str], words: str
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        for member in members:
+            archive.writestr(member, "x")
+    with pytest.raises((ArgumentError, FormatError), match=words), open_source(tmp_path / "a.npz"):
         pass
 
 

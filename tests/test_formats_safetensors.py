@@ -1,5 +1,6 @@
 """Safetensors files as they are written; `test_formats_registry` reads them."""
 
+import json
 import struct
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from support.command import call, fails
 
 import deepcompress as dc
 from deepcompress import dtypes
-from deepcompress.errors import ArgumentError, OutputError
+from deepcompress.errors import ArgumentError, FormatError, OutputError
 from deepcompress.formats import safetensors
 from deepcompress.formats.safetensors import DTYPES, SafetensorsFile
 
@@ -79,10 +80,50 @@ def test_a_16_bit_checkpoint_and_back_from_the_command_line(tmp_path: Path) -> N
     assert back["norm"].tobytes() == arrays["norm"].tobytes()
 
 
-@pytest.mark.parametrize("name", ["out", "out.txt", "out.npy", "out.h5"])
+@pytest.mark.parametrize("name", ["out", "out.txt", "out.dcnn", "out.gz"])
 def test_a_suffix_that_decides_nothing_is_refused_before_the_file_is_read(
     tmp_path: Path, name: str
 ) -> None:
     (tmp_path / "x.dcnn").write_bytes(b"nothing that could be read")
     message = fails(2, "decompress", tmp_path / "x.dcnn", "-o", tmp_path / name)
     assert f"{name}: the suffix must be .npz or .safetensors" in message
+
+
+def test_metadata_goes_through_a_dcnn_file(tmp_path):
+    names = ("a.safetensors", "b.dcnn", "c.safetensors")
+    given, packed, back = (str(tmp_path / name) for name in names)
+    origin = {"metadata": {"format": "pt", "step": "3"}}
+    safetensors.write(given, [("w", np.eye(3, dtype=np.float32))], origin)
+    call("compress", given, "-o", packed)
+    call("decompress", packed, "-o", back)
+    assert SafetensorsFile(back).metadata == {"origin": {"format": ".safetensors", **origin}}
+
+
+@pytest.mark.parametrize("metadata", [[], {"a": 1}, None])
+def test_metadata_other_than_texts_is_refused(tmp_path, metadata):
+    header = json.dumps({"__metadata__": metadata}).encode()
+    (tmp_path / "x.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(FormatError, match="__metadata__ isn't a mapping of texts"):
+        SafetensorsFile(tmp_path / "x.safetensors")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("name", ["squeezenet-1.1", "alexnet-convolutions", "vgg16-convolutions"])
+def test_real_weights_come_back_bit_for_bit(
+    tmp_path: Path, real_weights_folder: Path, name: str, dtype: str
+) -> None:
+    given, packed, out = (tmp_path / name for name in ("a.safetensors", "b.dcnn", "c.safetensors"))
+    source = SafetensorsFile(real_weights_folder / f"{name}.safetensors")
+    kind = dtypes.ElementType(dtype).numpy()
+    arrays = {tensor: array.astype(kind) for tensor, array in source.items()}
+    safetensors.write(given, arrays.items(), {"metadata": source.texts})
+    (tmp_path / "raw.json").write_text('{"default": {"method": "raw"}}')
+    assert call("compress", given, "-o", packed, "--config", tmp_path / "raw.json")[0] == 0
+    assert packed.stat().st_size < given.stat().st_size
+    assert call("decompress", packed, "-o", out)[0] == 0
+    assert out.read_bytes() == given.read_bytes()
+    back = SafetensorsFile(out)
+    assert list(back) == list(source)
+    for tensor, array in arrays.items():
+        assert (back[tensor].dtype, back.shapes[tensor]) == (kind, array.shape)

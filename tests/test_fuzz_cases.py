@@ -21,6 +21,7 @@ from deepcompress.reports.tables import read_report
 
 FOLDER = Path(__file__).parent / "fuzz"
 NAMES = ("container", "net", "layers", "definition", "idx", "npz", "records")
+NAMES += ("structure", "sparse", "skops", "hdf5_tree", "onnx_model", "shards")
 MODULES = {name: importlib.import_module(f"fuzz.{name}") for name in NAMES}
 # Those whose reader the package has.
 TARGETS = {name: target for name, target in MODULES.items() if getattr(target, "available", True)}

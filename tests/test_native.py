@@ -79,7 +79,8 @@ def test_auto_without_extension_is_reference(no_extension):
         "isa": None,
         "available_isas": [],
         "threads": 1,
-        "openmp": None,
+        "spin_us": 150.0,
+        "has_threads": False,
         "compiler": None,
         "reason": "no compiler was found",
     }

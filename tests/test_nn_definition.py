@@ -12,6 +12,16 @@ from hypothesis import strategies as st
 
 from deepcompress.errors import ArgumentError, ConfigError, FormatError
 from deepcompress.nn import zoo
+from deepcompress.nn.activations import (
+    Clip,
+    HardSigmoid,
+    HardSwish,
+    LeakyReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Tanh,
+)
 from deepcompress.nn.conv import Conv2D
 from deepcompress.nn.definition import (
     TYPES,
@@ -20,10 +30,13 @@ from deepcompress.nn.definition import (
     to_definition,
     to_metadata,
 )
+from deepcompress.nn.joins import Add, Multiply
 from deepcompress.nn.layers import Concat, Dropout, Flatten, Linear, ReLU
 from deepcompress.nn.network import Network
 from deepcompress.nn.norm import BatchNorm, LocalResponseNorm, Scale
 from deepcompress.nn.pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
+from deepcompress.nn.rearranging import Pad, Permute, Reshape
+from deepcompress.nn.transposed import ConvTranspose2D
 
 LAYERS = (
     Conv2D("conv", 2, 4, 3, stride=2, padding=1, groups=2),
@@ -37,8 +50,24 @@ LAYERS = (
     Linear("ip", 144, 3),
     ReLU("relu"),
     Dropout("drop", 0.25),
+    Clip("clip", 0.0, 6.0),
+    LeakyReLU("leaky", 0.125),
+    Sigmoid("sigmoid"),
+    Tanh("tanh"),
+    HardSigmoid("ramp", 0.2),
+    HardSwish("swish"),
+    Softmax("softmax"),
+    Reshape("images", (3, 1, 1)),
+    ConvTranspose2D("up", 3, 2, (2, 3), 2, (0, 1, 0, 1), dilation=(1, 2), more=(1, 0)),
+    Pad("pad", (1, 0, 0, 2)),
+    Permute("move", (0, 2, 1)),
+    SiLU("silu"),
+    GlobalAvgPool2D("mean all"),
+    Multiply("gated"),
+    Add("sum"),
 )
-NETWORK = Network("all", LAYERS, (2, 11, 11), {"join": ["mean", "lrn", "mean", "lrn"]})
+SOURCES = {"gated": ["silu", "mean all"], "sum": ["gated", "silu"]}
+NETWORK = Network("all", LAYERS, (2, 11, 11), {"join": ["mean", "lrn", "mean", "lrn"]} | SOURCES)
 POOLED = Network("end", (GlobalAvgPool2D("pool"),), (2, 3, 4))
 
 
@@ -60,7 +89,9 @@ def test_networks_come_back(network):
 
 
 def test_a_definition_says_no_more_than_it_has_to():
-    assert to_definition(replace(NETWORK, layers=LAYERS[:7])) == {
+    assert to_definition(
+        Network("all", LAYERS[:7], (2, 11, 11), {"join": ["mean", "lrn"] * 2})
+    ) == {
         "name": "all",
         "input_shape": [2, 11, 11],
         "layers": [
@@ -209,6 +240,40 @@ def changed(index, **values):
         *(
             (changed(1, type="LocalResponseNorm", alpha=value), "'relu': ")
             for value in (float("nan"), float("inf"), 10**400, -1.0, "1", True, 1e300)
+        ),
+        *(
+            (changed(0, kernel=value), "kernel must be")
+            for value in ([3, 3, 3], [3, -1], [3, True], [[3], 3], [], [3] * 9, [3, 10**5000])
+        ),
+        (
+            changed(0, padding=[10**6, 10**6, 0, 0], stride=10**6),
+            "layer 'conv': padding (1000000, ",
+        ),
+        (changed(0, dilation=[1, 10**6]), "layer 'conv': input of shape (3, 8, 8), expected (3, "),
+        (changed(1, type="Pad", padding=2**31 - 1), "layer 'relu': "),
+        (changed(1, type="Pad", padding=-1), "layer 1, 'relu': padding must be a whole number"),
+        (changed(1, type="Reshape", shape=[2**31 - 1] * 8), "layer 'relu': input of shape (4, 8"),
+        (changed(1, type="Reshape", shape=[]), "layer 1, 'relu': shape must be a list of 1 to 8"),
+        (changed(1, type="Reshape", shape=[0, 4]), "layer 'relu': shape (0, 4) isn't of positive"),
+        (changed(1, type="Permute", axes=[0, 1, 1]), "layer 'relu': axes (0, 1, 1) aren't"),
+        (changed(1, type="Permute", axes=3), "layer 1, 'relu': axes must be a list"),
+        (changed(1, type="Clip", low=2.0, high=1.0), "layer 'relu': low 2.0 is above high 1.0"),
+        (changed(1, type="Clip", low="0"), "layer 1, 'relu': low must be a number, not '0'"),
+        (changed(2, type="Add", sources=["relu", "input"]), "layer 'join': input of shape (3, 8"),
+        (changed(2, type="Multiply", sources=["relu"] * 3), "layer 'join': input of shape (4, 8"),
+        *(
+            (
+                changed(1, type="ConvTranspose2D", inputs=4, outputs=4, **options),
+                "layer 'relu': ",
+            )
+            for options in (
+                {"kernel": 2**31 - 1},
+                {"kernel": 1, "stride": 2**31 - 1},
+                {"kernel": 3 * 10**6 + 1, "padding": 15 * 10**5},
+                {"kernel": 2, "dilation": 10**6, "padding": 5 * 10**5},
+                {"kernel": 2, "padding": 9},
+                {"kernel": 2, "more": 1},
+            )
         ),
         *(
             (changed(1, type="MaxPool2D", kernel=2, stride=1, round_up=value), "true or false")

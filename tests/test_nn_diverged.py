@@ -10,7 +10,7 @@ from campaigns.run_kills import TINY
 from support.command import fails
 
 from deepcompress.errors import ArgumentError, OutputError
-from deepcompress.experiments import datasets, recipes
+from deepcompress.experiments import datasets, phases, recipes
 from deepcompress.experiments import run as experiment_run
 from deepcompress.experiments.recipes import Training
 from deepcompress.nn.layers import Linear, ReLU
@@ -186,7 +186,7 @@ def diverging(monkeypatch: pytest.MonkeyPatch) -> recipes.Recipe:
     recipe = replace(TINY, rounds=(round_,))
     monkeypatch.setattr(recipes, "DEMO", recipe)
     monkeypatch.setitem(recipes.RECIPES, ("paper", "digits"), recipe)
-    monkeypatch.setattr(experiment_run, "PIECE_EPOCHS", 1)
+    monkeypatch.setattr(phases, "PIECE_EPOCHS", 1)
     return recipe
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from deepcompress.errors import ArgumentError
 from deepcompress.nn.optim import SGD, Adam, constant, cosine, step
-from deepcompress.nn.trainable import Free, Masked, Shared
+from deepcompress.nn.trainable import Free, Masked, Rounded, Shared
 
 
 def test_sgd_by_hand():
@@ -162,3 +162,56 @@ ONE = np.ones(1, int)
 def test_wrong_trainables(make, message):
     with pytest.raises(ArgumentError, match=message):
         make()
+
+
+def test_rounded_weights_are_centroids_in_the_tensor_and_train_as_they_are():
+    """Centroids -1, and 1 with a penalty of 0.5: the border between them lies at 0.5 / 4."""
+    mask = np.array([[True, False], [True, True]])
+    tensor = np.array([[0.9, 7.0], [-0.6, 0.1]]) * mask
+    rounded = Rounded("ip.weight", tensor, mask, np.array([-1.0, 1]), np.array([0.0, 0.5]))
+    params = {"ip.weight": tensor.copy()}
+    rounded.scatter(params)
+    assert params["ip.weight"].tolist() == [[1, 0], [-1, -1]]
+    assert rounded.members.tolist() == [1, 0, 0]
+    assert rounded.value.tolist() == [0.9, -0.6, 0.1]
+    grad = np.array([[1.0, 2], [3, 4]])
+    assert rounded.gather(grad).tolist() == [1, 3, 4]
+    rounded.value += [0, 0, 0.2]
+    rounded.scatter(params)
+    assert params["ip.weight"].tolist() == [[1, 0], [-1, 1]]
+
+
+def test_a_bound_value_lives_in_the_tensor():
+    params = {"ip.weight": np.zeros((2, 2)), "ip.bias": np.arange(8.0)[::2]}
+    for name, initial in (("ip.weight", np.ones((2, 2))), ("ip.bias", np.full(4, 5.0))):
+        free = Free(name, initial)
+        free.bind(params)
+        assert (params[name] == initial).all()
+        assert np.shares_memory(free.value, params[name]) == params[name].flags.c_contiguous
+        free.value += 1
+        free.scatter(params)
+        assert (params[name] == initial + 1).all()
+        assert (initial == initial.flat[0]).all()  # that which was given stays as it is
+
+
+@pytest.mark.parametrize("optimizer", [SGD(l2=0.1), Adam(l2=0.1)])
+def test_who_shares_the_work_does_not_change_a_step(optimizer, monkeypatch):
+    """Blocks in any order, on threads or not; and every block once."""
+    monkeypatch.setattr("deepcompress.nn.optim._BLOCK", 7)
+    results, counts = [], []
+
+    def backwards(function, items):
+        counts.append(len(items))
+        return [function(item) for item in reversed(items)]
+
+    for options in ({}, {"run": backwards}):
+        rng = np.random.default_rng(0)
+        weight, bias = Free("ip.weight", rng.standard_normal(50)), Free("ip.bias", np.ones(3))
+        state = optimizer.init([weight, bias])
+        for _ in range(3):
+            grads = [rng.standard_normal(50), rng.standard_normal(3)]
+            optimizer.update([weight, bias], grads, state, 0.1, **options)
+        results.append([weight.value, bias.value, *state.values()])
+    assert counts == [2, 2, 2]
+    for one, other in zip(*results, strict=True):
+        assert (one == other).all()

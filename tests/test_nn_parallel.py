@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 
 import pytest
 from threadpoolctl import ThreadpoolController, threadpool_limits
@@ -98,3 +99,40 @@ def test_a_forked_process_counts_only_who_is_within_there():
         forked.set()
         other.join(20)
     assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 8])
+def test_results_come_in_the_order_of_the_items(threads):
+    with parallel.workers(threads) as run:
+        assert run(lambda item: item * item, range(20)) == [n * n for n in range(20)]
+        assert run(str, []) == []
+
+
+def test_the_caller_works_too():
+    names, both = set(), threading.Barrier(2, timeout=20)
+
+    def meet(item):
+        names.add(threading.current_thread().name)
+        both.wait()
+
+    with parallel.workers(2) as run:
+        run(meet, range(2))
+    assert len(names) == 2
+    assert threading.current_thread().name in names
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_after_an_error_nobody_begins_another_item(threads):
+    begun = []
+
+    def fail_first(item):
+        begun.append(item)
+        if item == 0:
+            raise ZeroDivisionError
+        time.sleep(0.001)
+
+    with parallel.workers(threads) as run:
+        with pytest.raises(ZeroDivisionError):
+            run(fail_first, range(1000))
+        assert len(begun) < 1000
+        assert run(abs, [-1, -2]) == [1, 2]  # and the threads are there for the next

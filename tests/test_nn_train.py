@@ -165,3 +165,33 @@ def test_fit_and_predict_errors():
     for message, call in cases:
         with pytest.raises(ArgumentError, match=message):
             call()
+
+
+def test_what_is_prepared_is_trained_on():
+    """Halved inputs, of which half the features are left: as if the data had been so."""
+    network = zoo.build("digits", dropout=0.3)
+    x, labels = digits(100, 64)
+    wide = np.concatenate([2 * x, np.full_like(x, np.nan)], axis=1)
+    plain = train(network, (x, labels))
+    assert train(network, (wide, labels), prepare=lambda x, rng: x[:, :64] / 2)[0] == plain[0]
+    assert wide[:, :64].tobytes() == (2 * x).tobytes()
+
+
+def test_noise_of_preparing_is_the_same_for_every_thread_count_and_drawn_anew():
+    network = zoo.build("digits")
+    data = digits(100, 64)
+    drawn = []
+
+    def prepare(x, rng):
+        noise = rng.standard_normal(x.shape, dtype=np.float32)
+        drawn.append(float(noise.flat[0]))
+        return x + noise
+
+    runs = [train(network, data, prepare=prepare, threads=n, epochs=4)[0] for n in (1, 2)]
+    assert runs[0] == runs[1] != train(network, data, epochs=4)[0]
+    steps = 4 * 4 * 2  # epochs, mini-batches, shards; and one call each that only looks
+    assert len(set(drawn)) == steps + 1
+    params = network.init(np.random.default_rng(5))
+    *_, state, _ = train(network, data, params=params, prepare=prepare, epochs=2)
+    options = {"params": params, "state": state, "start_epoch": 2, "epochs": 4}
+    assert train(network, data, prepare=prepare, **options)[0] == runs[0]

@@ -34,12 +34,17 @@ SHAPES = {
     "pool5 512x7x7, fc7 4096",
     "squeezenet": "input 3x227x227, conv1 96x111x111, pool1 96x55x55, fire4/concat 256x55x55, "
     "pool4 256x27x27, pool8 512x13x13, conv_final 1000x15x15",
+    "squeezenet-1.1": "input 3x227x227, conv1 64x113x113, pool1 64x56x56, fire3/concat 128x56x56, "
+    "pool3 128x28x28, pool5 256x14x14, conv10 1000x14x14",
 }
 
 
 @pytest.mark.parametrize(
     ("name", "size"),
-    [("alexnet", 60_965_224), ("vgg-16", 138_357_544), ("squeezenet", 1_248_424)],
+    [
+        *(("alexnet", 60_965_224), ("vgg-16", 138_357_544)),
+        *(("squeezenet", 1_248_424), ("squeezenet-1.1", 1_235_496)),
+    ],
 )
 def test_networks_for_imagenet(name, size):
     network = zoo.build(name)

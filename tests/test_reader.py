@@ -1,18 +1,20 @@
 """The reference reader, written from the specification alone, agrees with the package."""
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from campaigns.agreement import bits_of, compare
+from campaigns.agreement import as_bits, bits_of, compare
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from support import strategies
 from support.file_parts import Parts, damaged, small_enough, take_apart, varint
-from support.random_files import foreign, packed
+from support.golden import base_of
+from support.random_files import bases_of, foreign, packed, random_model
 from support.reference_reader import READER, reader
 from support.spec import spec_example
 
@@ -37,14 +39,14 @@ NO_BYTES = packed("110" + "0" * 8 + f"{256:b}")  # the table of 256 symbols that
 
 @pytest.mark.parametrize("path", GOLDENS, ids=lambda path: path.stem)
 def test_golden_files(path: Path) -> None:
-    data = path.read_bytes()
-    tensors, metadata = reader.read(data)
+    data, base = path.read_bytes(), base_of(path)
+    tensors, metadata = reader.read(data, base)
     if path.stem == "v2-lacking":
         pytest.importorskip("ml_dtypes")
     else:
         with np.load(path.with_suffix(".npz")) as arrays:
             assert bits_of(tensors) == bits_of(arrays)
-    model = dc.load(path)
+    model = dc.load(path, base=base)
     assert bits_of(tensors) == bits_of(model.to_dense())
     assert metadata == model.metadata
     assert take_apart(data).to_bytes() == data
@@ -199,6 +201,27 @@ def dense(elements: int, coder: int, table: str, stream: bytes, k: int = 1) -> b
     return one((elements,), 0x2A, head + table_bytes + stream)
 
 
+def tied(
+    *indices: int | bytes, kind: int = 0x52, shape: tuple[int, ...] = (2,), version: int = 3
+) -> bytes:
+    """Return a file of two int16, and of tensors that are tied to those of a number."""
+    records, chunks = [b"\0\1a\2\1\2"], [[b"\1\0\2\0"]]
+    for name, index in zip(b"bc", indices, strict=False):
+        records.append(bytes([0, 1, name, kind, len(shape), *shape]))
+        chunks.append([index if isinstance(index, bytes) else varint(index)])
+    return Parts(b"{}", records, chunks, version).to_bytes()
+
+
+GROUP = b"\2\0\x14\1" + ONE + b"\5"  # dense, three labels at fixed width
+
+
+def grouped(rows: int, *second: bytes, kind: int = 0x8A, version: int = 3) -> bytes:
+    """Return a file of a float32 of two rows, in groups of so many."""
+    groups = [GROUP, *(second or [GROUP])]
+    head = bytes([rows, *map(len, groups)])
+    return one((2, 3), kind, head, *groups, version=version)
+
+
 def metadata(text: bytes) -> bytes:
     return Parts(text, [], []).to_bytes()
 
@@ -224,6 +247,16 @@ ACCEPTED = {
     "planes of nothing": one((0, 3), 0x4D, b"\x14" + b"\0" * 8, version=2),
     "the largest int32 of a float32": one((1,), 0x23, b"\0\x14\1\xff\xff\xff\x4e\1", version=2),
     "-0.0 as int32": one((1,), 0x23, b"\0\x14\1\0\0\0\x80\1", version=2),
+    "version 3 where 1 would do": one((1,), 1, b"\1", version=3),
+    "a tied tensor": tied(0),
+    "two groups": grouped(1),
+    "float16 centroids": one((1,), 0x2A, b"\x08\x14\1\0\x3c\1", version=3),
+    "float16 centroids of float64": one((1,), 0x2B, b"\x08\x14\1\0\x3c\1", version=3),
+    "a group of float16 centroids": grouped(1, b"\2\x08\x14\1\0\x3c\5"),
+    "groups of one row and of two": one(
+        (3, 3), 0x8A, b"\2\x09\x09", GROUP[:-1] + b"\x15", GROUP, version=3
+    ),
+    "groups of nothing": one((2, 0), 0x8A, b"\1\4\4", *[b"\2\0\x14\0"] * 2, version=3),
     "no elements, a great shape": one((0, 2**60), 10, b""),
     "no symbols": dense(0, HUFFMAN, "110 010", b""),
     "one symbol": dense(1, HUFFMAN, "111 1 10 110 1", b"\0"),
@@ -284,7 +317,38 @@ REFUSED = {
     "shared float16 in version 1": one((1,), 0x29, b"\0\x14\1\0\x3c\1"),
     "a byte for dtype 14": one((1,), (15, 14), b"\0\0", version=2),
     "dtype 17": one((1,), (15, 17), b"\0", version=2),
-    "encoding 5": one((1,), 0x55, b"\0\0\7", version=2),
+    "encoding 15": one((1,), 0xF5, b"\0\0\7", version=3),
+    "a tied tensor in version 2": tied(0, version=2),
+    "tied to itself": tied(1),
+    "tied to one that isn't there": tied(2),
+    "tied to one that is tied": tied(0, 1),
+    "tied to another dtype": tied(0, kind=0x51),
+    "tied to another shape": tied(0, shape=(1, 2)),
+    "a tie of a byte too many": tied(b"\0\0"),
+    "a tie of a long varint": tied(b"\x80\0"),
+    "a tie without a number": tied(b""),
+    "a tie to 2**63": tied(b"\xff" * 9 + b"\1"),
+    "float16 centroids in version 2": one((1,), 0x2A, b"\x08\x14\1\0\x3c\1", version=2),
+    "float16 centroids of int32": one((1,), 0x23, b"\x08\x14\1\0\x3c\1", version=3),
+    "an infinite centroid of float16": one((1,), 0x2A, b"\x08\x14\1\0\x7c\1", version=3),
+    "half a centroid of float16": one((1,), 0x2A, b"\x08\x14\1\0\1", version=3),
+    "coder 3 with float16 centroids": one((1,), 0x2A, b"\x0b\x14\1\0\x3c\1", version=3),
+    "half positions": one((1,), 0x1A, b"\x80\x14\1\1\1" + ONE + b"\1\0", version=3),
+    "groups in version 2": grouped(1, version=2),
+    "groups of no rows": grouped(0),
+    "groups of all rows": grouped(2),
+    "groups of a vector": one((2,), 0x8A, b"\1\x09\x09", GROUP, GROUP, version=3),
+    "groups of bools": grouped(1, kind=0x80),
+    "a group that is missing": one((2, 3), 0x8A, b"\1\x09\x09", GROUP, version=3),
+    "a group too many": one((2, 3), 0x8A, b"\1\x09\x09", *[GROUP] * 3, version=3),
+    "a raw group": grouped(1, b"\0" + GROUP[1:]),
+    "a group in planes": grouped(1, b"\4" + GROUP[1:]),
+    "a group of two blocks": grouped(1, b"\2\0\1\1" + ONE + b"\1\0"),
+    "a group of a byte too many": grouped(1, GROUP + b"\0"),
+    "a group of a byte too few": grouped(1, GROUP[:-1]),
+    "an empty group": grouped(1, b""),
+    "a delta in version 2": one((1,), 0x65, bytes(17), version=2),
+    "a delta without a base": one((1,), 0x65, bytes(17), version=3),
     "shared bools": one((1,), 0x20, b"\0\x14\0\0", version=2),
     "shared complex64": one((1,), 0x2C, b"\0\x14\1" + ONE + b"\1", version=2),
     "an infinite float16 centroid": one((1,), 0x29, b"\0\x14\1\0\x7c\1", version=2),
@@ -314,3 +378,57 @@ def test_both_accept(name: str) -> None:
 @pytest.mark.parametrize("name", REFUSED)
 def test_both_refuse(name: str) -> None:
     assert not compare(REFUSED[name])
+
+
+INT16 = {"w": np.array([1, 2, 0, 3], np.int16), "t": np.array([True, False])}
+DIGEST = {name: hashlib.sha256(array.tobytes()).digest()[:16] for name, array in INT16.items()}
+
+
+def delta(*rest: bytes, kind: int = 0x62, size: int = 4, name: str = "w") -> bytes:
+    first, *chunks = rest
+    chunks = [DIGEST[name] + first, *chunks]
+    return one((size,), kind, *chunks, name=name.encode(), version=3)
+
+
+DELTAS = {
+    "no difference": (delta(b"\0"), [1, 2, 0, 3]),
+    "one byte": (delta(b"\1\x10\0\0\0\1\0"), [1, 2, -1, 3]),
+    "two bytes": (delta(b"\2\x10\0\0\0\0\xff\0\0\0\xff\0"), [1, 2, -(2**15), 3]),
+    "a difference of zeros": (delta(b"\1\x10\0" + bytes(4)), [1, 2, 0, 3]),
+    "blocks": (delta(b"\1\1\0", b"\2\0", b"\0\4"), [2, 2, 0, 5]),
+    "bools": (delta(b"\1\x10\0\1\2", kind=0x60, size=2, name="t"), [False, True]),
+    "a bool of 2": (delta(b"\1\x10\0\2\0", kind=0x60, size=2, name="t"), None),
+    "three bytes": (delta(b"\3\x10\0\0\0" + bytes(12)), None),
+    "four bytes": (delta(b"\4\x10\0\0\0\0" + bytes(16)), None),
+    "two bytes of a bool": (delta(b"\2\x10\0\0" + bytes(4), kind=0x60, size=2, name="t"), None),
+    "a byte too many": (delta(b"\0\0"), None),
+    "a chunk too many": (delta(b"\0", b""), None),
+    "no head": (one((4,), 0x62, DIGEST["w"], version=3), None),
+    "half a digest": (one((4,), 0x62, DIGEST["w"][:8], version=3), None),
+    "another digest": (one((4,), 0x62, DIGEST["t"] + b"\0", version=3), None),
+    "another dtype": (delta(b"\0", kind=0x66), None),
+    "another shape": (delta(b"\0", size=3), None),
+    "another name": (one((4,), 0x62, DIGEST["w"] + b"\0", name=b"v", version=3), None),
+}
+
+
+@pytest.mark.parametrize("name", DELTAS)
+def test_both_read_deltas_or_refuse_them(name: str) -> None:
+    data, values = DELTAS[name]
+    assert compare(data, INT16) == (values is not None)
+    assert not compare(data)
+    if values is not None:
+        (array,) = reader.read(data, INT16)[0].values()
+        assert array.tolist() == values
+
+
+@given(seeds)
+def test_random_models_of_all_encodings(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    model = random_model(rng)
+    data, base = model.to_bytes(), bases_of(model)
+    if compare(data, base):
+        assert bits_of(reader.read(data, as_bits(base))[0]) == bits_of(model.to_dense())
+        worse = damaged(data, rng)
+        if small_enough(worse):
+            compare(worse, base)

@@ -4,6 +4,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given
+from support import teams
 from test_spmv import EPS, draw_x, isas, random_tensor
 
 from deepcompress import native, relindex
@@ -157,17 +158,17 @@ def test_what_does_not_fit_is_refused(options, message):
         w.convolve(**{"x": X, "groups": 2, **options})
 
 
-@pytest.mark.parametrize("shape", [(6, 4), (6, 4, 3), (6, 4, 3, 2), (6, 4, 0, 0), (6, 4, 3, 3, 3)])
-def test_only_square_kernels_convolve(shape):
-    with pytest.raises(ArgumentError, match="isn't a weight of square kernels"):
+@pytest.mark.parametrize("shape", [(6, 4), (6, 4, 3), (6, 4, 0, 3), (6, 4, 0, 0), (6, 4, 3, 3, 3)])
+def test_only_kernels_convolve(shape):
+    with pytest.raises(ArgumentError, match="isn't a weight of kernels"):
         random_tensor(shape, 0.5, 3).packed.convolve(X)
 
 
-def convolve_in_shares(w, x, geometry, isa, shares):
+def convolve_in_a_team(w, x, geometry, isa, threads):
     """Call C for a number of threads that Python need not choose."""
     y = np.full((w.rows, geometry.out_height, geometry.out_width, x.shape[3]), np.nan, np.float32)
     with pytest.MonkeyPatch.context() as patch, native.use("native", isa):
-        patch.setattr(native_spconv, "_shares", lambda *_: shares)
+        patch.setattr(native_spconv, "team", teams.always(threads))
         native_spconv.convolve(w.blocks(), geometry, x, None, False, y)
     return y
 
@@ -195,9 +196,10 @@ def test_every_instruction_set_and_number_of_threads(isa, width, shape, image, o
         assert w.packed.blocks().block_cols == width
         stride, padding, groups = options
         whole = w.packed.convolve(x, stride=stride, padding=padding, groups=groups)
-    geometry = Geometry(*image, shape[2], *options, *whole.shape[1:3])
-    for shares in (1, 2, 3, 50):
-        y = convolve_in_shares(w.packed, x, geometry, isa, shares)
+    pairs = [(value, value) for value in (shape[2], stride, padding, 1)]
+    geometry = Geometry(*image, *pairs, groups, *whole.shape[1:3])
+    for threads in (1, 2, 3, 50):
+        y = convolve_in_a_team(w.packed, x, geometry, isa, threads)
         np.testing.assert_array_equal(y.view(np.uint32), whole.view(np.uint32))
 
 

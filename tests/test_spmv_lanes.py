@@ -4,6 +4,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given
+from support import teams
 from support.layouts import LANES, MASKS, PLANS, TILES, arrange
 from support.strategies import compressed
 
@@ -90,8 +91,7 @@ def test_c_makes_the_same_bytes_of_long_rows(shape, density, gap_bits):
 @needs_extension
 @pytest.mark.parametrize("threads", [2, 3, 100])
 def test_threads_make_the_same_bytes(monkeypatch, threads):
-    monkeypatch.setattr(native_layout, "threads", lambda: threads)
-    monkeypatch.setattr(native_layout, "BYTES_PER_THREAD", 1)
+    monkeypatch.setattr(native_layout, "team", teams.always(threads))
     rng = np.random.default_rng(0)
     w = tensor(rng.integers(1, 32, (170, 300)) * (rng.random((170, 300)) < 0.1), 5, 4)
     for plan in (*LANES, TILES):
@@ -105,8 +105,7 @@ def test_threads_make_the_same_bytes(monkeypatch, threads):
     [((600, 40), 0.3), ((1, 3000), 0.05), ((3000, 1), 0.02), ((40, 90), 0.0), ((7, 5), 1.0)],
 )
 def test_shares_of_the_stream_count_as_one(monkeypatch, shape, density, shares):
-    monkeypatch.setattr(native_layout, "threads", lambda: shares)
-    monkeypatch.setattr(native_layout, "BYTES_PER_THREAD", 1)
+    monkeypatch.setattr(native_layout, "team", teams.always(shares))
     rng = np.random.default_rng(0)
     weights = rng.integers(1, 8, shape) * (rng.random(shape) < density)
     weights[len(weights) // 3 : len(weights) // 2] = 0  # rows and, in the stream, fillers
@@ -122,8 +121,7 @@ def test_shares_of_the_stream_count_as_one(monkeypatch, shape, density, shares):
 @pytest.mark.parametrize("plan", [LANES[3], TILES], ids=str)
 def test_rows_that_begin_where_the_next_one_does_are_not_looked_for(monkeypatch, plan):
     """Else each of many empty rows goes through the same fillers: 2**15 rows took minutes."""
-    monkeypatch.setattr(native_layout, "threads", lambda: 2)
-    monkeypatch.setattr(native_layout, "BYTES_PER_THREAD", 1)
+    monkeypatch.setattr(native_layout, "team", teams.always(2))
     w = tensor(np.ones((600, 40)))
     with native.use("native"):
         counts, begins = native_layout.row_counts(w.stream())

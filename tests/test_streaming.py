@@ -168,7 +168,7 @@ def test_what_the_source_raises_comes_through(tmp_path: Path) -> None:
 
 def test_arguments_are_checked_before_anything_is_read(tmp_path: Path) -> None:
     source = Source(TENSORS)
-    for jobs in (0, -1, 1.5, None):
+    for jobs in (0, -1, 1.5, True, "2"):
         with pytest.raises(dc.ArgumentError, match="jobs must be a positive integer"):
             dc.compress_to(source, tmp_path / "model.dcnn", jobs=jobs)
     with pytest.raises(dc.ArgumentError, match="metadata can't be written as JSON"):

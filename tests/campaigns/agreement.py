@@ -17,10 +17,12 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))  # `support`, where this runs as a program
 
 from support.file_parts import damaged, small_enough
-from support.random_files import foreign, random_model
+from support.random_files import bases_of, foreign, random_model
 from support.reference_reader import reader
 
 from deepcompress import dtypes
+from deepcompress.coding.delta import DeltaCoding
+from deepcompress.coding.grouped import GroupedCoding
 from deepcompress.container.records import BITMASK, DENSE, RELATIVE, PlaneCoding
 from deepcompress.errors import DeepCompressError
 from deepcompress.pipeline import from_bytes
@@ -45,15 +47,23 @@ def as_the_reader(array):
     return element_type.widened(dtypes.bits_of(array, element_type)).reshape(array.shape)
 
 
-def compare(data):
+def as_bits(base):
+    """Return the tensors of a base as the reference reader takes them."""
+    return base and {
+        name: dtypes.bits_of(array, dtypes.named(array.dtype)).reshape(array.shape)
+        for name, array in base.items()
+    }
+
+
+def compare(data, base=None):
     """Return whether both readers accept a file; an exception if they disagree."""
     try:
-        model = from_bytes(data)
+        model = from_bytes(data, base=base)
         package = bits_of(model.to_dense()), model.metadata
     except DeepCompressError as refusal:
         package = refusal
     try:
-        tensors, metadata = reader.read(data)
+        tensors, metadata = reader.read(data, as_bits(base))
         reference = bits_of(tensors), metadata
     except ValueError as refusal:
         reference = refusal
@@ -65,10 +75,10 @@ def compare(data):
     return not refused[0]
 
 
-def reader_accepts(data):
+def reader_accepts(data, base=None):
     """Whether the reference reader accepts a file."""
     try:
-        reader.read(data)
+        reader.read(data, as_bits(base))
     except ValueError:
         return False
     return True
@@ -86,28 +96,29 @@ def main():
     names = {BITMASK: "bitmask", DENSE: "dense", RELATIVE: "relative"}
     coders = {FIXED_WIDTH: "fixed width", HUFFMAN: "Huffman", RANS: "rANS"}
 
-    def count(kind, data):
-        counts[f"{kind}: {'accepted' if compare(data) else 'refused'} by both"] += 1
+    def count(kind, data, base):
+        counts[f"{kind}: {'accepted' if compare(data, base) else 'refused'} by both"] += 1
 
     for i in range(args.files):
         if i % 4:
             model = random_model(rng)
-            data = model.to_bytes()
+            data, base = model.to_bytes(), bases_of(model)
+            counts["tensors, tied"] += len(model) - len(set(map(id, model.values())))
             counts["tensors"] += len(model)
             for how in model.storage.values():
-                if isinstance(how, PlaneCoding):
-                    counts["tensors, planes"] += 1
+                if isinstance(how, PlaneCoding | DeltaCoding | GroupedCoding):
+                    counts[f"tensors, {type(how).__name__[:-6].lower()}"] += 1
                     continue
                 counts[f"tensors, {names[how.encoding]}, labels: {coders[how.label_coder]}"] += 1
         else:
-            data = foreign(rng)
+            data, base = foreign(rng), None
         counts["bytes"] += len(data)
-        count("files by our writer" if i % 4 else "files by another writer", data)
-        worse = damaged(data, rng) if reader_accepts(data) else data[:-1]
+        count("files by our writer" if i % 4 else "files by another writer", data, base)
+        worse = damaged(data, rng) if reader_accepts(data, base) else data[:-1]
         if worse == data:
             counts["damaged files that are as they were: not compared"] += 1
         elif small_enough(worse):
-            count("damaged files", worse)
+            count("damaged files", worse, base)
         else:
             counts["damaged files that ask for too much memory: not compared"] += 1
     result = {

@@ -27,8 +27,7 @@ if __name__ == "__main__":
 
 from deepcompress import cli, native
 from deepcompress.commands import run as commands
-from deepcompress.experiments import recipes
-from deepcompress.experiments import run as experiment_run
+from deepcompress.experiments import phases, recipes
 from deepcompress.experiments.recipes import Training
 
 FILES = ["config.json", "model.dcnn", "report.json", "table.txt"]
@@ -52,15 +51,15 @@ def contents(folder: Path) -> dict[str, Any]:
 @contextmanager
 def shortened() -> Iterator[None]:
     """Make the demo short, with a record of the journal after each epoch."""
-    before = recipes.DEMO, experiment_run.PIECE_EPOCHS, commands.load_digits
+    before = recipes.DEMO, phases.PIECE_EPOCHS, commands.load_digits
     digits = commands.load_digits()
     few = {name: getattr(digits, name)[:IMAGES] for name in ("train_images", "train_labels")}
-    recipes.DEMO, experiment_run.PIECE_EPOCHS = TINY, 1
+    recipes.DEMO, phases.PIECE_EPOCHS = TINY, 1
     commands.load_digits = lambda: replace(digits, **few)
     try:
         yield
     finally:
-        recipes.DEMO, experiment_run.PIECE_EPOCHS, commands.load_digits = before
+        recipes.DEMO, phases.PIECE_EPOCHS, commands.load_digits = before
 
 
 def start(folder: Path) -> int:

@@ -29,14 +29,15 @@ static void *read_exact(FILE *file, size_t size)
 
 /* y by so many threads, of which each has scratch memory of its own. */
 static void multiply(enum dc_isa isa, const struct dc_layout *w, const float *x, size_t n,
-                     float *y, size_t shares)
+                     float *y, size_t threads)
 {
-    const size_t bytes = shares * dc_spmm_scratch(isa, w);
+    const struct dc_team team = team_of(threads);
+    const size_t bytes = threads * dc_spmm_scratch(isa, w);
     void *scratch = exact(bytes);
     if (n == 1)
-        require(dc_spmv_shared(isa, w, x, y, shares) == DC_OK);
+        require(dc_spmv_shared(isa, w, x, y, &team) == DC_OK);
     else
-        require(dc_spmm_shared(isa, w, x, n, y, n, n, shares, scratch) == DC_OK);
+        require(dc_spmm_shared(isa, w, x, n, y, n, n, &team, scratch) == DC_OK);
     release(scratch, bytes);
 }
 

@@ -9,8 +9,6 @@ import atheris
 
 sys.path[0] = str(Path(__file__).parents[1])  # in place of this folder
 
-TARGETS = ("container", "net", "layers", "definition", "idx", "npz", "records")
-
 
 def main() -> None:
     target = sys.argv.pop(1)

@@ -83,4 +83,13 @@ static inline int untouched(const uint8_t *data, size_t size)
     return 1;
 }
 
+/* A team without workers: the caller does all tasks, but in pieces, as if it had some. */
+static inline struct dc_team team_of(size_t threads)
+{
+    static struct dc_pool *pool;
+    if (!pool)
+        pool = dc_pool_create(0);
+    return (struct dc_team){pool, threads, 1e6};
+}
+
 #endif

@@ -43,6 +43,30 @@ def planes_seeds() -> dict[str, bytes]:
     return files | {"none": b"\7", "short": b"\3abc"}
 
 
+def stored_planes_seeds() -> dict[str, bytes]:
+    """Tensors and shares; of each its form, size of blocks, CRC and words; then changes."""
+    files = {}
+    for form in range(0, 64, 5):
+        for bits in (0, 4, 9):
+            rng = drawn(form, bits)
+            head = bytes([0, form % 3, form, bits, 7, 200, 9, form % 8])
+            files[f"{form}-{bits}"] = head
+            files[f"{form}-{bits}-changed"] = head + rng.bytes(60)
+    several = [bytes([form, bits, 1, 90, 3, 5]) for form, bits in ((2, 3), (5, 6), (16, 9))]
+    unchanged = bytes(40)
+    # A head of one plane at fixed width, of one with a code, and of one of a lone symbol.
+    fixed = bytes([0, 0, 192, 9, 0, 1, 0, 0, 6, 9, 0, 1, 2, 3, 4, 5])
+    coded = bytes([0, 0, 192, 9, 0, 1, 0, 0, 7, 9, 1, 4, 1, 0xDF, 0, 0x7F, 0, 4])
+    lone = bytes([0, 0, 192, 9, 0, 1, 0, 0, 7, 9, 1, 4, 1, 0xFB, 0x80, 0xFF, 0x00, 0])
+    return files | {
+        "several": bytes([2, 2]) + b"".join(one + unchanged for one in several),
+        "fixed": fixed,
+        "coded": coded,
+        "lone": lone,
+        "noise": bytes([0, 1, 193, 4, 0, 30, 1, 1, 63]) + drawn(0).bytes(64),
+    }
+
+
 def huffman_seeds() -> dict[str, bytes]:
     """Alphabet, direction, count, leaves, their place, how they are split, ISA; the payload."""
     files = {}
@@ -94,6 +118,26 @@ def rans_seeds() -> dict[str, bytes]:
         "cut-short": halves + b"\0\0\x80",
         "no-bits": whole + b"\0\0\x80\0",
         "trailing": whole + b"\0\0\x80\0\0",
+    }
+
+
+def context_seeds() -> dict[str, bytes]:
+    """Kernel and direction, centroids above and below 0, rows and columns; labels or a stream."""
+    files = {}
+    for shape in range(10):
+        for positive, negative in ((0, 0), (1, 0), (0, 3), (16, 15), (128, 127)):
+            rng = drawn(shape, positive)
+            rows, cols = int(rng.integers(1, 9)), int(rng.integers(1, 20))
+            head = bytes([shape, positive, negative, rows, cols])
+            name = f"{('decode', 'encode')[shape % 2]}-{shape // 2}-{positive}"
+            files[name] = head + rng.bytes(100 - len(head))
+    zeros = bytes([0, 3, 3, 64, 64])
+    return files | {
+        "none": bytes([0, 3, 3, 0, 9]),
+        "trailing": bytes([0, 3, 3, 0, 9, 0]),
+        "zeros": zeros,
+        "zeros-trailing": zeros + bytes(20),
+        "ones": zeros + b"\xff" * 100,
     }
 
 
@@ -182,6 +226,13 @@ def spconv_seeds() -> dict[str, bytes]:
                 size = groups * rows * channels * kernel**2
                 tail = entries(rng, size, label_bits, gap_bits, 83)
                 files[f"{kernel}x{kernel}-{stride}-{case}"] = bytes(head) + tail
+    for case in range(12):  # sides, strides and paddings that differ, and dilations
+        rng = drawn(8, case)
+        sides = [int(rng.integers(16)), int(rng.integers(16)), int(rng.integers(36))]
+        head = [*sides, case % 3, 5, 20 * (case % 6) + int(rng.choice([1, 3, 8]))]
+        head += [int(rng.integers(12)), int(rng.integers(24)), 16, int(rng.integers(48)), 4 + 8 * 3]
+        size = (1 + case % 3) * 16 * 5 * (sides[0] % 4 + 1) * ((sides[0] + sides[0] // 4) % 4 + 1)
+        files[f"unequal-{case}"] = bytes(head) + entries(rng, size, 5, 4, 83)
     for index in range(24):
         rng = drawn(9, index)
         files[f"any-{index}"] = rng.bytes(11) + bytes([index % 8]) + bytes(9)
@@ -197,8 +248,10 @@ SEEDS = {
     "bitpack": bitpack_seeds,
     "gaps": gaps_seeds,
     "planes": planes_seeds,
+    "stored_planes": stored_planes_seeds,
     "huffman": huffman_seeds,
     "rans": rans_seeds,
+    "context": context_seeds,
     "blocks": blocks_seeds,
     "product": product_seeds,
     "spconv": spconv_seeds,

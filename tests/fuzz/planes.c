@@ -5,12 +5,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input in = {data, size};
     unsigned form = take(&in);
+    enum dc_isa isa = form / 8 % 2 ? DC_AVX2 : DC_SCALAR; /* which takes the portable way without */
     unsigned width = 1u << form % 4;
     int rotate = form / 4 % 2;
     size_t count = in.left / width, bytes = count * width;
     uint8_t *words = take_exact(&in, bytes), *planes = exact(bytes), *again = exact(bytes);
 
-    dc_split_planes(words, count, width, rotate, planes);
+    dc_split_planes(isa, words, count, width, rotate, planes);
     for (size_t i = 0; i < count; i++)
         for (unsigned plane = 0; plane < width; plane++) {
             const uint8_t *word = words + i * width;
@@ -20,7 +21,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             require(planes[plane * count + i] == value);
         }
 
-    dc_merge_planes(planes, count, width, rotate, again);
+    const uint8_t *each[8];
+    for (unsigned plane = 0; plane < width; plane++)
+        each[plane] = planes + plane * count;
+    dc_merge_planes(isa, each, count, width, rotate, again);
     require(memcmp(words, again, bytes) == 0);
 
     release(words, bytes);

@@ -99,7 +99,8 @@ static struct laid_out lay_out(const struct dc_tensor *w, unsigned gap_bits)
     uint32_t *counts = exact(9 * rows * sizeof *counts), *mine = counts + gap_bits * rows;
     struct dc_row *begins = exact(rows * sizeof *begins);
     memset(counts, 0, 9 * rows * sizeof *counts);
-    dc_layout_counts(w, counts, begins, 1 + rows % 3);
+    const struct dc_team team = team_of(1 + rows % 3);
+    dc_layout_counts(w, counts, begins, &team);
     if (gap_bits)
         sort_rows(mine, rows, it.order);
     it.starts[0] = gap_bits ? 0 : 8 * rows * masks;
@@ -111,7 +112,7 @@ static struct laid_out lay_out(const struct dc_tensor *w, unsigned gap_bits)
     it.data = exact(it.data_bytes);
     memset(it.data, 0, it.data_bytes);
     if (gap_bits)
-        dc_layout_lanes(w, gap_bits, label_bits, begins, it.order, it.starts, it.data, 1);
+        dc_layout_lanes(w, gap_bits, label_bits, begins, it.order, it.starts, it.data, NULL);
     else
         dc_layout_masks(w, it.starts, it.data);
     for (size_t i = it.data_bytes - 64; i < it.data_bytes; i++)

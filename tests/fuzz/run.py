@@ -31,8 +31,10 @@ C_TARGETS = {
     "bitpack": 64,
     "gaps": 64,
     "planes": 100,
+    "stored_planes": 200,
     "huffman": 96,
     "rans": 128,
+    "context": 128,
     "blocks": 160,
     "product": 96,
     "spconv": 96,
@@ -45,6 +47,12 @@ PYTHON_TARGETS = {
     "idx": 600,
     "npz": 1200,
     "records": 1200,
+    "structure": 800,
+    "sparse": 2000,
+    "skops": 3000,
+    "hdf5_tree": 1200,
+    "onnx_model": 1500,
+    "shards": 1500,
 }
 NO_READER = 3
 SANITIZERS = ["-fsanitize=fuzzer-no-link,address,undefined", "-fno-sanitize-recover=undefined"]
@@ -68,7 +76,8 @@ class Result:
 
 def build(folder: Path) -> None:
     """Compile the targets; the kernels alone are instrumented, what calls them needs speed."""
-    common = [CLANG, "-std=c11", "-O2", "-g", "-Wall", "-Wextra", f"-I{CSRC}"]
+    warnings = ["-Wall", "-Wextra", "-Werror=int-conversion"]
+    common = [CLANG, "-std=c11", "-O2", "-g", *warnings, f"-I{CSRC}"]
     kernels = []
     flags = [*SANITIZERS]
     if lacks_avx512():

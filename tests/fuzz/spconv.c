@@ -6,9 +6,21 @@
 
 #define MAX_ENTRIES 255
 
-static size_t extent(int64_t size, const struct dc_geometry *g)
+static int64_t reach(const struct dc_geometry *g, int axis)
 {
-    return (size_t)((size + 2 * g->padding - g->kernel) / g->stride + 1);
+    return (g->kernel[axis] - 1) * g->dilation[axis] + 1;
+}
+
+/* The least side of an image that a kernel fits into. */
+static int64_t least_side(const struct dc_geometry *g, int axis)
+{
+    const int64_t side = reach(g, axis) - 2 * g->padding[axis];
+    return side > 0 ? side : 0;
+}
+
+static int64_t extent(int64_t size, const struct dc_geometry *g, int axis)
+{
+    return (size + 2 * g->padding[axis] - reach(g, axis)) / g->stride[axis] + 1;
 }
 
 /* Where and what the survivors are. */
@@ -42,13 +54,15 @@ static void naive(const struct weights *weights, const float *codebook, const st
         for (size_t p = 0; p < places * batch; p++)
             y[r * places * batch + p] = bias ? bias[r] : 0.0f;
     for (size_t i = 0; i < weights->count; i++) {
-        const int64_t place = weights->col[i] % (g->kernel * g->kernel);
+        const int64_t all = g->kernel[0] * g->kernel[1], place = weights->col[i] % all;
+        const int64_t down = place / g->kernel[1] * g->dilation[0] - g->padding[0];
+        const int64_t right = place % g->kernel[1] * g->dilation[1] - g->padding[1];
         const int64_t group = weights->row[i] / (rows / g->groups);
         const int64_t channel = group * (g->channels / g->groups) +
-                                weights->col[i] / (g->kernel * g->kernel);
+                                weights->col[i] / all;
         for (size_t p = 0; p < places; p++) {
-            int64_t h = (int64_t)p / g->out_width * g->stride + place / g->kernel - g->padding;
-            int64_t v = (int64_t)p % g->out_width * g->stride + place % g->kernel - g->padding;
+            int64_t h = (int64_t)p / g->out_width * g->stride[0] + down;
+            int64_t v = (int64_t)p % g->out_width * g->stride[1] + right;
             if (h < 0 || h >= g->height || v < 0 || v >= g->width)
                 continue;
             for (size_t b = 0; b < batch; b++)
@@ -86,13 +100,14 @@ static void convolve(const struct weights *weights, const struct dc_column_block
 {
     const size_t y_bytes = (size_t)(w->rows * g->out_height * g->out_width * g->batch) * 4;
     const size_t scratch_bytes = shares * dc_convolve_scratch(w);
+    const struct dc_team team = team_of(shares);
     float *expected = exact(y_bytes);
     naive(weights, w->codebook, g, w->rows, x, bias, relu, expected);
     for (int isa = 0; isa < DC_ISA_COUNT; isa++) {
         float *y = exact(y_bytes);
         void *scratch = exact(scratch_bytes);
         enum dc_status status =
-            dc_convolve((enum dc_isa)isa, w, g, x, bias, relu, y, shares, scratch);
+            dc_convolve((enum dc_isa)isa, w, g, x, bias, relu, y, &team, scratch);
         require(status == (dc_isa_available((enum dc_isa)isa) ? DC_OK : DC_NO_ISA));
         for (size_t i = 0; status == DC_OK && i < y_bytes / 4; i++)
             require(y[i] == expected[i]);
@@ -142,19 +157,25 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
     struct input in = {input, size};
     struct dc_geometry g = {0};
-    g.kernel = take(&in) % 4 + 1;
-    g.stride = take(&in) % 4 + 1;
-    g.padding = take(&in) % 6;
+    const unsigned kernels = take(&in), strides = take(&in), paddings = take(&in);
+    g.kernel[0] = kernels % 4 + 1;
+    g.kernel[1] = (kernels + kernels / 4) % 4 + 1;
+    g.stride[0] = strides % 4 + 1;
+    g.stride[1] = (strides + strides / 4) % 4 + 1;
+    g.padding[0] = paddings % 6;
+    g.padding[1] = (paddings + paddings / 6) % 6;
     g.groups = take(&in) % 3 + 1;
     g.channels = g.groups * (take(&in) % 40);
-    g.batch = take(&in) % 20;
-    const int64_t least = g.kernel > 2 * g.padding ? g.kernel - 2 * g.padding : 0;
-    g.height = least + take(&in) % 12;
-    g.width = least + take(&in) % 24;
-    g.out_height = (int64_t)extent(g.height, &g);
-    g.out_width = (int64_t)extent(g.width, &g);
+    const unsigned batches = take(&in);
+    g.batch = batches % 20;
+    g.dilation[0] = batches / 20 % 2 + 1;
+    g.dilation[1] = batches / 40 % 3 + 1;
+    g.height = least_side(&g, 0) + take(&in) % 12;
+    g.width = least_side(&g, 1) + take(&in) % 24;
+    g.out_height = extent(g.height, &g, 0);
+    g.out_width = extent(g.width, &g, 1);
     struct dc_tensor w = {.rows = g.groups * (take(&in) % 20)};
-    w.cols = g.channels / g.groups * g.kernel * g.kernel;
+    w.cols = g.channels / g.groups * g.kernel[0] * g.kernel[1];
     const unsigned how = take(&in), widths = take(&in);
     w.label_bits = (uint8_t)(widths % 8 + 1);
     w.gap_bits = (uint8_t)(widths / 8 % 8 + 1);

@@ -5,104 +5,100 @@ what made them.
 """
 
 import io
-import itertools
 from pathlib import Path
 
 import numpy as np
 
 import deepcompress as dc
-from deepcompress.container.records import (
-    CODERS,
-    SHARED,
-    SHARED_ENCODINGS,
-    VERSION,
-    Coding,
-    PlaneCoding,
-)
-from deepcompress.dtypes import NUMPY_LACKS, TYPES, ElementType, bits_of, named
-from deepcompress.packed.survivors import pack as pack_weights
-from deepcompress.tensors import FIXED_WIDTH, RANS, Survivors
+from deepcompress.coding.delta import DeltaCoding
+from deepcompress.container.records import VERSION, PlaneCoding
+from deepcompress.dtypes import NUMPY_LACKS, TYPES
+from deepcompress.tensors import FIXED_WIDTH, HUFFMAN, RANS
+
+IN_NUMPY = [one.numpy() for one in TYPES if one.name not in NUMPY_LACKS]
 
 
-def shared(element_type: ElementType, rng: np.random.Generator) -> dc.CompressedTensor:
-    """Return small weights of a dtype, shared."""
-    positions = np.flatnonzero(rng.random(48) < 0.5)
-    labels = rng.choice(np.array([1, 1, 1, 2, 3], np.uint8), positions.size)
-    codebook = np.array([0, -1.5, 0.5, 3], np.float32)
-    if element_type.kind != "f":
-        codebook = np.array([0, 1, 7, 100], np.float32)
-    return pack_weights(Survivors((6, 8), codebook, positions, labels, element_type), 3)
+def elements(dtype: np.dtype, rng: np.random.Generator) -> np.ndarray:
+    values = 20 * rng.normal(size=(4, 15))
+    return values > 0 if dtype.kind == "b" else np.abs(values).astype(dtype)
 
 
-def elements(element_type: ElementType, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Return elements of a dtype whose high bytes are few."""
-    if element_type.kind == "b":
-        return rng.random(count) < 0.2
-    if element_type.kind == "c":
-        return (rng.normal(size=(count, 2)) @ [1, 1j]).astype(element_type.numpy())
-    return (20 * rng.normal(size=count)).astype(np.int64).astype(element_type.numpy())
+def weights_of(rng: np.random.Generator) -> np.ndarray:
+    return rng.normal(size=(7, 30)).astype(np.float32) * (rng.random((7, 30)) < 0.8)
 
 
-def models() -> dict[str, dc.CompressedModel]:
-    rng = np.random.default_rng(2026)
-    in_numpy = [one for one in TYPES if one.name not in NUMPY_LACKS]
-    lacking = [one for one in TYPES if one.name in NUMPY_LACKS]
+def nudged(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return an array with a bit of some elements changed."""
+    bits = array.copy().view(np.uint8)
+    bits[..., :: array.dtype.itemsize] ^= rng.random(array.shape) < 0.2
+    return bits.view(array.dtype)
 
-    def dtypes(types: list[ElementType]) -> dc.CompressedModel:
-        tensors: dict[str, dc.CompressedTensor | np.ndarray] = {}
-        storage: dict[str, Coding | PlaneCoding] = {}
-        for i, one in enumerate(types):
-            tensors[f"{one}.raw"] = elements(one, 5, rng)
-            tensors[f"{one}.planes"] = elements(one, 40, rng)
-            storage[f"{one}.planes"] = PlaneCoding((i % 3,) * one.word_bytes, 4 + i % 2)
-            if one.is_shareable:
-                tensors[f"{one}.shared"] = shared(one, rng)
-                encoding = SHARED[i % 3]
-                gap_bits = 3 * (SHARED_ENCODINGS[i % 3] == "relative")
-                storage[f"{one}.shared"] = Coding(encoding, i % 3, FIXED_WIDTH, gap_bits)
-        return dc.CompressedModel(tensors, {}, storage)
 
-    planes: dict[str, np.ndarray] = {}
-    how: dict[str, PlaneCoding] = {}
-    for coder, block_bits in itertools.product(range(len(CODERS)), (5, 20)):
-        name = f"{CODERS[coder]}-{block_bits}"
-        planes[name] = rng.normal(size=(3, 40)).astype(np.float32)
-        how[name] = PlaneCoding((FIXED_WIDTH, FIXED_WIDTH, coder, coder), block_bits)
-    planes["empty"], how["empty"] = np.zeros((0, 3), np.int16), PlaneCoding((RANS, FIXED_WIDTH))
-    planes["rank 0"], how["rank 0"] = np.array(-1, np.int64), PlaneCoding((1,) * 8)
-
+def with_contexts() -> dc.CompressedModel:
+    rng = np.random.default_rng(2027)
     weights = rng.normal(size=(40, 60))
     sparse = weights * (rng.random(weights.shape) < 0.3)
-    compressed = {
+    kernels = rng.normal(size=(12, 6, 3, 3)) * (rng.random((12, 6, 3, 3)) < 0.5)
+    tensors = {
         "half": sparse.astype(np.float16),
-        "half.bias": weights[0].astype(np.float16),
-        "double": weights,
-        "steps": (8 * weights).astype(np.int8),
-        "mask": weights > 2,
-        "float32": sparse.astype(np.float32),
-        "kept": rng.integers(0, 1 << 12, (30, 30), dtype=np.int32),
+        "kernels": kernels.astype(np.float32),
+        "row": weights[0],
+        "zeros": np.zeros((40, 70), np.float32),
     }
-    config = dc.Config(dc.TensorConfig(coder="rans"), by_name={"double": {"encoding": "dense"}})
+    how = {name: {"encoding": "context", "bits": 3 + i} for i, name in enumerate(tensors)}
+    return dc.compress(tensors, dc.Config(by_name=how))
+
+
+def models() -> dict[str, tuple[dc.CompressedModel, dict[str, np.ndarray]]]:
+    """Return models, and their bases."""
+    rng = np.random.default_rng(2026)
+    table = rng.normal(size=(60, 40)).astype(np.float32)
+    small = np.arange(5, dtype=np.int16)
+    ties = dc.compress({"in": table, "w": 2 * table, "out": table.copy()}, metadata={"é": 3})
+    ties.tensors.update({"small": small, "again": small, "third": ties["w"]})
+    ties.storage["third"] = ties.storage["w"]
+
+    base = {str(dtype): elements(dtype, rng) for dtype in IN_NUMPY}
+    deltas = {name: nudged(array, rng) for name, array in base.items()}
+    how = {}
+    for i, (name, array) in enumerate(base.items()):
+        word_bytes = array.dtype.itemsize // (2 if array.dtype.kind == "c" else 1)
+        coders = (FIXED_WIDTH, HUFFMAN, RANS)[i % 3 :][:1] * (word_bytes if i % 2 else 1)
+        how[name] = DeltaCoding(array, PlaneCoding(coders, 4 + i % 2))
+    base |= {"same": table, "empty": np.zeros((0, 3)), "nan": np.array([np.nan, -0.0, 1])}
+    deltas |= {"same": table, "empty": np.zeros((0, 3)), "nan": np.array([-np.nan, 0.0, np.inf])}
+    how |= {name: DeltaCoding(base[name], None) for name in ("same", "empty", "nan")}
+    deltas["other"] = small
+    channels = rng.normal(size=(10, 3, 4, 4)) * np.logspace(-2, 0, 10)[:, None, None, None]
+    channels *= rng.random(channels.shape) < 0.5
+    names = ("float32", "float64", "float16")
+    weights = {name: channels.astype(name) for name in names} | {"whole": weights_of(rng)}
+    config = dc.Config({"bits": 3, "group_size": 4, "coder": "rans", "min_size": 0})
+    weights["half"] = weights["float32"].copy()
+    one_each = {"half": {"centroid_dtype": "float16"}, "float16": {"group_size": 1}}
+    one_each |= {"whole": {"group_size": 3, "encoding": "bitmask"}}
+    grouped = dc.compress(weights, dc.Config(config.default, by_name=one_each))
+    names = {"w": "float32", "v": "float64", "h": "float16"}
+    halves = dc.Config({"centroid_dtype": "float16", "bits": 4, "min_size": 0})
     return {
-        "dtypes": dtypes(in_numpy),
-        "lacking": dtypes(lacking),
-        "planes": dc.CompressedModel({**planes}, {}, {**how}),
-        "compressed": dc.compress(compressed, config, metadata={"é": 2}),
+        "context": (with_contexts(), {}),
+        "half": (dc.compress({key: weights[name] for key, name in names.items()}, halves), {}),
+        "grouped": (grouped, {}),
+        "ties": (ties, {}),
+        "deltas": (dc.CompressedModel({**deltas}, {}, {**how}), base),
     }
 
 
-def dense(model: dc.CompressedModel) -> dict[str, np.ndarray]:
-    """Return all tensors dense, those of dtypes that NumPy lacks as their bits."""
-    return {
-        name: bits_of(array, named(array.dtype)).reshape(array.shape)
-        for name, array in model.to_dense().items()
-    }
+def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    path.write_bytes(stream.getvalue())
 
 
 if __name__ == "__main__":
     folder = Path(__file__).parent
-    for name, model in models().items():
+    for name, (model, base) in models().items():
         model.save(folder / f"v{VERSION}-{name}.dcnn")
-        arrays = io.BytesIO()
-        np.savez_compressed(arrays, **dense(model))
-        (folder / f"v{VERSION}-{name}.npz").write_bytes(arrays.getvalue())
+        write(folder / f"v{VERSION}-{name}.npz", model.to_dense())
+        if base:
+            write(folder / f"v{VERSION}-{name}-base.npz", base)

@@ -70,14 +70,33 @@ def take_apart(data):
     for encoding, dtype, shape, data_bytes, tensor_header in entries.values():
         parts.tensor_headers.append(tensor_header[: -len(varint(data_bytes))])
         cursor = NotingCursor(file.take(data_bytes), tensor_header)
-        if encoding == reader.RAW:
+        if encoding == reader.TIED:
+            cursor.varint()
+            cursor.check_crc()
+        elif encoding == reader.DELTA:
+            read_difference(cursor, dtype, reader.prod(shape))
+        elif encoding == reader.GROUPED:
+            reader.read_grouped(cursor, dtype, shape)
+        elif encoding == reader.RAW:
             reader.read_raw(cursor, dtype, reader.prod(shape))
         elif encoding == reader.PLANES:
-            reader.read_planes(cursor, dtype, reader.prod(shape))
+            reader.read_planes(cursor, dtype, reader.prod(shape), data[8])
+        elif encoding == reader.CONTEXT:
+            reader.read_context(cursor, dtype, shape)
         else:
-            reader.read_shared(cursor, encoding, dtype, reader.prod(shape))
+            reader.read_shared(cursor, encoding, dtype, reader.prod(shape), parts.version)
         parts.chunks.append(cursor.chunks)
     return parts
+
+
+def read_difference(cursor, dtype, count):
+    """Read a delta without its base."""
+    cursor.take(16)
+    if width := cursor.next():
+        words = 2 if reader.DTYPES[dtype].kind == "c" else 1
+        reader.read_words(cursor, count * words, width, False, 3)
+    else:
+        cursor.check_crc()
 
 
 def small_enough(data):
@@ -120,7 +139,7 @@ def damaged(data, rng):
     parts = take_apart(data).copy()
     for _ in range(1 if rng.random() < 0.7 else 2):
         if rng.random() < 0.02:
-            parts.version = 3 - parts.version
+            parts.version = int(rng.choice([one for one in (1, 2, 3) if one != parts.version]))
         elif kind == 2 or not parts.tensor_headers:
             parts.metadata = changed_bytes(parts.metadata, rng)
         elif kind == 3:

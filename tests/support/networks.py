@@ -6,10 +6,13 @@ import hypothesis.strategies as st
 import numpy as np
 
 from deepcompress import relindex
+from deepcompress.nn.activations import Clip
 from deepcompress.nn.conv import Conv2D
 from deepcompress.nn.layers import Concat, Dropout, Flatten, Linear, ReLU
 from deepcompress.nn.network import Network
+from deepcompress.nn.norm import Scale
 from deepcompress.nn.pool import GlobalAvgPool2D, MaxPool2D
+from deepcompress.nn.transposed import ConvTranspose2D
 from deepcompress.nn.wiring import INPUT
 from deepcompress.packed.tensor import CompressedTensor
 from deepcompress.tensors import SharedWeights
@@ -83,14 +86,17 @@ def exact(network: Network, params: Mapping[str, np.ndarray], x: np.ndarray):
     for step in network.steps:
         layer, taken, wrong = step.layer, step.of(values), step.of(bounds)
         y = layer.forward(params, taken)[0]
-        if isinstance(layer, (Conv2D, Linear)):
-            terms = int(np.prod(layer.param_shapes()[f"{layer.name}.weight"][1:])) + 1
+        if isinstance(layer, (Conv2D, Linear, ConvTranspose2D, Scale)):
+            weight = layer.param_shapes()[f"{layer.name}.weight"]
+            terms = int(np.prod(weight[1:])) + 1
+            if isinstance(layer, ConvTranspose2D):
+                terms = int(np.prod(weight)) + 1
             summed = layer.forward(sizes, np.abs(taken) + wrong)[0]
             bound = layer.forward(unbiased, wrong)[0] + (terms + 1) * EPS * summed
         elif isinstance(layer, GlobalAvgPool2D):
             terms = taken.shape[1] * taken.shape[2]
             bound = layer.forward(params, wrong + (terms + 1) * EPS * (np.abs(taken) + wrong))[0]
-        elif isinstance(layer, ReLU):
+        elif isinstance(layer, (ReLU, Clip)):
             bound = wrong
         else:  # takes apart and joins, or chooses the largest
             bound = layer.forward(params, wrong)[0]

@@ -1,12 +1,16 @@
 """Random models for our writer, and random files as another writer may make them."""
 
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
 
 from deepcompress import dtypes, relindex
+from deepcompress.coding.delta import DeltaCoding
+from deepcompress.coding.grouped import GroupedCoding
 from deepcompress.container.records import BITMASK, DENSE, RELATIVE, WIDE_DTYPE, Coding, PlaneCoding
 from deepcompress.model import CompressedModel
+from deepcompress.packed.grouped import GroupedTensor
 from deepcompress.packed.tensor import CompressedTensor
 from deepcompress.tensors import FIXED_WIDTH, HUFFMAN, RANS, SharedWeights
 from support.file_parts import Parts, varint
@@ -39,7 +43,28 @@ def random_raw(rng):
 def random_planes(array, rng):
     """Return how an array is stored in planes."""
     coders = rng.integers(0, 3, dtypes.named(array.dtype).word_bytes)
-    return PlaneCoding(tuple(coders.tolist()), int(rng.choice([0, 3, 7, 16, 62])))
+    unrotated = bool(dtypes.named(array.dtype).kind in "fc" and rng.random() < 0.3)
+    return PlaneCoding(tuple(coders.tolist()), int(rng.choice([0, 3, 7, 16, 62])), unrotated)
+
+
+def random_delta(array, rng):
+    """Return how an array is stored as the difference to a random base."""
+    element_type = dtypes.named(array.dtype)
+    bits = dtypes.bits_of(array, element_type).copy().view(np.uint8)
+    changed = rng.random(len(bits)) < rng.choice([0, 0.02, 0.5])
+    if element_type.kind == "b":
+        bits[changed] ^= 1
+    else:
+        bits[changed] = rng.integers(0, 256, int(changed.sum()), dtype=np.uint8)
+    base = element_type.array(bits.view(element_type.bits)).reshape(array.shape)
+    planes = random_planes(array, rng) if rng.random() < 0.6 else None
+    return DeltaCoding(base, planes)
+
+
+def bases_of(model):
+    """Return the base that the deltas of a model need."""
+    how = model.storage.items()
+    return {name: one.base for name, one in how if isinstance(one, DeltaCoding)}
 
 
 def random_shared(rng):
@@ -55,12 +80,24 @@ def random_shared(rng):
     skew = rng.dirichlet(np.full(max(k, 1), rng.choice([0.01, 0.3, 10])))
     labels = (1 + rng.choice(max(k, 1), positions.size, p=skew)).astype(np.uint8)
     element_type = dtypes.FLOAT32
-    if rng.random() < 0.4:
+    if rng.random() < 0.2:  # so that float16 has them
+        codebook = codebook.astype(np.float16).astype(np.float32)
+    elif rng.random() < 0.4:
         element_type = SHAREABLE[rng.integers(0, len(SHAREABLE))]
         codebook = element_type.rounded(np.abs(8 * codebook))
     shared = SharedWeights(codebook, labels, bits)
     gaps = relindex.encode(positions, size, gap_bits)
     return CompressedTensor.from_parts(shape, shared, gaps).of_type(element_type)
+
+
+def random_groups(tensor, rng):
+    """Return a tensor cut into groups of rows, and how these are stored."""
+    group_rows = int(rng.integers(1, tensor.rows))
+    starts = range(0, tensor.rows, group_rows)
+    groups = tuple(tensor[start : start + group_rows] for start in starts)
+    codings = tuple(replace(random_coding(rng), block_bits=20) for _ in groups)
+    codings = tuple(replace(one, half=bool(rng.random() < 0.2)) for one in codings)
+    return GroupedTensor(tensor.shape, group_rows, groups), GroupedCoding(codings)
 
 
 def random_coding(rng):
@@ -88,9 +125,18 @@ def random_model(rng):
             tensors[name] = random_raw(rng)
             if rng.random() < 0.5:
                 storage[name] = random_planes(tensors[name], rng)
+            elif rng.random() < 0.5:
+                storage[name] = random_delta(tensors[name], rng)
         else:
             tensors[name] = random_shared(rng)
-            storage[name] = random_coding(rng)
+            storage[name] = replace(random_coding(rng), half=bool(rng.random() < 0.3))
+            if tensors[name].rows > 1 and len(tensors[name].shape) > 1 and rng.random() < 0.3:
+                tensors[name], storage[name] = random_groups(tensors[name], rng)
+    for name in list(tensors)[: rng.integers(0, 3)]:
+        twin = name[:200] + "'"
+        if twin not in tensors:
+            tensors[twin] = tensors[name]
+            storage |= {twin: storage[name]} if name in storage and rng.random() < 0.9 else {}
     values = [None, True, 1, -0.5, 1e300, "é\n", [], {"a": [2**70]}]
     metadata = {str(i): values[rng.integers(0, len(values))] for i in range(rng.integers(0, 3))}
     return CompressedModel(tensors, metadata, storage=storage)
