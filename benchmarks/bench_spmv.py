@@ -1,7 +1,9 @@
 """Time ``y = W x`` from packed weights against MKL, SciPy and OpenBLAS.
 
 ``python -m benchmarks.bench_spmv [--threads N] [--batch N] [--json FILE] [--rounds N]
-[--isa NAME ...] [--layer NAME ...]``; a batch of N > 1 is the product with a matrix of N columns.
+[--isa NAME ...] [--layer NAME ...] [--cases]``; a batch of N > 1 is the product with a matrix of N
+columns. ``--cases`` compares N threads with one instead, in a loop, after rests and beside
+PyTorch's threads (`spmv_threads`).
 
 Layers of the paper's Table 8 and of EIE (Han et al. 2016, Table III), 5-bit labels, random
 positions. First each answer is checked against float64. Then the contestants take turns, twice
@@ -17,10 +19,10 @@ Each row has the bytes of weights that each contestant reads, and what the paper
 layer on a Core i7-5930K with MKL (Table 8; per sample there, per product here).
 
 All have as many threads, but for SciPy, whose products have only one, and the gather limit, which
-is that of one. PyTorch, MKL and we share a pool of threads, that of the OpenMP which PyTorch
-brings. OpenBLAS has its own, and its threads would spin on into the turns of others, so that
-with threads each contestant rests before its first turn. The pools are kept off the processor
-of the main thread: some virtual machines else put threads that have rested on the same one.
+is that of one. PyTorch and MKL share the threads of the OpenMP which PyTorch brings, OpenBLAS has
+its own and we have ours. Each would look for work on into the turns of others, so that with threads
+each contestant rests before its first turn. All are kept off the processor of the main thread:
+some virtual machines else put threads that have rested on the same one.
 """
 
 import argparse
@@ -43,9 +45,11 @@ from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
 from deepcompress import native, spmv
+from deepcompress.native import pool as native_pool
 from deepcompress.packed.tensor import CompressedTensor
 from deepcompress.reports.product_timing import product_bound, random_tensor, verify
 
+from . import spmv_threads
 from .gather_limit import GatherLimit, compile_gather
 from .harness import machine, require_kernels
 
@@ -120,6 +124,13 @@ def keep_apart(processors: list[int]) -> None:
         os.sched_setaffinity(task, processors[:1] if mine else processors[1:])
 
 
+def have_threads(call: Callable[[], Any], threads: int) -> None:
+    """Call until all threads of ours are there, which have to be worth it each time."""
+    end = time.monotonic() + 5
+    while native_pool.report()["threads"] < threads - 1 and time.monotonic() < end:
+        call()
+
+
 def timed(call: Callable[[], Any], threads: int) -> float:
     """Return the seconds of a second call."""
     time.sleep(REST if threads > 1 else 0)
@@ -147,6 +158,7 @@ def measure(
         with native.use("native", isa):
             verify({isa: partial(tensor.dot, x)}, *right)
     if threads > 1 and len(PROCESSORS) > 1:
+        have_threads(partial(tensors[isas[-1]].dot, x), threads)
         keep_apart(PROCESSORS)  # now that all threads have been made
     seconds: dict[str, list[float]] = {name: [] for name in [*isas, *peers]}
     for _ in range(rounds):
@@ -223,6 +235,25 @@ def peers() -> dict[str, Any]:
     return {"scipy": scipy.__version__, "torch": torch.__version__, "mkl": mkl}
 
 
+def compare_cases(options: argparse.Namespace, layers: list[Case]) -> None:
+    """Compare threads with one, print the means and write the rows."""
+    rows = spmv_threads.compare(layers, options.threads, options.rounds)
+    means = {
+        state: statistics.geometric_mean(
+            1 / row["ratio"]
+            for row in rows
+            if row["state"] == state and row["layer"] in {case.name for case in TABLE_8}
+        )
+        for state in spmv_threads.STATES
+    }
+    print("times as fast, geometric mean over Table 8:", means)
+    idle = spmv_threads.idle(TABLE_8[4], options.threads)
+    if options.json:
+        about = machine(options.threads, **peers())
+        content = {"machine": about, "rows": rows, "geometric_means": means, "idle": idle}
+        options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Measure, print the table and write the rows."""
     isas = list(native.info()["available_isas"])
@@ -233,9 +264,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--isa", nargs="+", choices=isas, default=isas)
     parser.add_argument("--layer", nargs="+", choices=list(layers), default=list(layers))
+    parser.add_argument("--cases", action="store_true", help="N threads against one")
     parser.add_argument("--json", type=Path, help="file for the rows")
     options = parser.parse_args()
     require_kernels()
+    if options.cases:
+        compare_cases(options, [layers[name] for name in options.layer])
+        return
     torch.set_num_threads(options.threads)
     threadpool_limits(options.threads)
     if native.threads() != options.threads:

@@ -67,7 +67,7 @@ def layer_costs(data: bytes) -> list[dict[str, Any]]:
     for name, record in reader.contents().records.items():
         if not isinstance(record, SharedRecord):
             continue
-        _, labels = decode_survivors(record)
+        labels = decode_survivors(record).labels
         counts = np.bincount(labels)
         shares = counts[counts > 0] / len(labels)
         entropy = float(-(shares * np.log2(shares)).sum())
