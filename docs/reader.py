@@ -7,6 +7,7 @@ be read beside it. It shares no code with the package, and prefers few lines to 
 import json
 import sys
 from functools import partial
+from hashlib import sha256
 from math import prod
 from pathlib import Path
 from zlib import crc32
@@ -15,9 +16,12 @@ import numpy as np
 
 # One by one; the last three, which NumPy lacks, as the integers of their bits.
 DTYPES = np.dtype("?,i1,<i2,<i4,<i8,u1,<u2,<u4,<u8,<f2,<f4,<f8,<c8,<c16,<u2,u1,u1")
-FLOAT32, BFLOAT16, FLOAT8_E4M3FN, FLOAT8_E5M2 = 10, 14, 15, 16
-RAW, RELATIVE, DENSE, BITMASK, PLANES = range(5)
+FLOAT16, FLOAT32, FLOAT64, BFLOAT16, FLOAT8_E4M3FN, FLOAT8_E5M2 = 9, 10, 11, 14, 15, 16
+RAW, RELATIVE, DENSE, BITMASK, PLANES, TIED, DELTA, CONTEXT, GROUPED = range(9)
 FIXED_WIDTH, HUFFMAN, RANS = range(3)
+# At logits of 0, 128 … 2048.
+S = [32768, 40793, 47911, 53581, 57724, 60565, 62428, 63615, 64357]
+S += [64816, 65097, 65269, 65374, 65438, 65476, 65500, 65514]
 bits_of = partial(np.unpackbits, bitorder="little")
 
 
@@ -75,20 +79,43 @@ class Cursor:
         require(len(rest) <= unused and not any(rest), "unused bits aren't 0, or bytes left over")
 
 
-def read(data: bytes) -> tuple[dict[str, np.ndarray], dict]:
+def read(
+    data: bytes, base: dict[str, np.ndarray] | None = None
+) -> tuple[dict[str, np.ndarray], dict]:
     """Return a file's tensors, dense, and its metadata; ValueError if it breaks a rule.
 
-    A bfloat16 or float8 tensor is returned as float32.
+    A bfloat16 or float8 tensor is returned as float32; those of a `base` are given as their bits.
     """
     file, tensors = Cursor(data), {}
     metadata, entries = read_header(file)
+    order = list(entries)
     for name, (encoding, code, shape, data_bytes, tensor_header) in entries.items():
         chunks, n = Cursor(file.take(data_bytes), tensor_header), prod(shape)
-        if encoding in (RAW, PLANES):
-            how = read_raw if encoding == RAW else read_planes
-            elements = widened(how(chunks, code, n), code)
+        if encoding == TIED:
+            # > Tensor_Index is the number, from 0, of a tensor before this one. It has the same
+            # > Dtype and shape, and isn't tied itself.
+            index = chunks.varint()
+            chunks.check_crc()
+            require(index < len(tensors), f"no tensor {index} before it")
+            other = entries[order[index]]
+            require(other[0] != TIED and other[1:3] == (code, shape), "another kind of tensor")
+            elements = tensors[order[index]]
+        elif encoding == DELTA:
+            require(base is not None and name in base, "this needs a base")
+            elements = widened(read_delta(chunks, code, shape, base[name]), code)
+        elif encoding == GROUPED:
+            elements = read_grouped(chunks, code, shape)
+        elif encoding in (RAW, PLANES):
+            elements = (
+                read_raw(chunks, code, n)
+                if encoding == RAW
+                else read_planes(chunks, code, n, data[8])
+            )
+            elements = widened(elements, code)
+        elif encoding == CONTEXT:
+            elements = read_context(chunks, code, shape)
         else:
-            elements = read_shared(chunks, encoding, code, n)
+            elements = read_shared(chunks, encoding, code, n, data[8])
         chunks.end()
         tensors[name] = elements.reshape(shape)
     file.end()
@@ -100,7 +127,7 @@ def read_header(file: Cursor) -> tuple[dict, dict[str, tuple]]:
     # > A reader refuses a Format_Version that it doesn't know.
     require(file.take(8) == b"\x89DCNN\r\n\x1a", "this isn't a .dcnn file")
     version = file.next()
-    require(1 <= version <= 2, f"version {version} is unknown")
+    require(1 <= version <= 3, f"version {version} is unknown")
     # > Header_CRC covers every byte before it, from Magic_Number to the end of Header.
     header = Cursor(file.take(int.from_bytes(file.take(4), "little")))
     file.check_crc()
@@ -129,11 +156,14 @@ def read_header(file: Cursor) -> tuple[dict, dict[str, tuple]]:
         if code == 15 and version > 1:
             code = header.next()
             require(code >= 15, f"a byte for the dtype {code}")
-        require(code < len(DTYPES) and encoding <= PLANES, "unknown dtype or encoding")
-        is_shared, kind = encoding not in (RAW, PLANES), DTYPES[code].kind
+        require(code < len(DTYPES) and encoding <= GROUPED, "unknown dtype or encoding")
+        shared, kind = (RELATIVE, DENSE, BITMASK, CONTEXT, GROUPED), DTYPES[code].kind
+        is_shared = encoding in shared
         # > Version 1 has the dtypes 0 to 13, shares weights of float32 alone, and has no planes.
+        # > Versions 1 and 2 have no tied tensors, no deltas, no contexts and no grouped tensors.
         in_first = code == FLOAT32 if is_shared else code < BFLOAT16 and encoding == RAW
-        require(version > 1 or in_first, f"a dtype or encoding that version {version} hasn't got")
+        is_there = encoding <= PLANES if version == 2 else in_first
+        require(version > 2 or is_there, f"a dtype or encoding that version {version} hasn't got")
         # > Weights of bool, complex64 and complex128 can't be shared.
         require(not is_shared or kind in "iuf", "weights of this dtype can't be shared")
         # > The product of the axes that aren't 0, times the bytes of an element unless weights are
@@ -169,13 +199,68 @@ def widened(bits: np.ndarray, code: int) -> np.ndarray:
     return np.where(bits >= 128, -size, size).astype(np.float32)
 
 
-def read_planes(data: Cursor, code: int, count: int) -> np.ndarray:
+def read_planes(data: Cursor, code: int, count: int, version: int) -> np.ndarray:
     """Read elements whose bytes are coded plane by plane."""
     # > A word is an element, or either of the two floats of a complex number.
     dtype = DTYPES[code]
     floats = 2 if dtype.kind == "c" else 1
-    words, width = count * floats, dtype.itemsize // floats
+    is_float = dtype.kind in "fc" or code >= BFLOAT16
+    elements = read_words(data, count * floats, dtype.itemsize // floats, is_float, version)
+    require(code != 0 or elements.max(initial=0) <= 1, "a bool is neither 0 nor 1")
+    return elements.view(dtype)
+
+
+def read_delta(data: Cursor, code: int, shape: tuple[int, ...], base: np.ndarray) -> np.ndarray:
+    """Read elements that are those of the base's tensor, but for a difference."""
+    dtype = DTYPES[code]
+    # > the first 16 bytes of the SHA-256 of the base's elements, as a raw tensor has them
+    is_alike = (base.shape, base.dtype) == (shape, dtype)
+    own = sha256(base.tobytes()).digest()[:16]
+    require(data.take(16) == own and is_alike, "this needs another base")
+    width = dtype.itemsize // (2 if dtype.kind == "c" else 1)
+    words = np.frombuffer(base.tobytes(), f"<u{width}")
+    # > 0 where there is no difference, else 1, 2, 4 or 8, at most the bytes of a word
+    stored_bytes = data.next()
+    require(stored_bytes in (0, 1, 2, 4, 8) and stored_bytes <= width, "a difference too wide")
+    if stored_bytes:
+        stored = read_words(data, len(words), stored_bytes, False, 3).astype(words.dtype)
+        # > The difference d of a word and the base's, modulo 2**b for words of b bits, is stored as
+        # > 2 * d where d is below 2**(b - 1), else as 2 * (2**b - d) - 1.
+        half = stored >> stored.dtype.type(1)
+        words = words + np.where(stored % 2 == 0, half, ~half)
+    else:
+        data.check_crc()
+    require(code != 0 or words.max(initial=0) <= 1, "a bool is neither 0 nor 1")
+    return words.view(dtype)
+
+
+def read_grouped(data: Cursor, code: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Read shared weights of groups of rows, each group for itself."""
+    group_rows = data.varint()
+    # > A grouped tensor has rank 2 or more, and Group_Rows is at least 1 and below its first axis.
+    require(len(shape) > 1 and 1 <= group_rows < shape[0], f"groups of {group_rows} rows")
+    starts = range(0, shape[0], group_rows)
+    require(len(starts) <= len(data.data), f"too few bytes for {len(starts)} groups")
+    sizes = [data.varint() for _ in starts]
+    data.check_crc()
+    elements = []
+    for start, size in zip(starts, sizes, strict=True):
+        end = data.at + size
+        encoding = data.next()
+        require(RELATIVE <= encoding <= BITMASK, "a group that isn't shared")
+        rows = min(group_rows, shape[0] - start)
+        # > A group has one block, to whose end its data reach.
+        elements.append(read_shared(data, encoding, code, prod((rows, *shape[1:])), 3, True))
+        require(data.at == end + 4, "a group that doesn't fill its chunk")
+    return np.concatenate(elements)
+
+
+def read_words(data: Cursor, words: int, width: int, is_float: bool, version: int) -> np.ndarray:
+    """Read words of so many bytes each, which are coded plane by plane."""
     block_bits, coders = data.next(), [data.next() for _ in range(width)]  # Plane_Coder
+    # > Unrotated is 1 where they aren't. It is 0 before version 3, and unless words are floats.
+    unrotated = block_bits & 128 if version > 2 and is_float else 0
+    block_bits -= unrotated
     require(block_bits <= 62 and max(coders) <= RANS, "a field of the head is too large")
     table_bytes = [data.varint() if coder else 0 for coder in coders]
     starts, blocks = range(0, max(1, words), 2**block_bits), []
@@ -195,13 +280,11 @@ def read_planes(data: Cursor, code: int, count: int) -> np.ndarray:
             plane = decode(coder, plane_code, data.take(size), n)
             word |= plane.astype(np.uint64) << np.uint64(8 * p)
         # > A word of a float is rotated left by one bit, so that its sign becomes the lowest bit.
-        if dtype.kind in "fc" or code >= BFLOAT16:
+        if is_float and not unrotated:
             word = word >> np.uint64(1) | (word & np.uint64(1)) << np.uint64(8 * width - 1)
         elements.append(word.astype(f"<u{width}"))
     data.check_crc()
-    elements = np.concatenate(elements)
-    require(code != 0 or elements.max(initial=0) <= 1, "a bool is neither 0 nor 1")
-    return elements.view(dtype)
+    return np.concatenate(elements)
 
 
 def read_raw(data: Cursor, code: int, count: int) -> np.ndarray:
@@ -217,10 +300,16 @@ def read_raw(data: Cursor, code: int, count: int) -> np.ndarray:
     return np.frombuffer(elements, dtype)
 
 
-def read_shared(data: Cursor, encoding: int, code: int, size: int) -> np.ndarray:
+def read_shared(
+    data: Cursor, encoding: int, code: int, size: int, version: int, one_block: bool = False
+) -> np.ndarray:
     """Read shared weights: the head, then each block."""
+    # > Half_Centroids is 1 where centroids are float16. It is 0 before version 3, and unless Dtype
+    # > is float32 or float64.
+    descriptor = data.next()  # Coder_Descriptor
+    half = descriptor & 8 if version > 2 and code in (FLOAT32, FLOAT64) else 0
     # > Position_Coder is 0 where Encoding is dense.
-    position_coder, label_coder = divmod(data.next(), 16)  # Coder_Descriptor
+    position_coder, label_coder = divmod(descriptor - half, 16)
     require(label_coder <= RANS and position_coder <= RANS * (encoding != DENSE), "unknown coder")
     block_bits = data.next()
     position_bits = data.next() if encoding == RELATIVE else 8  # Gap_Bits
@@ -233,6 +322,7 @@ def read_shared(data: Cursor, encoding: int, code: int, size: int) -> np.ndarray
     label_bits = max(1, (alphabet - 1).bit_length())
     starts, blocks = range(0, max(1, size), 2**block_bits), []
     require(4 * len(starts) <= len(data.data), f"too few bytes for {len(starts)} blocks")
+    require(len(starts) == 1 or not one_block, "a group of several blocks")
     for start in starts:
         # > Entry_Count is at most the number of elements of the block; where Encoding is dense, it
         # > is that number.
@@ -242,20 +332,7 @@ def read_shared(data: Cursor, encoding: int, code: int, size: int) -> np.ndarray
         label_bytes = data.varint() if label_coder else -(-entries * label_bits // 8)
         position_bytes = data.varint() if position_coder else -(-positions * position_bits // 8)
         blocks.append((elements, entries, label_bytes, positions, position_bytes))
-    # > A centroid is an element of Dtype where that has fewer than 4 bytes, else a float32.
-    stored = DTYPES[code if DTYPES[code].itemsize < 4 else FLOAT32]
-    # > Label 0 is the weight 0, label i is the i-th centroid.
-    centroids = bytes(stored.itemsize * (alphabet - k)) + data.take(stored.itemsize * k)
-    weights = np.frombuffer(centroids, stored)
-    if code >= BFLOAT16:
-        weights = widened(weights, code)
-    require(np.isfinite(weights).all(), "a centroid isn't finite")
-    # > Every centroid is a value of Dtype.
-    if DTYPES[code].kind in "iu" and weights.dtype.kind == "f" and code < BFLOAT16:
-        limits = np.iinfo(DTYPES[code])
-        for w in weights.tolist():
-            require(w.is_integer() and limits.min <= int(w) <= limits.max, f"{w} as a centroid")
-    weights = weights.astype(DTYPES[code] if code < BFLOAT16 else np.float32)  # by symbol
+    weights = read_centroids(data, code, k, half)[int(encoding == BITMASK) :]  # by symbol
     label_code = read_code(label_coder, label_bits, alphabet, data.take(table_bytes[0]))
     position_table = data.take(table_bytes[1])
     position_code = read_code(position_coder, position_bits, 2**position_bits, position_table)
@@ -280,6 +357,189 @@ def read_shared(data: Cursor, encoding: int, code: int, size: int) -> np.ndarray
         dense[-1][where] = weights[labels]
     data.check_crc()
     return np.concatenate(dense)
+
+
+def read_centroids(data: Cursor, code: int, k: int, half: int) -> np.ndarray:
+    """Return the weight of each label, 0 to k."""
+    # > A centroid is an element of Dtype where that has fewer than 4 bytes, else a float32.
+    stored = DTYPES[FLOAT16 if half else code if DTYPES[code].itemsize < 4 else FLOAT32]
+    # > Label 0 is the weight 0, label i is the i-th centroid.
+    weights = np.frombuffer(bytes(stored.itemsize) + data.take(stored.itemsize * k), stored)
+    if code >= BFLOAT16:
+        weights = widened(weights, code)
+    require(np.isfinite(weights).all(), "a centroid isn't finite")
+    # > Every centroid is a value of Dtype.
+    if DTYPES[code].kind in "iu" and weights.dtype.kind == "f" and code < BFLOAT16:
+        limits = np.iinfo(DTYPES[code])
+        for w in weights.tolist():
+            require(w.is_integer() and limits.min <= int(w) <= limits.max, f"{w} as a centroid")
+    return weights.astype(DTYPES[code] if code < BFLOAT16 else np.float32)
+
+
+def read_context(data: Cursor, code: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Read shared weights whose labels are coded by contexts."""
+    # > Coder_Descriptor is 0 but for Half_Centroids: there are no other coders.
+    half = data.next()
+    require(half in ((0, 8) if code in (FLOAT32, FLOAT64) else (0,)), "unknown coder")
+    k = data.varint()
+    require(k <= 255, f"{k} centroids")
+    weights = read_centroids(data, code, k, half)
+    stream = data.take(max(len(data.data) - data.at - 4, 0))
+    # > Element_Count is at most 4096 * (Stream_Bytes + 4).
+    require(prod(shape) <= 4096 * (len(stream) + 4), "too many elements for the stream")
+    labels = Contexts(stream).labels(shape, weights.tolist()) if prod(shape) else []
+    require(len(labels) > 0 or not stream, "bytes are left over")
+    data.check_crc()
+    return weights[np.array(labels, np.int64)]
+
+
+class Contexts:
+    """The decoder of labels that have contexts."""
+
+    def __init__(self, stream: bytes) -> None:
+        self.stream, self.at, self.low, self.high = stream, 0, 0, 2**32 - 1
+        self.word = int.from_bytes((stream + bytes(4))[:4], "big")
+        self.squashed = [self.squash(x) for x in range(-2047, 2048)]
+        x, self.stretched = -2047, []
+        for p in range(4096):
+            while x < 2047 and self.squash(x) < 16 * p + 8:
+                x += 1
+            self.stretched.append(x)
+        self.counters: dict[tuple, list[int]] = {}
+        self.sets: dict[int, list[int]] = {}
+
+    def squash(self, x: int) -> int:
+        """Return a logit's probability."""
+        if x < 0:
+            return 65536 - self.squash(-x)
+        i, f = x // 128, x % 128
+        return (S[i] * (128 - f) + S[i + 1] * f + 64) >> 7
+
+    def density(self, p: int) -> int:
+        """Return the density of a counter's probability."""
+        return min((self.stretched[p >> 10] + 2048) >> 7, 31)
+
+    @staticmethod
+    def learn(counter: list[int], b: int, limit: int) -> None:
+        """Have a counter learn a decision."""
+        p, n = counter
+        rate = 131072 // (2 * n + 3)
+        p = p + ((2**22 - p) * rate >> 16) if b else p - (p * rate >> 16)
+        counter[:] = p, n + (n < limit)
+
+    def decide(self, number: int, *contexts: tuple) -> int:
+        """Return the next decision, given the number of the set and the contexts."""
+        counters = [self.counters.setdefault(context, [2**21, 0]) for context in contexts]
+        weights = self.sets.setdefault(number, [16384] * len(counters) + [0, 0])
+        xs = [self.stretched[p >> 10] for p, _ in counters] + [256]
+        y = sum(x * weight for x, weight in zip(xs, weights[:-1], strict=True)) >> 16
+        probability = self.squashed[min(max(y, -2047), 2047) + 2047]
+        probability = min(max(probability, 96), 65440)
+        b = self.bit(probability)
+        u = weights[-1]
+        e = ((b * 65536 - probability) * (3 + 384 // (16 + u))) >> 4
+        for i, x in enumerate(xs):
+            weights[i] = min(max(weights[i] + ((x * e + 8192) >> 14), -(2**20)), 2**20)
+        weights[-1] = u + (u < 368)
+        for counter in counters:
+            self.learn(counter, b, 1023)
+        return b
+
+    def bit(self, probability: int) -> int:
+        """Return the next bit of the arithmetic code."""
+        middle = self.low + ((self.high - self.low) * probability >> 16)
+        b = int(self.word <= middle)
+        if b:
+            self.high = middle
+        else:
+            self.low = middle + 1
+        while self.low >> 24 == self.high >> 24:
+            require(self.at < len(self.stream), "the stream has ended")
+            following = self.stream[self.at + 4 : self.at + 5]
+            self.word = (self.word << 8) % 2**32 + (following[0] if following else 0)
+            self.low, self.high = (self.low << 8) % 2**32, (self.high << 8) % 2**32 + 255
+            self.at += 1
+        return b
+
+    def end(self) -> None:
+        """Refuse another end than the one there must be."""
+        # > e bytes of the stream are left in the word, the fewest, 0 to 4, that with zeros behind
+        # > give a number within low … high. The word is the least such number.
+        for e in range(5):
+            unit = 2 ** (32 - 8 * e)
+            least = -(-self.low // unit) * unit
+            if least <= self.high:
+                is_right = len(self.stream) - self.at == e and self.word == least
+                return require(is_right, "the stream doesn't end as it must")
+
+    def labels(self, shape: tuple[int, ...], weights: list[float]) -> list[int]:
+        """Return the label of each element."""
+        rows = shape[0] if shape else 1
+        cols, kernel = prod(shape[1:]), prod(shape[2:])
+        order = sorted(range(1, len(weights)), key=lambda label: weights[label])
+        below = [label for label in order if weights[label] < 0]
+        signed = [[0, *order[len(below) :]], [0, *below[::-1]]]  # by sign and magnitude
+        level = {0: (0, 0)}
+        for sign, group in enumerate(signed):
+            level |= {label: (sign + 1, m) for m, label in enumerate(group) if m}
+        found: list[list[int]] = []
+        columns, whole = [[2**21, 0] for _ in range(cols)], [2**21, 0]
+        for r in range(rows):
+            found.append([])
+            row, r1 = [whole[0], min(whole[1], 4)], min(r.bit_length(), 7)
+            for c in range(cols):
+
+                def at(up: int, left: int, r: int = r, c: int = c) -> tuple[int, int]:
+                    is_inside = up <= r and 0 <= c - left < cols
+                    return level[found[r - up][c - left] if is_inside else 0]
+
+                near = [at(0, 1), at(0, 2), at(1, 0), at(1, -1), at(1, 1)]
+                near += [at(0, shape[-1]), at(0, kernel)] if kernel > 1 else [at(2, 0), near[4]]
+                w, ww, n, ne, _, a, b = (
+                    m if m < 4 else min(m.bit_length() + 1, 7) for _, m in near
+                )
+                beside = (max(c - 1, 0), c, c, min(c + 1, cols - 1))
+                around = sum(p * 1024 + count for p, count in map(columns.__getitem__, beside)) >> 2
+                dense = self.density(row[0])
+                flag = self.decide(
+                    r1,
+                    ("column", self.density(columns[c][0]), r1),
+                    ("W A B", w, a, b),
+                    ("flags", *(m > 0 for _, m in near), dense // 4),
+                    ("around", self.density(around >> 10), dense),
+                    ("WW N NE", ww, n, ne),
+                )
+                label = 0
+                if flag:
+                    require(len(weights) > 1, "a label without a centroid")
+                    sign = int(len(signed[0]) == 1)
+                    if min(map(len, signed)) > 1:
+                        s = [sign for sign, _ in near]
+                        first, second = ("signs", s[0], s[2], s[5]), ("signs", s[1], s[6])
+                        sign = self.decide(8, first, second, ("sign",))
+                    sizes = (w, a), (b, n), (2 * w + ww + n + a + b,)
+                    label = signed[sign][self.magnitude(sign, len(signed[sign]) - 1, *sizes)]
+                found[r].append(label)
+                self.learn(columns[c], flag, 255)
+                self.learn(row, flag, 63)
+                self.learn(whole, flag, 1023)
+        self.end()
+        return [label for row in found for label in row]
+
+    def magnitude(self, sign: int, most: int, *sizes: tuple) -> int:
+        """Return the next magnitude, 1 to `most`."""
+
+        def decide(node: int) -> int:
+            tables = [(f"m{i}", node, *size) for i, size in enumerate(sizes)]
+            return self.decide(9 + node, ("m", sign, node), *tables)
+
+        more, v = 0, 1
+        while more < most.bit_length() - 1 and decide(more):
+            more += 1
+        for j in reversed(range(more)):
+            node = 8 + 16 * more + (v if v < 8 else 8 + j)
+            v = 2 * v + (decide(node) if (2 * v + 1) << j <= most else 0)
+        return v
 
 
 def read_code(coder: int, width: int, alphabet: int, table: bytes) -> dict | list:
