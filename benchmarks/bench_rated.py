@@ -29,7 +29,7 @@ from deepcompress.coding.prices import Choice
 from deepcompress.figures import Bench
 from deepcompress.figures.networks import trained
 from deepcompress.figures.points import measured
-from deepcompress.pipeline import survivors_of
+from deepcompress.pipeline.weights import survivors_of
 from deepcompress.quantize.rated import rated_codebook
 from deepcompress.tensors import SharedWeights
 

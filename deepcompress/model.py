@@ -13,12 +13,12 @@ from .coding import delta, encoder, grouped, planes, prices
 from .coding.delta import DeltaCoding
 from .coding.grouped import GroupedCoding
 from .coding.prices import Choice
+from .coding.reading import How, Tensor
 from .container import writer
 from .container.records import Coding, PlaneCoding, Record, SharedRecord, TiedRecord
 from .errors import ArgumentError, shown
 from .files.atomic import write_bytes
 from .inputs import as_array
-from .model_file import How, Tensor
 from .packed.grouped import GroupedTensor
 from .packed.tensor import CompressedTensor
 

@@ -27,16 +27,8 @@ from .dtypes import ElementType
 from .errors import OutputError, shown
 from .files.atomic import write_parts
 from .inputs import Inputs, flat
-from .pipeline import (
-    Encodable,
-    Grouped,
-    Kept,
-    base_of,
-    checked_config,
-    compress_tensor,
-    how_stored,
-    naming,
-)
+from .pipeline.models import base_of, checked_config, how_stored
+from .pipeline.weights import Encodable, Grouped, Kept, compress_tensor, naming
 from .spreading import Parcel
 from .ties import Ties
 

@@ -130,7 +130,9 @@ def test_what_cant_be_stored_is_named_with_what_to_do(
 
 
 def test_a_dict_is_looked_at_before_anything_is_compressed(monkeypatch) -> None:
-    monkeypatch.setattr("deepcompress.pipeline.compress_tensor", lambda *_: pytest.fail("begun"))
+    monkeypatch.setattr(
+        "deepcompress.pipeline.models.compress_tensor", lambda *_: pytest.fail("begun")
+    )
     with pytest.raises(dc.ArgumentError, match="tensor 'last': is None"):
         dc.compress({"first": WEIGHTS, "last": None})
 

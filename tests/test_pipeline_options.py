@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from support.ways import compressed, is_same
 
 import deepcompress as dc
-from deepcompress.pipeline import priced, survivors_of
+from deepcompress.pipeline.weights import priced, survivors_of
 from deepcompress.tensors import SharedWeights
 
 RNG = np.random.default_rng(0)

@@ -40,7 +40,8 @@ from ..errors import ArgumentError, shown
 from ..inputs import flat
 from ..model import CompressedModel
 from ..nn.parallel import single_threaded_blas
-from ..pipeline import Encodable, Kept, checked_config, naming, put
+from ..pipeline.models import checked_config, put
+from ..pipeline.weights import Encodable, Kept, naming
 from ..tensors import Float32Array, Float64Array, UInt8Array
 from .grid import FINER, uniform_grid
 from .layer import Effort, decide

@@ -19,7 +19,8 @@ from ..dtypes import named
 from ..errors import ArgumentError
 from ..model import CompressedModel
 from ..nn.parallel import single_threaded_blas
-from ..pipeline import Kept, naming, put
+from ..pipeline.models import put
+from ..pipeline.weights import Kept, naming
 from ..tensors import Float64Array
 from .layer import Decided, Effort, decide, with_bias
 from .moments import DAMPING, Curvature, Moments, curvature

@@ -9,7 +9,7 @@ from ..config import TensorConfig
 from ..container.records import CODERS, CONTEXT, ENCODINGS
 from ..dtypes import ElementType
 from ..errors import ArgumentError
-from ..pipeline import Encodable, Kept, priced
+from ..pipeline.weights import Encodable, Kept, priced
 from ..tensors import Float64Array, Survivors, UInt8Array
 
 CONTEXTS = ENCODINGS[CONTEXT]

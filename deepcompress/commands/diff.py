@@ -3,9 +3,10 @@
 import json
 from typing import Any
 
+from ..coding.reading import Tensor
 from ..container.records import CODERS, ENCODINGS, Coding, PlaneCoding
 from ..files.reading import read_file
-from ..model_file import ModelFile, Tensor
+from ..model_file import ModelFile
 from ..packed.tensor import CompressedTensor
 from ..reports.distance import differing_labels, distance
 from ..reports.tables import align, as_cells, printable, shape_text

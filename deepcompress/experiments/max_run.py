@@ -26,7 +26,9 @@ from ..nn import optim
 from ..nn.compact import Compact, compact, live_masks
 from ..nn.train import fit
 from ..nn.trainable import Free, Masked, Rounded, Shared, Trainable
-from ..pipeline import Encodable, load, put, survivors_of
+from ..pipeline import load
+from ..pipeline.models import put
+from ..pipeline.weights import Encodable, survivors_of
 from ..quantize.rated import RatedCodebook, rated_codebook
 from ..reports.ledger import account
 from ..runtime.loading import checked

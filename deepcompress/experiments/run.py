@@ -22,7 +22,9 @@ from ..model import CompressedModel
 from ..nn import optim
 from ..nn.train import fit
 from ..nn.trainable import Shared
-from ..pipeline import Encodable, Grouped, Kept, compress_tensor, load, priced, put, survivors_of
+from ..pipeline import load
+from ..pipeline.models import put
+from ..pipeline.weights import Encodable, Grouped, Kept, compress_tensor, priced, survivors_of
 from ..reports.ledger import account
 from ..reports.tables import format_tables, read_report
 from .datasets import Dataset, holdout

@@ -33,10 +33,10 @@ import numpy.typing as npt
 
 from .. import relindex
 from ..bits import packing
+from ..coding.reading import Tensor
 from ..errors import ArgumentError, FormatError, TruncatedError
 from ..files.reading import read_file
 from ..model import CompressedModel
-from ..model_file import Tensor
 from ..packed.tensor import CompressedTensor
 from ..tensors import SharedWeights
 from .layers import WeightLayer

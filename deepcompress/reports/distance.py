@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..coding.reading import Tensor
 from ..errors import ArgumentError
-from ..model_file import Tensor
 from ..packed.tensor import CompressedTensor
 from ..tensors import Int64Array, UInt8Array
 

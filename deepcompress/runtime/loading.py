@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes, native
+from ..coding.reading import Tensor
 from ..errors import ArgumentError, shown
-from ..model_file import Tensor
 from ..nn.conv import Conv2D
 from ..nn.definition import from_metadata
 from ..nn.network import Network

@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..checks import as_real_array, as_whole_number
+from ..coding.reading import Tensor
 from ..errors import ArgumentError, FormatError
 from ..model import CompressedModel
-from ..model_file import Tensor, open_file
+from ..model_file import open_file
 from ..nn.network import Network
 from ..packed.tensor import CompressedTensor
 from ..tensors import Float32Array

@@ -22,8 +22,8 @@ import numpy as np
 
 from .. import relindex
 from ..checks import is_finite, is_name
+from ..coding.reading import Tensor
 from ..errors import ArgumentError, FormatError, shown
-from ..model_file import Tensor
 from ..nn.network import Network
 from ..packed.grouped import GroupedTensor
 from ..packed.tensor import CompressedTensor

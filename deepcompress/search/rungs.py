@@ -19,7 +19,8 @@ from ..dtypes import as_float32
 from ..inputs import Inputs
 from ..model import CompressedModel
 from ..nn.parallel import single_threaded_blas
-from ..pipeline import Encodable, Kept, naming, put
+from ..pipeline.models import put
+from ..pipeline.weights import Encodable, Kept, naming
 
 PER_OCTAVE = 16
 FINEST, COARSEST = -96, 80  # steps of 1/64 and of 32 rms

@@ -13,7 +13,7 @@ from ..checks import is_whole
 from ..config import TensorConfig
 from ..errors import ArgumentError, shown
 from ..inputs import flat
-from ..pipeline import checked_config
+from ..pipeline.models import checked_config
 from .journal import TrialJournal, fingerprint
 from .rungs import COARSEST, FINEST, Ladder
 from .scores import Score, checked_score

@@ -15,7 +15,8 @@ from .. import dtypes, prune
 from ..config import RULES, Config
 from ..errors import ArgumentError
 from ..model import CompressedModel
-from ..pipeline import Grouped, Kept, compress, compress_tensor, naming
+from ..pipeline import compress
+from ..pipeline.weights import Grouped, Kept, compress_tensor, naming
 from ..tensors import BoolArray, Float32Array, UInt8Array
 
 Array = npt.NDArray[Any]
