@@ -194,6 +194,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=int, default=20, help="for each target (20)")
     parser.add_argument("--runs", type=int, help="executions of each target, in place of seconds")
+    parser.add_argument("--seed", type=int, help="of the mutations, by default another each time")
     parser.add_argument("--jobs", type=int, default=2, help="targets at a time (2)")
     parser.add_argument("--target", action="append", choices=[*C_TARGETS, *PYTHON_TARGETS])
     parser.add_argument("--kept", type=Path, help="folder for inputs worth keeping")
@@ -206,6 +207,8 @@ def main() -> int:
     limit = [f"-max_total_time={arguments.seconds}"]
     if arguments.runs:
         limit = [f"-runs={arguments.runs}"]
+    if arguments.seed:
+        limit += [f"-seed={arguments.seed}"]
     with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(arguments.jobs) as pool:
         folder = Path(name)
         kept = arguments.kept or folder / "kept"
