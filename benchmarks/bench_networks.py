@@ -1,12 +1,14 @@
 """Run whole networks, packed, against the same networks dense in PyTorch.
 
 ``python -m benchmarks.bench_networks [--networks NAME ...] [--batches 1,32] [--threads N]
-[--rounds N] [--clock process] [--whole] [--folder DIR] [--json FILE]``
+[--engines NAME ...] [--rounds N] [--clock process] [--whole] [--folder DIR] [--json FILE]``
 
 LeNet-5, AlexNet and VGG-16 with the paper's densities, and the authors' SqueezeNet (see
 `network_files`). Contestants: the file as `CompressedNetwork.load` runs it ("ours"), with all
 weights as dense arrays ("dense"), PyTorch with its oneDNN in its usual memory format and with
-the channels last; `ratio_torch` is the faster of the two over ours. First all must give the same
+the channels last; `ratio_torch` is the faster of the two over ours. Further `--engines` run the
+same graph from an ONNX file that is made here (see `engines`); `ratio_fastest` is the fastest of
+all in float32 over ours, `ratio_int8` that of 8 bits. First all in float32 must give the same
 logits. Then they take turns; a turn warms up once. Medians. `layers` are timed where they are, in
 further runs of the whole network; ours has the ReLU behind a layer in it, and concatenates
 without work of its own; PyTorch has the faster memory format. On a machine that has other work,
@@ -29,18 +31,21 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from .engines import versions
 from .harness import machine, require_kernels
 from .network_files import NETWORKS, build, write_dense
 
+ENGINES = ("onnxruntime", "openvino", "mnn", "onnxruntime-int8")  # beside PyTorch
+INT8 = ENGINES[-1]
 DRAM_PJ, SRAM_PJ = 640 / 4, 5 / 4  # per byte
 
 
 def child(kind: str, path: Path, *options: object) -> dict[str, Any]:
-    """Return what a process of `network_child` answers."""
+    """Return what a process of `network_child` answers; engines write lines of their own before."""
     command = [sys.executable, "-m", "benchmarks.network_child", kind, str(path)]
     command += map(str, options)
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
-    answer: dict[str, Any] = json.loads(done.stdout)
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
 
 
@@ -50,10 +55,17 @@ def energy(weight_bytes: int, activation_elements: int, batch: int) -> float:
 
 
 def measure(
-    path: Path, batch: int, threads: int, rounds: int, clock: str, whole: bool
+    path: Path,
+    batch: int,
+    threads: int,
+    rounds: int,
+    clock: str,
+    whole: bool,
+    engines: list[str],
 ) -> dict[str, Any]:
     """Return the row of a case."""
-    row = child("times", path, batch, threads, rounds, clock, *(["whole"] if whole else []))
+    more = [*(["whole"] if whole else []), *engines]
+    row = child("times", path, batch, threads, rounds, clock, *more)
     params, activations = row.pop("params"), row.pop("activation_elements")
     layers = row.pop("layers")
     weight_bytes = sum(one["bytes"] for one in params)
@@ -74,6 +86,13 @@ def measure(
         "model_joules_per_image": energy(weight_bytes, activations, batch),
         "model_dense_joules_per_image": energy(dense_bytes, activations, batch),
     }
+    if engines:
+        own = {name: row[f"{name}_seconds"] for name in engines if name != INT8}
+        fastest = min({"torch": torch, **own}.items(), key=lambda item: item[1])
+        row["fastest"] = fastest[0]
+        row["ratio_fastest"] = fastest[1] / row["ours_seconds"]
+        if INT8 in engines:
+            row["ratio_int8"] = row["onnxruntime_int8_seconds"] / row["ours_seconds"]
     for kind, name in (("packed", "ours"), ("dense", "dense"), ("torch", "torch")):
         answer = child(kind, path, batch, threads, 1, clock)
         row[f"{name}_peak_bytes"] = answer["peak_bytes"]
@@ -99,6 +118,9 @@ def show(row: dict[str, Any]) -> None:
         f"{1e3 * row['model_joules_per_image']:.2f} mJ/image, dense "
         f"{1e3 * row['model_dense_joules_per_image']:.2f}"
     )
+    if "fastest" in row:
+        int8 = f", int8 {row['ratio_int8']:.2f}" if "ratio_int8" in row else ""
+        print(f"    of all engines {row['fastest']}: ratio {row['ratio_fastest']:.2f}{int8}")
     total = sum(layer["ours_seconds"] for layer in row["layers"])
     for layer in row["layers"]:
         if "ratio_torch" in layer or layer["ours_seconds"] > 0.005 * total:
@@ -119,6 +141,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--batches", default="1,32", help="comma-separated; default: 1,32")
     parser.add_argument("--threads", type=int, default=1, help="of every contestant; default: 1")
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=[])
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--clock", choices=("wall", "process"), default="wall")
     parser.add_argument("--whole", action="store_true", help="without a look at the layers")
@@ -134,13 +157,14 @@ def main() -> None:
             path = build(name, options.folder or Path(temporary))
             write_dense(path)
             for batch in map(int, options.batches.split(",")):
-                case = path, batch, options.threads, options.rounds, options.clock, options.whole
-                rows.append(measure(*case))
+                how = options.rounds, options.clock, options.whole, options.engines
+                rows.append(measure(path, batch, options.threads, *how))
                 show(rows[-1])
     if options.json:
         from .bench_spmv import peers
 
-        content = {"machine": machine(options.threads, **peers()), "rows": rows}
+        machines = machine(options.threads, **peers() | versions(options.engines))
+        content = {"machine": machines, "rows": rows}
         options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 

@@ -1,9 +1,10 @@
 """What `bench_networks` runs in processes of their own; each prints a JSON object.
 
-``python -m benchmarks.network_child KIND FILE BATCH THREADS ROUNDS CLOCK [whole]``, where KIND is
+``python -m benchmarks.network_child KIND FILE BATCH THREADS ROUNDS CLOCK [whole] [ENGINE ...]``,
+where KIND is
 
-- ``times``: all contestants take turns, in one process; then again, layer by layer, unless the
-  ``whole`` network is enough;
+- ``times``: all contestants take turns, in one process, further engines of `engines` among them;
+  then again, layer by layer, unless the ``whole`` network is enough;
 - ``packed``, ``dense`` or ``torch``: one alone, for its peak memory.
 """
 
@@ -30,6 +31,7 @@ from .network_files import read_dense
 
 TOLERANCE = 1e-4  # of the largest output: some hundred times what one float32 rounds
 CLOCKS = {"wall": time.perf_counter, "process": time.process_time}
+NARROW = ("onnxruntime-int8",)  # whose answer is another, though not by as much as it is
 DEVIATION = 60.0  # of random pixels, about that of photographs
 
 clock = time.perf_counter
@@ -80,7 +82,12 @@ def memory(kind: str, path: Path, batch: int, threads: int) -> dict[str, Any]:
 
 
 def times(
-    path: Path, batch: int, threads: int, rounds: int, by_layer: bool = True
+    path: Path,
+    batch: int,
+    threads: int,
+    rounds: int,
+    by_layer: bool = True,
+    engines: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Verify all contestants' answers, then let them take turns."""
     import torch
@@ -97,18 +104,28 @@ def times(
         "torch": lambda: model(x_torch),
         "torch_channels_last": lambda: model(last),
     }
+    if engines:
+        from . import engines as others
+        from .onnx_networks import write
+
+        graph = write(packed.network, params, batch, path.with_name(f"{path.stem}-{batch}.onnx"))
+        for name in engines:
+            contestants[name] = others.ENGINES[name](graph, x, threads)
     expected = contestants["torch"]().numpy()
     differences = {}
     for name, call in contestants.items():
         difference = np.abs(np.asarray(call()) - expected).max() / np.abs(expected).max()
-        if not difference <= TOLERANCE:
+        if not difference <= (1 if name in NARROW else TOLERANCE):
             raise SystemExit(f"{path.stem}: {name} gives a wrong answer, off by {difference}")
         differences[name] = float(difference)
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds):
         for name, call in contestants.items():
             seconds[name].append(timed(call, threads))
-    medians = {f"{name}_seconds": statistics.median(turns) for name, turns in seconds.items()}
+    medians = {
+        f"{name.replace('-', '_')}_seconds": statistics.median(turns)
+        for name, turns in seconds.items()
+    }
     faster = last if medians["torch_channels_last_seconds"] < medians["torch_seconds"] else x_torch
     in_place = {
         "ours": layers_of(packed, x),
@@ -237,7 +254,8 @@ def main() -> None:
     clock = CLOCKS[sys.argv[6]]
     with threadpool_limits(threads):
         if kind == "times":
-            answer = times(path, batch, threads, rounds, sys.argv[7:] != ["whole"])
+            whole = sys.argv[7:8] == ["whole"]
+            answer = times(path, batch, threads, rounds, not whole, sys.argv[8 if whole else 7 :])
         else:
             answer = memory(kind, path, batch, threads)
     print(json.dumps(answer))
