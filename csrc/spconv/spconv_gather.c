@@ -91,6 +91,15 @@ static inline void pick(float *restrict to, const float *restrict from, size_t c
             to[k] = from[step * k];
 }
 
+/* Tells whether all runs have eight columns and a vector of their own, as in narrow images. */
+static int are_vectors(const struct run *runs, size_t count)
+{
+    for (size_t k = 0; k < count; k++)
+        if (runs[k].count != DC_VECTOR || runs[k].to % DC_VECTOR)
+            return 0;
+    return 1;
+}
+
 void dc_gather(const struct dc_geometry *g, const float *x, const struct dc_panel *panel,
                size_t first, size_t last, float *tile)
 {
@@ -104,12 +113,16 @@ void dc_gather(const struct dc_geometry *g, const float *x, const struct dc_pane
         int is_whole;
         const size_t count =
             find_runs(g, panel, place / g->kernel[1], place % g->kernel[1], runs, &is_whole);
+        const int vectors = step == 1 && are_vectors(runs, count);
         const float *from = x + begin / places * channel;
         float *to = tile + (begin - first) * stride;
         for (size_t row = begin; row < last; row += places) {
             if (!is_whole)
                 memset(to, 0, stride * sizeof *to);
-            for (const struct run *run = runs; run < runs + count; run++)
+            if (vectors)
+                for (size_t k = 0; k < count; k++)
+                    memcpy(to + runs[k].to, from + runs[k].from, DC_VECTOR * sizeof *to);
+            for (const struct run *run = runs; run < runs + count && !vectors; run++)
                 if (step == 1)
                     copy(to + run->to, from + run->from, run->count);
                 else

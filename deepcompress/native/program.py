@@ -1,5 +1,6 @@
 """The gateway to ``csrc/program``; it expects arguments as `native.layout`."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ class Session:
     """Memory for a program, and its operations as C takes them; for one thread at a time."""
 
     def __init__(self, program: Program) -> None:
-        self._program = program
+        self._program, self._work = program, program.work  # a sum
         self._memory = np.empty(program.elements, np.float32)
         self._borrowed: list[Any] = []
         self._operations = _ffi().new("struct dc_operation[]", len(program.operations))
@@ -42,6 +43,11 @@ class Session:
                 else:
                     setattr(struct, field, start + place)
         self._scratch: UInt8Array = np.empty(0, np.uint8)
+        self._progress = np.zeros(2 * len(program.operations), np.uint32)
+        self._progress_at = _ffi().from_buffer("uint32_t[]", self._progress)
+        self._is_finite = _ffi().new("int *")
+        first, shape = program.result
+        self._result = self._memory[first : first + math.prod(shape)].reshape(shape)
 
     def run(self, x: Float32Array, seconds: Seconds | None = None) -> Float32Array | None:
         """Call dc_run for x that is finite; return None if anything that follows isn't.
@@ -49,7 +55,7 @@ class Session:
         `seconds`, an element for each operation, gets the time that it took.
         """
         isa, count = _choice().isa, len(self._operations)
-        work = self._program.work
+        work = self._work
         workers, threads = team(work * NS_PER_PRODUCT, int(work // PRODUCTS_PER_THREAD))
         size = threads * _lib().dc_run_scratch(isa, self._operations, count)
         if self._scratch.nbytes < size:
@@ -57,14 +63,11 @@ class Session:
         taken = _floats(x)
         for struct, field in self._readers:
             setattr(struct, field, taken)
-        progress, is_finite = _ffi().new("uint32_t[]", 2 * count), _ffi().new("int *")
+        self._progress.fill(0)
         times = _ffi().NULL if seconds is None else _ffi().from_buffer("double *", seconds)
-        room = progress, _bytes(self._scratch), times, is_finite
+        room = self._progress_at, _bytes(self._scratch), times, self._is_finite
         _check(_lib().dc_run(isa, self._operations, count, workers, *room), isa)
-        if not is_finite[0]:
-            return None
-        first, shape = self._program.result
-        return self._memory[first:][: int(np.prod(shape))].reshape(shape).copy()
+        return self._result.copy() if self._is_finite[0] else None
 
     def _fields(self, operation: Operation) -> dict[str, Any]:
         """Return the fields of a struct dc_operation, but for x and y."""

@@ -277,7 +277,7 @@ class Network:
     def check_inputs(self, x: Array) -> None:
         """Raise `ArgumentError` unless each row of `x` has the size of an input."""
         features = math.prod(self.input_shape)
-        if x.ndim < 2 or int(np.prod(x.shape[1:])) != features:
+        if x.ndim < 2 or math.prod(x.shape[1:]) != features:
             raise ArgumentError(
                 f"network {self.name!r}: inputs of shape {x.shape}, "
                 f"expected (n, {features}) or (n, *{self.input_shape})"

@@ -46,7 +46,7 @@ class Inference:
         y = self._in_pieces(head, params, x) if head else self._network.columns(x)
         if tail:
             y = self.evaluate(tail, params, y, head[-1].name if head else INPUT)
-        return np.ascontiguousarray(np.moveaxis(y, -1, 0))
+        return np.ascontiguousarray(y.transpose(y.ndim - 1, *range(y.ndim - 1)))
 
     def evaluate(
         self, stages: Sequence[Stage], params: Params, x: Array, source: str = INPUT

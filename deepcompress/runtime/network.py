@@ -271,7 +271,7 @@ class CompressedNetwork:
         collected = list(parts)
         if not collected:
             return np.zeros((0, *self.network.output_shape), np.float32)
-        return np.concatenate(collected)
+        return collected[0] if len(collected) == 1 else np.concatenate(collected)
 
     def _checked_inputs(self, x: npt.ArrayLike) -> Float32Array:
         inputs: Float32Array = np.ascontiguousarray(as_real_array(x, "x"), np.float32)

@@ -55,7 +55,8 @@ class Programs:
         """Return the output (..., B) for `x`, the output of `source`; None without a program."""
         if not native.active() or x.dtype != np.float32 or x.size == 0:
             return None
-        x = np.require(x, np.float32, ["C", "A"])
+        if not (x.flags.c_contiguous and x.flags.aligned):
+            x = np.require(x, np.float32, ["C", "A"])
         if not native_spmv.all_finite(x):
             return None
         key = stages[0].step.layer.name, stages[0].name, stages[-1].name, x.shape
