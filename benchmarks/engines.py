@@ -43,7 +43,8 @@ def onnxruntime_int8(path: Path, x: np.ndarray[Any, Any], threads: int) -> Call:
             return self.left.pop() if self.left else None
 
     narrow = path.with_suffix(".int8.onnx")
-    quantization.quantize_static(str(path), str(narrow), Reader(), per_channel=True)
+    if not narrow.exists():
+        quantization.quantize_static(str(path), str(narrow), Reader(), per_channel=True)
     return onnxruntime(narrow, x, threads)
 
 
