@@ -1,9 +1,10 @@
 """Time ``y = W x`` from packed weights against MKL, SciPy and OpenBLAS.
 
 ``python -m benchmarks.bench_spmv [--threads N] [--batch N] [--json FILE] [--rounds N]
-[--isa NAME ...] [--layer NAME ...] [--cases]``; a batch of N > 1 is the product with a matrix of N
-columns. ``--cases`` compares N threads with one instead, in a loop, after rests and beside
-PyTorch's threads (`spmv_threads`).
+[--isa NAME ...] [--layer NAME ...] [--cold] [--cases]``; a batch of N > 1 is the product with a
+matrix of N columns. ``--cold`` throws everything out of the caches before each call that counts,
+as happens in a network whose layers take turns. ``--cases`` compares N threads with one instead, in
+a loop, after rests and beside PyTorch's threads (`spmv_threads`).
 
 Layers of the paper's Table 8 and of EIE (Han et al. 2016, Table III), 5-bit labels, random
 positions. First each answer is checked against float64. Then the contestants take turns, twice
@@ -55,6 +56,7 @@ from .harness import machine, require_kernels
 
 PROCESSORS = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 REST = 0.05  # seconds; OpenBLAS's threads spin for 30 ms
+EVICTING_BYTES = 1 << 28  # some times the last cache of any processor with a few of them
 
 
 class Case(NamedTuple):
@@ -131,19 +133,24 @@ def have_threads(call: Callable[[], Any], threads: int) -> None:
         call()
 
 
-def timed(call: Callable[[], Any], threads: int) -> float:
-    """Return the seconds of a second call."""
+def timed(
+    call: Callable[[], Any], threads: int, evicting: np.ndarray[Any, Any] | None = None
+) -> float:
+    """Return the seconds of a second call, before which something large may be read."""
     time.sleep(REST if threads > 1 else 0)
     call()
+    if evicting is not None:
+        evicting.max()
     started = time.perf_counter()
     call()
     return time.perf_counter() - started
 
 
 def measure(
-    case: Case, isas: list[str], batch: int, threads: int, rounds: int, gather: Any
+    case: Case, isas: list[str], batch: int, threads: int, rounds: int, cold: bool, gather: Any
 ) -> list[dict[str, Any]]:
     """Return a row for each instruction set."""
+    evicting = np.ones(EVICTING_BYTES, np.uint8) if cold else None
     packed = random_tensor((case.rows, case.cols), case.density)
     dense = packed.to_dense()
     shape = (case.cols, batch) if batch > 1 else (case.cols,)
@@ -164,15 +171,16 @@ def measure(
     for _ in range(rounds):
         for isa, tensor in tensors.items():
             with native.use("native", isa):
-                seconds[isa].append(timed(partial(tensor.dot, x, out), threads))
+                seconds[isa].append(timed(partial(tensor.dot, x, out), threads, evicting))
         for name, call in peers.items():
-            seconds[name].append(timed(call, threads))
+            seconds[name].append(timed(call, threads, evicting))
     median = {name: statistics.median(turns) for name, turns in seconds.items()}
     return [
         {
             "layer": case.name,
             "batch": batch,
             "threads": threads,
+            "cold": cold,
             "isa": isa,
             "rows": case.rows,
             "cols": case.cols,
@@ -264,6 +272,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--isa", nargs="+", choices=isas, default=isas)
     parser.add_argument("--layer", nargs="+", choices=list(layers), default=list(layers))
+    parser.add_argument("--cold", action="store_true", help="with nothing in the caches")
     parser.add_argument("--cases", action="store_true", help="N threads against one")
     parser.add_argument("--json", type=Path, help="file for the rows")
     options = parser.parse_args()
@@ -278,8 +287,8 @@ def main() -> None:
     gather = compile_gather() if "avx2" in isas else None
     rows: list[dict[str, Any]] = []
     for name in options.layer:
-        arguments = options.isa, options.batch, options.threads, options.rounds, gather
-        for row in measure(layers[name], *arguments):
+        how = options.threads, options.rounds, options.cold, gather
+        for row in measure(layers[name], options.isa, options.batch, *how):
             ratios = "  ".join(
                 f"{peer} {row['ratio_' + peer]:5.2f}" for peer in PEERS if "ratio_" + peer in row
             )
