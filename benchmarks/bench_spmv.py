@@ -1,10 +1,11 @@
 """Time ``y = W x`` from packed weights against MKL, SciPy and OpenBLAS.
 
 ``python -m benchmarks.bench_spmv [--threads N] [--batch N] [--json FILE] [--rounds N]
-[--isa NAME ...] [--layer NAME ...] [--cold] [--cases]``; a batch of N > 1 is the product with a
-matrix of N columns. ``--cold`` throws everything out of the caches before each call that counts,
-as happens in a network whose layers take turns. ``--cases`` compares N threads with one instead, in
-a loop, after rests and beside PyTorch's threads (`spmv_threads`).
+[--isa NAME ...] [--layer NAME ...] [--cold] [--prefer HOW] [--cases]``; a batch of N > 1 is the
+product with a matrix of N columns. ``--prefer`` takes the form for speed or for memory everywhere,
+by default that which is chosen. ``--cold`` throws everything out of the caches before each call
+that counts, as happens in a network whose layers take turns. ``--cases`` compares N threads with
+one instead, in a loop, after rests and beside PyTorch's threads (`spmv_threads`).
 
 Layers of the paper's Table 8 and of EIE (Han et al. 2016, Table III), 5-bit labels, random
 positions. First each answer is checked against float64. Then the contestants take turns, twice
@@ -49,6 +50,7 @@ from deepcompress import native, spmv
 from deepcompress.native import pool as native_pool
 from deepcompress.packed.tensor import CompressedTensor
 from deepcompress.reports.product_timing import product_bound, random_tensor, verify
+from deepcompress.spmv.choose import PREFER
 
 from . import spmv_threads
 from .gather_limit import GatherLimit, compile_gather
@@ -147,7 +149,14 @@ def timed(
 
 
 def measure(
-    case: Case, isas: list[str], batch: int, threads: int, rounds: int, cold: bool, gather: Any
+    case: Case,
+    isas: list[str],
+    batch: int,
+    threads: int,
+    rounds: int,
+    cold: bool,
+    prefer: str,
+    gather: Any,
 ) -> list[dict[str, Any]]:
     """Return a row for each instruction set."""
     evicting = np.ones(EVICTING_BYTES, np.uint8) if cold else None
@@ -163,6 +172,7 @@ def measure(
     out = np.empty((case.rows, *x.shape[1:]), np.float32)
     for isa, tensor in tensors.items():
         with native.use("native", isa):
+            tensor.layout(prefer)
             verify({isa: partial(tensor.dot, x)}, *right)
     if threads > 1 and len(PROCESSORS) > 1:
         have_threads(partial(tensors[isas[-1]].dot, x), threads)
@@ -181,6 +191,7 @@ def measure(
             "batch": batch,
             "threads": threads,
             "cold": cold,
+            "prefer": prefer,
             "isa": isa,
             "rows": case.rows,
             "cols": case.cols,
@@ -273,6 +284,7 @@ def main() -> None:
     parser.add_argument("--isa", nargs="+", choices=isas, default=isas)
     parser.add_argument("--layer", nargs="+", choices=list(layers), default=list(layers))
     parser.add_argument("--cold", action="store_true", help="with nothing in the caches")
+    parser.add_argument("--prefer", choices=PREFER, default="auto", help="as `layout` takes it")
     parser.add_argument("--cases", action="store_true", help="N threads against one")
     parser.add_argument("--json", type=Path, help="file for the rows")
     options = parser.parse_args()
@@ -287,7 +299,7 @@ def main() -> None:
     gather = compile_gather() if "avx2" in isas else None
     rows: list[dict[str, Any]] = []
     for name in options.layer:
-        how = options.threads, options.rounds, options.cold, gather
+        how = options.threads, options.rounds, options.cold, options.prefer, gather
         for row in measure(layers[name], options.isa, options.batch, *how):
             ratios = "  ".join(
                 f"{peer} {row['ratio_' + peer]:5.2f}" for peer in PEERS if "ratio_" + peer in row

@@ -411,20 +411,23 @@ enum dc_status dc_validate(const struct dc_tensor *w, size_t *at);
 /* layout: 1 if the stream has fillers only where gaps need them, as relindex puts them. */
 int dc_has_needed_fillers_only(const struct dc_tensor *w);
 
-/* How a matrix lies in memory for products: spmv/lanes.py, masks.py, tiles.py define the bytes. */
+/* How a matrix lies in memory for products: spmv/lanes.py, masks.py, tiles.py and lists.py define the
+ * bytes. */
 enum dc_layout_kind {
     DC_LAYOUT_LANES = 0,
     DC_LAYOUT_MASKS,
     DC_LAYOUT_TILES,
+    DC_LAYOUT_LISTS,
     DC_LAYOUT_KINDS
 };
 
 /* The kind that is the fastest with an instruction set, for matrices that aren't very sparse;
- * lanes for one that isn't available. */
+ * lanes for one that isn't available. And the same for sparse ones whose lists a cache holds. */
 enum dc_layout_kind dc_dense_layout(enum dc_isa isa);
+enum dc_layout_kind dc_cached_layout(enum dc_isa isa);
 
 /* A tensor as products want it, without its fillers. A part is the least that a product computes
- * on its own: 16 rows of similar length in lanes, one row in masks, or 256 rows in tiles. */
+ * on its own: 16 rows of similar length in lanes, one row in masks and lists, or 256 rows in tiles. */
 struct dc_layout {
     enum dc_layout_kind kind;
     int64_t rows;           /* below 2**31, like cols */
@@ -435,7 +438,7 @@ struct dc_layout {
     const uint32_t *order;  /* lanes: which row is in each lane; else not used */
     uint32_t centroids;     /* 1 to 256; masks: to 32 */
     uint8_t gap_bits;       /* lanes: 1 to 8; else not used */
-    uint8_t label_bits;     /* 1 to 8; masks: 8 */
+    uint8_t label_bits;     /* 1 to 8; masks and lists: 8 */
 };
 
 /* Where a row begins in the stream: at which entry, at the latest its first survivor's, and at
@@ -458,6 +461,7 @@ void dc_layout_lanes(const struct dc_tensor *w, unsigned gap_bits, unsigned labe
                      const struct dc_row *begins, const uint32_t *order, const uint64_t *starts,
                      uint8_t *data, const struct dc_team *team);
 void dc_layout_masks(const struct dc_tensor *w, const uint64_t *starts, uint8_t *data);
+void dc_layout_lists(const struct dc_tensor *w, const uint64_t *starts, uint8_t *data);
 
 /* layout: how many survivors each row of each tile has, in `counts` of shape (parts, tiles, 256),
  * zeroed by the caller; and the entries of all tiles, ORed to `data`, the first one of each row

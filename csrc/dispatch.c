@@ -31,21 +31,25 @@
     .dense = ON_X86(dc_dense_product_avx2), .rows = ON_X86(dc_rows_avx2),                         \
     .depthwise = ON_X86(dc_depthwise_avx2), .huffman = ON_X86(&dc_huffman_avx2)
 
-/* By kind of layout: lanes, masks, tiles. For a vector, the portable way is as good where nothing
+/* By kind of layout: lanes, masks, tiles, lists. For a vector, the portable way is as good where nothing
  * spreads bytes by a mask; and with NEON, which can't gather either: a vector look-up of eight
  * labels saves a tenth of the instructions, but each takes several cycles. AVX-512 does spread
- * bytes, and needs no tiles of its own. */
+ * bytes, and needs no tiles of its own; nor lists, as it unpacks lanes in as little time. */
 static const struct dc_kernels sets[] = {
-    [DC_SCALAR] = {"scalar", DC_LAYOUT_LANES, PORTABLE},
-    [DC_NEON] = {"neon", DC_LAYOUT_LANES, PORTABLE,
-                 .tiling = {ON_ARM(&dc_lanes_neon), ON_ARM(&dc_masks_neon), 0}},
-    [DC_AVX2] = {"avx2", DC_LAYOUT_TILES, OF_AVX2,
-                 .spmv = {ON_X86(dc_spmv_lanes_avx2), 0, ON_X86(dc_spmv_tiles_avx2)},
-                 .tiling = {ON_X86(&dc_lanes_avx2), ON_X86(&dc_masks_avx2), 0}},
-    [DC_AVX512] = {"avx512", DC_LAYOUT_MASKS, OF_AVX2,
+    [DC_SCALAR] = {"scalar", DC_LAYOUT_LANES, DC_LAYOUT_LISTS, PORTABLE},
+    [DC_NEON] = {"neon", DC_LAYOUT_LANES, DC_LAYOUT_LISTS, PORTABLE,
+                 .tiling = {ON_ARM(&dc_lanes_neon), ON_ARM(&dc_masks_neon), 0,
+                            ON_ARM(&dc_lists_neon)}},
+    [DC_AVX2] = {"avx2", DC_LAYOUT_TILES, DC_LAYOUT_LISTS, OF_AVX2,
+                 .spmv = {ON_X86(dc_spmv_lanes_avx2), 0, ON_X86(dc_spmv_tiles_avx2),
+                          ON_X86(dc_spmv_lists_avx2)},
+                 .tiling = {ON_X86(&dc_lanes_avx2), ON_X86(&dc_masks_avx2), 0,
+                            ON_X86(&dc_lists_avx2)}},
+    [DC_AVX512] = {"avx512", DC_LAYOUT_MASKS, DC_LAYOUT_LANES, OF_AVX2,
                    .spmv = {ON_X86(dc_spmv_lanes_avx512), ON_X86(dc_spmv_masks_avx512),
-                            ON_X86(dc_spmv_tiles_avx2)},
-                   .tiling = {ON_X86(&dc_lanes_avx512), ON_X86(&dc_masks_avx512), 0}},
+                            ON_X86(dc_spmv_tiles_avx2), ON_X86(dc_spmv_lists_avx2)},
+                   .tiling = {ON_X86(&dc_lanes_avx512), ON_X86(&dc_masks_avx512), 0,
+                              ON_X86(&dc_lists_avx512)}},
 };
 
 #define ONE(layout) +1
@@ -93,6 +97,11 @@ int dc_isa_available(enum dc_isa isa)
 enum dc_layout_kind dc_dense_layout(enum dc_isa isa)
 {
     return dc_isa_available(isa) ? sets[isa].dense_layout : DC_LAYOUT_LANES;
+}
+
+enum dc_layout_kind dc_cached_layout(enum dc_isa isa)
+{
+    return dc_isa_available(isa) ? sets[isa].cached_layout : DC_LAYOUT_LANES;
 }
 
 /* Whether two sets have one kernel for a product, as far as sparse matrices go. */

@@ -36,7 +36,7 @@ struct dc_huffman_way; /* huffman/huffman_rounds.h */
 
 struct dc_kernels {
     const char *name;
-    enum dc_layout_kind dense_layout;
+    enum dc_layout_kind dense_layout, cached_layout; /* see dc_dense_layout */
     dc_spmv_kernel *spmv[DC_LAYOUT_KINDS]; /* where there is none, the portable one is taken */
     dc_spmm_kernel *spmm[DC_LAYOUT_KINDS]; /* likewise */
     const struct dc_tiling *tiling[DC_LAYOUT_KINDS]; /* a faster way than `spmm`, if there is one */

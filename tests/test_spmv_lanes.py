@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from support import teams
-from support.layouts import LANES, MASKS, PLANS, TILES, arrange
+from support.layouts import LANES, LISTS, MASKS, PLANS, TILES, arrange
 from support.strategies import compressed
 
 from deepcompress import native, relindex
@@ -113,7 +113,7 @@ def test_shares_of_the_stream_count_as_one(monkeypatch, shape, density, shares):
     with native.use("native"):
         counts, _ = native_layout.row_counts(w.stream())
     np.testing.assert_array_equal(counts, lanes.row_counts(w.stream()), strict=True)
-    for plan in (MASKS, LANES[1], LANES[4], TILES):
+    for plan in (MASKS, LANES[1], LANES[4], TILES, LISTS):
         np.testing.assert_array_equal(arrange(w, plan, "native").data, arrange(w, plan).data)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.layouts import LANES, MASKS, TILES, laid_out
+from support.layouts import LANES, LISTS, MASKS, TILES, laid_out
 from support.teams import LONG, team_of
 from test_spmv import draw_x, isas, random_tensor
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -30,7 +30,9 @@ THREADS = bool(EXTENSION and EXTENSION.lib.dc_has_threads())
 pytestmark = pytest.mark.skipif(EXTENSION is None, reason=f"no C extension: {REASON}")
 on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 
-each_plan = pytest.mark.parametrize("plan", [MASKS, *(LANES[i] for i in (0, 3, 5)), TILES], ids=str)
+each_plan = pytest.mark.parametrize(
+    "plan", [MASKS, *(LANES[i] for i in (0, 3, 5)), TILES, LISTS], ids=str
+)
 
 
 def multiply_in_a_team(w, x, isa, threads, nanoseconds=LONG):

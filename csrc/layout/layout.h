@@ -9,6 +9,8 @@
 #define DC_STEPS 4       /* entries of a lane in a quad */
 #define DC_MASK_COLS 64  /* columns of a mask */
 #define DC_TILED_ROWS 256 /* of a part in tiles */
+#define DC_EIGHT 8         /* entries of a list that lie together: columns, then weights */
+#define DC_EIGHT_BYTES (DC_EIGHT * (sizeof(uint16_t) + sizeof(float)))
 
 /* Rows of a part. */
 static inline size_t dc_rows_of_part(const struct dc_layout *w)

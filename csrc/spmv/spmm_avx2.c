@@ -21,5 +21,6 @@ typedef __m256 vec;
 const struct dc_tiling dc_lanes_avx2 = {VECTOR, PANEL, dc_unpack_avx2, any_tile_product};
 /* Without an instruction to spread bytes by a mask. */
 const struct dc_tiling dc_masks_avx2 = {VECTOR, PANEL, dc_unpack_masks, any_tile_product};
+const struct dc_tiling dc_lists_avx2 = {VECTOR, PANEL, dc_unpack_lists, any_tile_product};
 
 #endif

@@ -120,5 +120,6 @@ AVX512 static void unpack_masks(const struct dc_layout *w, size_t row, uint32_t 
 
 const struct dc_tiling dc_lanes_avx512 = {VECTOR, PANEL, unpack_lanes, any_tile_product};
 const struct dc_tiling dc_masks_avx512 = {VECTOR, PANEL, unpack_masks, any_tile_product};
+const struct dc_tiling dc_lists_avx512 = {VECTOR, PANEL, dc_unpack_lists, any_tile_product};
 
 #endif

@@ -21,5 +21,6 @@ typedef float32x4_t vec;
 
 const struct dc_tiling dc_lanes_neon = {VECTOR, PANEL, dc_unpack_lanes, any_tile_product};
 const struct dc_tiling dc_masks_neon = {VECTOR, PANEL, dc_unpack_masks, any_tile_product};
+const struct dc_tiling dc_lists_neon = {VECTOR, PANEL, dc_unpack_lists, any_tile_product};
 
 #endif

@@ -19,7 +19,7 @@ struct dc_rows {
     uint32_t *place;   /* which row of Y is its */
 };
 
-/* Unpacks the rows of a part, 16 in lanes or one under masks, row i of them from i * stride on,
+/* Unpacks the rows of a part, 16 in lanes or one under masks and in lists, row i of them from i * stride on,
  * with DC_END behind, twice as entries may be read by twos; up to 15 entries may be written
  * from the first DC_END on. */
 typedef void dc_unpack_kernel(const struct dc_layout *w, size_t part, uint32_t *entries,
@@ -44,8 +44,9 @@ void dc_tiled_product(const struct dc_tiling *t, const struct dc_layout *w, cons
                       size_t ldx, float *y, size_t ldy, size_t n, size_t first, size_t last,
                       void *scratch);
 
-dc_unpack_kernel dc_unpack_lanes, dc_unpack_masks;
-extern const struct dc_tiling dc_lanes_avx2, dc_masks_avx2, dc_lanes_avx512, dc_masks_avx512;
-extern const struct dc_tiling dc_lanes_neon, dc_masks_neon;
+dc_unpack_kernel dc_unpack_lanes, dc_unpack_masks, dc_unpack_lists;
+extern const struct dc_tiling dc_lanes_avx2, dc_masks_avx2, dc_lists_avx2;
+extern const struct dc_tiling dc_lanes_avx512, dc_masks_avx512, dc_lists_avx512;
+extern const struct dc_tiling dc_lanes_neon, dc_masks_neon, dc_lists_neon;
 
 #endif

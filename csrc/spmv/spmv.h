@@ -5,7 +5,7 @@
 #include "dispatch.h"
 
 /* The kinds of layouts, in the order of enum dc_layout_kind; all have portable kernels. */
-#define DC_LAYOUTS(EACH) EACH(lanes) EACH(masks) EACH(tiles)
+#define DC_LAYOUTS(EACH) EACH(lanes) EACH(masks) EACH(tiles) EACH(lists)
 
 #define DC_DECLARE(layout)                                                                        \
     dc_spmv_kernel dc_spmv_##layout##_scalar;                                                     \
@@ -13,7 +13,7 @@
 DC_LAYOUTS(DC_DECLARE)
 #undef DC_DECLARE
 
-dc_spmv_kernel dc_spmv_lanes_avx2, dc_spmv_tiles_avx2;
+dc_spmv_kernel dc_spmv_lanes_avx2, dc_spmv_tiles_avx2, dc_spmv_lists_avx2;
 dc_spmv_kernel dc_spmv_lanes_avx512, dc_spmv_masks_avx512;
 dc_spmm_kernel dc_spmm_tiles_avx2;
 

@@ -21,8 +21,16 @@ MAX_STREAM_THREADS = 8  # each has to find its place in the stream first
 
 def dense_layout() -> str:
     """Call dc_dense_layout: the fastest kind for matrices that aren't very sparse."""
-    kinds = _ffi().typeof("enum dc_layout_kind").elements
-    name: str = kinds[_lib().dc_dense_layout(_choice().isa)]
+    return _kind(_lib().dc_dense_layout(_choice().isa))
+
+
+def cached_layout() -> str:
+    """Call dc_cached_layout: the fastest kind for sparse matrices whose lists a cache holds."""
+    return _kind(_lib().dc_cached_layout(_choice().isa))
+
+
+def _kind(number: int) -> str:
+    name: str = _ffi().typeof("enum dc_layout_kind").elements[number]
     return name.removeprefix(KIND_PREFIX).lower()
 
 
@@ -58,6 +66,11 @@ def fill_lanes(w: Stream, layout: Layout, begins: UInt8Array) -> None:
 def fill_masks(w: Stream, layout: Layout) -> None:
     """Call dc_layout_masks; write to the data of `layout`."""
     _lib().dc_layout_masks(tensor_struct(w), _starts(layout.starts), _bytes(layout.data))
+
+
+def fill_lists(w: Stream, layout: Layout) -> None:
+    """Call dc_layout_lists; write to the data of `layout`, zeros."""
+    _lib().dc_layout_lists(tensor_struct(w), _starts(layout.starts), _bytes(layout.data))
 
 
 def count_tiles(w: Stream, label_bits: int, begins: UInt8Array, counts: UInt8Array) -> None:

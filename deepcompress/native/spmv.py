@@ -65,4 +65,4 @@ def matmat_plain(w: Stream, x: Float32Array, y: Float32Array) -> None:
 
 def _team_for(layout: Layout, vectors: int) -> tuple[Any, int]:
     """Return the team that a product with that many vectors is worth, and its threads."""
-    return team(layout.data.nbytes * vectors * NS_PER_BYTE, layout.parts)
+    return team(layout.work_bytes * vectors * NS_PER_BYTE, layout.parts)

@@ -40,6 +40,7 @@ class Forms:
         self._transposed: Forms | None = None
         self._is_transposed = False
         self._is_laid_out = False
+        self._preferred = "auto"  # as it was laid out
         self._is_minimal = is_minimal
         self._lock = ForkSafeLock()
 
@@ -74,9 +75,11 @@ class Forms:
         """Return the layout, or the stream where that is better left as it is."""
         return self._layout or self._lay_out() or self.stream()
 
-    def layout(self) -> Layout | None:
-        """Return the layout, if there is any."""
-        return self._layout or self._lay_out()
+    def layout(self, prefer: str = "auto", *, among_others: bool = False) -> Layout | None:
+        """Return the layout, if there is any; ``"auto"`` takes that which there is already."""
+        if prefer == "auto" and self._layout is not None:
+            return self._layout
+        return self._lay_out(prefer, among_others)
 
     def blocks(self) -> ColumnBlocks | None:
         """Return the column blocks, if there are any."""
@@ -109,12 +112,15 @@ class Forms:
         stream = _stream((self.cols, self.rows), self.codebook, widths, positions, labels)
         return Forms(stream, is_minimal=True)
 
-    def _lay_out(self) -> Layout | None:
+    def _lay_out(self, prefer: str = "auto", among_others: bool = False) -> Layout | None:
         with self._lock:
-            if not self._is_laid_out:
-                dense = native_layout.dense_layout() if native.active() else "lanes"
-                self._layout = choose.build(self.stream(), dense)
-                self._is_laid_out = True
+            if not self._is_laid_out or prefer not in ("auto", self._preferred):
+                is_native = native.active()
+                dense = native_layout.dense_layout() if is_native else "lanes"
+                cached = native_layout.cached_layout() if is_native else "lanes"
+                w = self.stream()
+                self._layout = choose.build(w, dense, cached, prefer, among_others)
+                self._is_laid_out, self._preferred = True, prefer
                 self._release(self._layout)
             return self._layout
 

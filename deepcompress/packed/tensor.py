@@ -11,6 +11,7 @@ from .. import native, relindex, spmv
 from ..bits import packing
 from ..dtypes import FLOAT32, ElementType, named
 from ..errors import ArgumentError
+from ..spmv import choose
 from ..structs import ColumnBlocks, Layout, Stream
 from ..tensors import Float32Array, GapStream, Int64Array, SharedWeights, UInt8Array
 from .forms import GAPS, LABELS, Forms, OfStream
@@ -392,13 +393,31 @@ class CompressedTensor:
         """Return the packed form; rebuilt for the caller if another has replaced it."""
         return self._forms.stream()
 
-    def layout(self) -> Layout | None:
+    def layout(self, prefer: str = "auto", *, among_others: bool = False) -> Layout | None:
         """Return the form for products, built by the first caller; None if there is none.
 
         It then replaces the packed arrays, if they can be rebuilt from it: if they have
         fillers only where `relindex` puts them.
+
+        Parameters
+        ----------
+        prefer : str
+            ``"memory"`` for a form of a fifth of CSR's bytes or less. ``"speed"`` for the fastest
+            where a cache holds the matrix from one product to the next, which may take seven
+            eighths of CSR's bytes; the weights are then those of the codebook, unpacked.
+            ``"auto"`` for the second where it takes a sixteenth of the processor's largest cache
+            or less; but if a form was built before, for that one.
+        among_others : bool
+            Whether other matrices are multiplied in between, so that less of the cache is its own.
+
+        Raises
+        ------
+        ArgumentError
+            If `prefer` is anything else.
         """
-        return self._forms.layout()
+        if prefer not in choose.PREFER:
+            raise ArgumentError(f"prefer must be one of {', '.join(choose.PREFER)}: {prefer!r}")
+        return self._forms.layout(prefer, among_others=among_others)
 
     def blocks(self) -> ColumnBlocks | None:
         """Return the form for convolutions, as `layout` the one for products."""

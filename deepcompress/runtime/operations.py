@@ -126,8 +126,8 @@ def _product(task: Task, weight: Any, geometry: Geometry, kind: OperationKind) -
         weight = weight.blocks()
         work = float(weight.entries * columns) if weight else 0.0
     else:
-        weight = weight.layout()
-        work = max(ENTRY_WORK, columns) * weight.data.nbytes if weight else 0.0  # a byte an entry
+        weight = weight.layout(among_others=True)
+        work = max(ENTRY_WORK, columns) * weight.work_bytes if weight else 0.0  # a byte an entry
     if weight is None:
         return None
     fields = {"weight": weight, "bias": task.param("bias"), "outputs": task.layer.outputs}

@@ -9,7 +9,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from support.layouts import LANES, MASKS, Plan, laid_out
+from support.layouts import LANES, LISTS, MASKS, Plan, laid_out
 from test_spmv import EPS, draw_x, each_kind, random_tensor
 
 from deepcompress import native
@@ -23,7 +23,7 @@ def cases() -> Iterator[tuple[tuple[int, int], float, Plan, int, int]]:
             yield shape, 0.2, plan, bits, 1
             yield shape, 0.2, plan, bits, 5
     # Several tiles, and each number of registers and of columns in the last one.
-    for plan in (MASKS, LANES[3]):
+    for plan in (MASKS, LANES[3], LISTS):
         for n in [*range(2, 70), 128, 130, 1024]:
             yield (40, 1100 if n < 200 else 300), 0.15, plan, 5, n
 

@@ -182,7 +182,7 @@ def product_seeds() -> dict[str, bytes]:
     """Widths, layout, centroids, rows, columns, columns of x, two strides, entries."""
     files = {}
     shapes = [(1, 255, 1), (3, 70, 8), (17, 9, 17), (33, 20, 5), (40, 3, 13), (64, 1, 0)]
-    for layout in (0, *range(2, 9)):  # 0 for masks, else the width of the gaps in lanes
+    for layout in (0, *range(2, 10)):  # 0 for masks, 9 for lists, else the width of lanes' gaps
         for index, (rows, cols, n) in enumerate(shapes):
             rng = drawn(layout, index)
             label_bits, gap_bits = int(rng.integers(1, 6 if layout == 0 else 9)), 1 + index % 8
@@ -190,7 +190,7 @@ def product_seeds() -> dict[str, bytes]:
             head += [rows, cols, n, index % 3, layout % 3]
             tail = entries(rng, rows * cols, label_bits, gap_bits, 86)
             files[f"layout-{layout}-{rows}x{cols}"] = bytes(head) + tail
-    lanes_of_one_bit = bytes([8, 10, 1, 20, 15, 9, 1, 1]) + entries(drawn(9), 300, 1, 2, 40)
+    lanes_of_one_bit = bytes([8, 11, 1, 20, 15, 9, 1, 1]) + entries(drawn(9), 300, 1, 2, 40)
     label = bytes([1, 0, 2, 3, 3, 1, 0, 0, 2, 0, 7])
     position = bytes([56, 0, 1, 1, 9, 1, 0, 0, 2, 0, 99, 3])
     return files | {

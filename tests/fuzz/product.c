@@ -84,9 +84,25 @@ static void sort_rows(const uint32_t *counts, size_t rows, uint32_t *order)
     }
 }
 
-/* In lanes with gaps of `gap_bits`, or for 0 in masks. */
-static struct laid_out lay_out(const struct dc_tensor *w, unsigned gap_bits)
+#define LISTS 9
+
+/* The bytes of part p, in which there are `count` entries in a row. */
+static size_t part_bytes(enum dc_layout_kind kind, unsigned bits, size_t count)
 {
+    switch (kind) {
+    case DC_LAYOUT_LANES: return (count + 3) / 4 * 8 * bits;
+    case DC_LAYOUT_LISTS: return (count + 7) / 8 * 48;
+    default: return count;
+    }
+}
+
+/* In lanes with gaps of 1 to 8 bits, or for 0 in masks, for LISTS in lists. */
+static struct laid_out lay_out(const struct dc_tensor *w, unsigned way)
+{
+    const enum dc_layout_kind kind = way == LISTS ? DC_LAYOUT_LISTS
+                                     : way        ? DC_LAYOUT_LANES
+                                                  : DC_LAYOUT_MASKS;
+    const unsigned gap_bits = kind == DC_LAYOUT_LANES ? way : 0;
     size_t rows = (size_t)w->rows, masks = ((size_t)w->cols + 63) / 64;
     unsigned label_bits = 1;
     while (w->centroids > 1u << label_bits)
@@ -103,22 +119,24 @@ static struct laid_out lay_out(const struct dc_tensor *w, unsigned gap_bits)
     dc_layout_counts(w, counts, begins, &team);
     if (gap_bits)
         sort_rows(mine, rows, it.order);
-    it.starts[0] = gap_bits ? 0 : 8 * rows * masks;
+    it.starts[0] = kind == DC_LAYOUT_MASKS ? 8 * rows * masks : 0;
     for (size_t p = 0; p < it.parts; p++)
-        it.starts[p + 1] = it.starts[p] + (gap_bits ? (mine[it.order[16 * p]] + 3) / 4 * 8 *
-                                                          (gap_bits + label_bits)
-                                                    : mine[p]);
+        it.starts[p + 1] = it.starts[p] + part_bytes(kind, gap_bits + label_bits,
+                                                     mine[gap_bits ? it.order[16 * p] : p]);
     it.data_bytes = it.starts[it.parts] + 64;
+    if (kind == DC_LAYOUT_LISTS) /* labels */
+        it.data_bytes += it.starts[it.parts] / 6;
     it.data = exact(it.data_bytes);
     memset(it.data, 0, it.data_bytes);
-    if (gap_bits)
+    if (kind == DC_LAYOUT_LISTS)
+        dc_layout_lists(w, it.starts, it.data);
+    else if (gap_bits)
         dc_layout_lanes(w, gap_bits, label_bits, begins, it.order, it.starts, it.data, NULL);
     else
         dc_layout_masks(w, it.starts, it.data);
     for (size_t i = it.data_bytes - 64; i < it.data_bytes; i++)
         require(it.data[i] == 0);
-    it.layout = (struct dc_layout){gap_bits ? DC_LAYOUT_LANES : DC_LAYOUT_MASKS,
-                                   w->rows, w->cols, w->codebook, it.data, it.starts, it.order,
+    it.layout = (struct dc_layout){kind, w->rows, w->cols, w->codebook, it.data, it.starts, it.order,
                                    w->centroids, (uint8_t)gap_bits,
                                    (uint8_t)(gap_bits ? label_bits : 8)};
     release(counts, 9 * rows * sizeof *counts);
@@ -211,9 +229,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         uint8_t *used = used_columns(&w, positions);
         multiply(0, &w, NULL, positions, used, 0, 0, 0);
         multiply(0, &w, NULL, positions, used, n + 1, ldx, ldy);
-        unsigned gap_bits = large % 9;
-        if (gap_bits || w.centroids <= 32) {
-            struct laid_out it = lay_out(&w, gap_bits);
+        const unsigned way = large % (LISTS + 1);
+        if (way || w.centroids <= 32) {
+            struct laid_out it = lay_out(&w, way);
             for (int isa = 0; isa < DC_ISA_COUNT; isa++) {
                 multiply(isa, &w, &it, positions, used, 0, 0, 0);
                 multiply(isa, &w, &it, positions, used, n + 1, ldx, ldy);

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from deepcompress import native
 from deepcompress.packed.tensor import CompressedTensor
-from deepcompress.spmv import lanes, masks, tiles
+from deepcompress.spmv import lanes, lists, masks, tiles
 from deepcompress.structs import Layout
 
 
@@ -18,9 +18,9 @@ class Plan(NamedTuple):
         return f"{self.kind}{self.gap_bits or ''}"
 
 
-MASKS, TILES = Plan("masks"), Plan("tiles")
+MASKS, TILES, LISTS = Plan("masks"), Plan("tiles"), Plan("lists")
 LANES = [Plan("lanes", bits) for bits in range(1, 9)]
-PLANS = [MASKS, *LANES, TILES]
+PLANS = [MASKS, *LANES, TILES, LISTS]
 
 
 def arrange(w: CompressedTensor, plan: Plan, backend: str = "reference") -> Layout:
@@ -32,6 +32,8 @@ def arrange(w: CompressedTensor, plan: Plan, backend: str = "reference") -> Layo
             layout = lanes.arrange(stream, plan.gap_bits, counts)
         elif plan.kind == "masks":
             layout = masks.arrange(stream, counts)
+        elif plan.kind == "lists":
+            layout = lists.arrange(stream, counts)
         else:
             layout = tiles.arrange(stream)
     assert layout is not None
