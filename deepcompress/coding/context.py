@@ -127,7 +127,7 @@ def decode(stream: bytes, shape: tuple[int, ...], codebook: Float32Array) -> UIn
     reader = _Reader(stream)
     done = code_labels(reader, form, order, labels)
     if done < len(labels):
-        raise FormatError(f"a label without a centroid (entry {done})")
+        raise FormatError(f"a label has no centroid (entry {done})")
     reader.finish()
     return np.frombuffer(labels, np.uint8)
 
