@@ -2,6 +2,8 @@
 #ifndef DC_SPMV_H
 #define DC_SPMV_H
 
+#include <math.h>
+
 #include "dispatch.h"
 
 /* The kinds of layouts, in the order of enum dc_layout_kind; all have portable kernels. */
@@ -21,5 +23,15 @@ dc_spmm_kernel dc_spmm_tiles_avx2;
  * DC_TILES_COLUMNS each, and to align them. */
 #define DC_TILES_COLUMNS 64
 #define DC_TILES_SCRATCH_AVX2 ((128 + 256) * DC_TILES_COLUMNS * sizeof(float) + 64)
+
+/* a * b + sum, in one instruction where every processor of the kind has it, as 64-bit ARM. */
+DC_INLINE float dc_multiply_add(float a, float b, float sum)
+{
+#ifdef FP_FAST_FMAF
+    return fmaf(a, b, sum);
+#else
+    return a * b + sum;
+#endif
+}
 
 #endif

@@ -1,23 +1,12 @@
 /* Products from a layout in lists: the portable kernels.
  *
  * What fills up the last eight of a row has the weight 0 and thus adds nothing, as x is finite. */
-#include <math.h>
 #include <string.h>
 
 #include "layout/layout.h"
 #include "platform.h"
 #include "spmv/spmm_tiled.h"
 #include "spmv/spmv.h"
-
-/* a * b + sum, in one instruction where every processor of the kind has it, as 64-bit ARM. */
-DC_INLINE float multiply_add(float a, float b, float sum)
-{
-#ifdef FP_FAST_FMAF
-    return fmaf(a, b, sum);
-#else
-    return a * b + sum;
-#endif
-}
 
 struct eight {
     uint16_t col[DC_EIGHT];
@@ -48,7 +37,7 @@ void dc_spmv_lists_scalar(const struct dc_layout *w, const float *x, float *y, s
         for (const uint8_t *at = w->data + w->starts[r]; at < end; at += DC_EIGHT_BYTES) {
             const struct eight e = load_eight(at);
             for (unsigned k = 0; k < DC_EIGHT; k++)
-                sum[k] = multiply_add(e.weight[k], x[e.col[k]], sum[k]);
+                sum[k] = dc_multiply_add(e.weight[k], x[e.col[k]], sum[k]);
         }
         y[r] = ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
     }
@@ -67,7 +56,7 @@ void dc_spmm_lists_scalar(const struct dc_layout *w, const float *x, size_t ldx,
             for (unsigned k = 0; k < DC_EIGHT; k++) {
                 const float *from = x + e.col[k] * ldx, weight = e.weight[k];
                 for (size_t j = 0; j < n; j++)
-                    to[j] = multiply_add(weight, from[j], to[j]);
+                    to[j] = dc_multiply_add(weight, from[j], to[j]);
             }
         }
     }

@@ -1,23 +1,12 @@
 /* Products from a layout: the portable kernels.
  *
  * A filler, and what pads a row, has the weight 0 and thus adds nothing, as x is finite. */
-#include <math.h>
 #include <string.h>
 
 #include "bits/bitreader.h"
 #include "platform.h"
 #include "layout/layout.h"
 #include "spmv/spmv.h"
-
-/* a * b + sum, in one instruction where every processor of the kind has it, as 64-bit ARM. */
-DC_INLINE float multiply_add(float a, float b, float sum)
-{
-#ifdef FP_FAST_FMAF
-    return fmaf(a, b, sum);
-#else
-    return a * b + sum;
-#endif
-}
 
 static inline size_t lanes_in_use(const struct dc_layout *w, size_t group)
 {
@@ -51,7 +40,7 @@ DC_INLINE void lanes_product(const struct dc_layout *w, const float *x, float *y
                     for (unsigned k = 0; k < DC_STEPS; k++) {
                         const unsigned value = i * DC_STEPS + k;
                         at[i] += gap >> value * gap_bits & gap_mask;
-                        sums[i][k] = multiply_add(
+                        sums[i][k] = dc_multiply_add(
                             codebook[label >> value * label_bits & label_mask], *at[i], sums[i][k]);
                     }
             }
@@ -111,13 +100,13 @@ static void add_products(struct taken *taken, float *restrict to, size_t n)
         for (size_t i = 0; i < taken->count; i++) {
             const float *from = taken->from[i] + j;
             for (size_t k = 0; k < STRIP; k++)
-                sum[k] = multiply_add(taken->weight[i], from[k], sum[k]);
+                sum[k] = dc_multiply_add(taken->weight[i], from[k], sum[k]);
         }
         memcpy(to + j, sum, sizeof sum);
     }
     for (size_t i = 0; i < taken->count; i++)
         for (size_t k = j; k < n; k++)
-            to[k] = multiply_add(taken->weight[i], taken->from[i][k], to[k]);
+            to[k] = dc_multiply_add(taken->weight[i], taken->from[i][k], to[k]);
     taken->count = 0;
 }
 
@@ -166,7 +155,7 @@ void dc_spmv_masks_scalar(const struct dc_layout *w, const float *x, float *y, s
             for (uint64_t mask = dc_load8(w->data + (r * masks + i) * 8); mask; mask &= mask - 1) {
                 unsigned bit = dc_lowest_bit(mask);
                 const float at = x[i * DC_MASK_COLS + dc_column_of_bit(bit)];
-                sums[bit % 4] = multiply_add(w->codebook[*label++], at, sums[bit % 4]);
+                sums[bit % 4] = dc_multiply_add(w->codebook[*label++], at, sums[bit % 4]);
             }
         y[r] = (sums[0] + sums[1]) + (sums[2] + sums[3]);
     }
