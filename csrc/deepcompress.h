@@ -175,6 +175,46 @@ void dc_descend(double *weights, double *slopes, size_t rows, size_t cols, const
                 const double *matters, const double *levels, const double *rates, size_t count,
                 uint8_t *labels, const struct dc_team *team);
 
+/* nn: a step of gradient descent with momentum and L2, for each of `count` weights:
+ * g = grad + value * decay, unless decay is 0; velocity = velocity * momentum + g;
+ * value = value - velocity * rate. Weights are dealt out to the team; arrays don't overlap. */
+void dc_step_sgd(float *value, const float *grad, float *velocity, size_t count, float decay,
+                 float momentum, float rate, const struct dc_team *team);
+
+/* nn: a step of Adam, likewise, given beta1, 1 - beta1, beta2, 1 - beta2, c, epsilon, rate:
+ * mean = mean * beta1 + g * (1 - beta1); square = square * beta2 + g * g * (1 - beta2);
+ * value = value - mean / (sqrt(square) / c + epsilon) * rate. */
+void dc_step_adam(float *value, const float *grad, float *mean, float *square, size_t count,
+                  float decay, const float *numbers, const struct dc_team *team);
+
+/* cblas_sgemm with integers of 64 bits. */
+typedef void dc_sgemm(int order, int a_transposed, int b_transposed, int64_t m, int64_t n,
+                      int64_t k, float alpha, const float *a, int64_t lda, const float *b,
+                      int64_t ldb, float beta, float *c, int64_t ldc);
+
+/* A fully connected layer and what follows it, for a shard of `batch` columns:
+ * y = scale * max(weight x + bias, 0), the maximum only if there is a ReLU, and scale unless it is
+ * NULL, which has the factors of dropout. */
+struct dc_dense {
+    int64_t inputs, outputs, batch;
+    const float *weight, *bias; /* (outputs, inputs), (outputs) */
+    const float *x;             /* (inputs, batch), or transposed */
+    const float *scale;         /* (outputs, batch) */
+    float *y, *dy;              /* (outputs, batch) */
+    float *dweight;             /* (outputs, inputs) */
+    int32_t is_x_transposed, has_relu;
+};
+
+/* nn: y of each of `depth` layers, for each shard in turn. The shards are dealt out to the team;
+ * `sgemm` may be called from several threads at once. No side of a product is below 2. */
+void dc_stack_forward(dc_sgemm *sgemm, const struct dc_dense *layers, size_t depth, size_t shards,
+                      const struct dc_team *team);
+
+/* nn: after that, given dy of the last layers: dy of all before, by weight x + bias, and dweight, of
+ * which the first shard's becomes the sum of all. */
+void dc_stack_backward(dc_sgemm *sgemm, const struct dc_dense *layers, size_t depth, size_t shards,
+                       const struct dc_team *team);
+
 /* planes: byte p of word i, the lowest first, becomes planes[p * count + i]; words are little endian
  * integers of word_bytes, 1, 2, 4 or 8, and are rotated left by a bit before if `rotate`.
  * dc_merge_planes goes the way back, from planes[p][i]. */

@@ -87,6 +87,28 @@ def test_claims_are_those_of_the_figures(page: Path) -> None:
         assert f"*Here:* {' '.join(claim['sentence'].split())}" in flat
 
 
+def ratios(result: dict[str, Any], method: str, equal: str) -> str:
+    """Return the range of bytes against plain k-means' where `equal` is."""
+    rows = [row for row in result["compared"] if row["equal"] == equal and row[method]]
+    found = [row[method] / row["plain"] for row in rows]
+    return f"{min(found):.2f}x to {max(found):.2f}x" if found else ""
+
+
+def test_the_clustering_that_knows_the_coder_is_as_it_was_measured() -> None:
+    """The table of the guide."""
+    path = ROOT / "benchmarks" / "results" / "bench_rated.json"
+    results = json.loads(path.read_text(encoding="utf-8"))["results"]
+    page = text(GUIDE / "beyond.md")
+    assert len(results) == 3
+    for result, name in zip(results, ("LeNet-300-100", "LeNet-5", "AlexNet"), strict=True):
+        cells = [ratios(result, method, "lost") for method in ("rated", "optimal")]
+        cells += [ratios(result, "rated", equal) for equal in ("divergence", "loss")]
+        row = next(
+            line for line in page.splitlines() if line.startswith(f"| {name}") and "x |" in line
+        )
+        assert [cell.strip() for cell in row.split("|")[2:-1]] == cells
+
+
 def test_the_guide_shows_what_was_computed() -> None:
     shown = re.findall(r"results/figures/([\w-]+)\.png\)", "".join(map(text, PAGES)))
     assert sorted(shown) == sorted(path.stem for path in FIGURES.glob("*.json"))

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deepcompress import native
 from deepcompress.errors import ArgumentError
 from deepcompress.nn.optim import SGD, Adam, constant, cosine, step
 from deepcompress.nn.trainable import Free, Masked, Rounded, Shared
@@ -215,3 +216,53 @@ def test_who_shares_the_work_does_not_change_a_step(optimizer, monkeypatch):
     assert counts == [2, 2, 2]
     for one, other in zip(*results, strict=True):
         assert (one == other).all()
+
+
+ODD = np.array([0, -0.0, 1e-42, -3e38, np.inf, np.nan, 1e-20], np.float32)  # to start a gradient
+
+
+@pytest.mark.skipif(not native.active(), reason="no C kernels here")
+@pytest.mark.parametrize("size", [7, 1000, 300_001])
+@pytest.mark.parametrize(
+    "optimizer", [SGD(l2=0.1), SGD(momentum=0.0), Adam(l2=0.1), Adam(epsilon=0.0)]
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_c_takes_the_steps_of_numpy(optimizer, size):
+    """Bit for bit, whatever the threads: with a bias, which has no L2, and odd numbers."""
+    results = []
+    for backend, threads in (("reference", 1), ("native", 1), ("native", 2)):
+        rng = np.random.default_rng(0)
+        weight, bias = (
+            Free(name, rng.standard_normal(count).astype(np.float32))
+            for name, count in (("ip.weight", size), ("ip.bias", 3))
+        )
+        state = optimizer.init([weight, bias])
+        for _ in range(3):
+            grads = [rng.standard_normal(n).astype(np.float32) for n in (size, 3)]
+            grads[0][:7] = ODD
+            with native.use(backend):
+                optimizer.update([weight, bias], grads, state, 0.1, threads=threads)
+        results.append([one.tobytes() for one in (weight.value, bias.value, *state.values())])
+    assert results[0] == results[1] == results[2]
+
+
+def test_numpy_steps_where_c_has_no_kernel():
+    """Centroids, whose decay differs, beside a weight; double precision; a rate of NumPy."""
+    rng = np.random.default_rng(0)
+    for dtype, rate in ((np.float64, 0.1), (np.float32, np.float64(0.1))):
+        shared, weight = figure_3(), Free("ip.weight", rng.standard_normal(9).astype(dtype))
+        optimizer, before = SGD(l2=0.1, momentum=0.0), weight.value.copy()
+        state = optimizer.init([weight, shared])
+        grads = [np.ones(9, dtype), shared.gather(GRADIENT)]
+        optimizer.update([weight, shared], grads, state, rate)
+        np.testing.assert_allclose(weight.value, before - 0.1 * (1 + 0.1 * before), rtol=1e-6)
+        dense = CENTROIDS[LABELS]
+        expected = CENTROIDS - 0.1 * figure_3().gather(GRADIENT + 0.1 * dense)
+        np.testing.assert_allclose(shared.value, expected)
+
+
+def test_gradients_of_a_wrong_size_are_an_error():
+    weight = Free("ip.weight", np.ones(4, np.float32))
+    with pytest.raises(ValueError, match="broadcast"):
+        SGD().update([weight], [np.ones(3, np.float32)], SGD().init([weight]), 0.1)
+    assert (weight.value == 1).all()

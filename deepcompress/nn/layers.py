@@ -171,11 +171,16 @@ class Dropout(Layer):
 
     def forward(self, params: Params, x: Array, rng: Rng = None) -> tuple[Array, Any]:
         """(C, ..., B) -> the same; the cache is the factor of each number."""
+        scale = self.factors(x, rng)
+        return (x, None) if scale is None else (x * scale, scale)
+
+    def factors(self, x: Array, rng: Rng) -> Array | None:
+        """Draw the factor of each number of `x`; None if all are 1."""
         if rng is None or self.rate == 0:
-            return x, None
+            return None
         keep = rng.random(x.shape, dtype=np.float32) >= self.rate
-        scale = keep * x.dtype.type(1 / (1 - self.rate))
-        return x * scale, scale
+        scale: Array = keep * x.dtype.type(1 / (1 - self.rate))
+        return scale
 
     def backward(self, params: Params, cache: Any, dy: Array, need_dx: bool = True) -> Gradients:
         """(C, ..., B) -> the same."""

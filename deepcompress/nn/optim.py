@@ -12,7 +12,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from .. import native
 from ..errors import ArgumentError
+from ..native import nn as kernels
 from .layers import Array
 from .parallel import Run, serially
 from .trainable import Trainable
@@ -42,6 +44,19 @@ class Optimizer(ABC):
     ) -> None:
         """Update `value` and `slots` in place; `grad` and `scratch` may be overwritten."""
 
+    @abstractmethod
+    def _native_step(
+        self,
+        value: Array,
+        grad: Array,
+        slots: Sequence[Array],
+        rate: float,
+        count: int,
+        decay: float,
+        threads: int,
+    ) -> None:
+        """Do in C what `_step` does, after ``decay * value`` has joined the gradient."""
+
     def init(self, trainables: Sequence[Trainable]) -> State:
         """Return the state before the first step: the step count, and zeros for each slot."""
         state: State = {"step": np.zeros((), np.int64)}
@@ -57,6 +72,7 @@ class Optimizer(ABC):
         state: State,
         rate: float,
         run: Run = serially,
+        threads: int = 1,
     ) -> None:
         """Take one step, in place.
 
@@ -70,11 +86,39 @@ class Optimizer(ABC):
         rate : float
             Learning rate of this step.
         run : callable, optional
-            Shares the work between threads, as `parallel.workers` yields it; has no influence
-            on the result.
+            Shares what NumPy does between threads, as `parallel.workers` yields it; has no
+            influence on the result.
+        threads : int
+            For what C does; likewise.
         """
         state["step"] += 1
         count = int(state["step"])
+        is_native = native.active() and type(rate) is float
+        left: list[int] = []
+        for index, (one, grad) in enumerate(zip(trainables, grads, strict=True)):
+            slots = [state[f"{one.name}.{slot}"] for slot in self.slots]
+            if is_native and _is_for_c(one, grad, *slots):
+                decay = self.l2 * float(one.decay)
+                self._native_step(one.value, grad, slots, rate, count, decay, threads)
+            else:
+                left.append(index)
+        if left:
+            self._update(
+                [trainables[index] for index in left],
+                [grads[index] for index in left],
+                *(state, rate, count, run),
+            )
+
+    def _update(
+        self,
+        trainables: Sequence[Trainable],
+        grads: Sequence[Array],
+        state: State,
+        rate: float,
+        count: int,
+        run: Run,
+    ) -> None:
+        """Take one step by NumPy, block by block."""
         blocks: list[tuple[int, slice]] = []
         for index, trainable in enumerate(trainables):
             size = trainable.value.size
@@ -121,6 +165,19 @@ class SGD(Optimizer):
         velocity += grad
         value -= np.multiply(velocity, rate, out=grad)
 
+    def _native_step(
+        self,
+        value: Array,
+        grad: Array,
+        slots: Sequence[Array],
+        rate: float,
+        count: int,
+        decay: float,
+        threads: int,
+    ) -> None:
+        (velocity,) = slots
+        kernels.step_sgd(value, grad, velocity, decay, self.momentum, rate, threads)
+
 
 @dataclass(frozen=True)
 class Adam(Optimizer):
@@ -155,6 +212,31 @@ class Adam(Optimizer):
         np.divide(mean, root, out=root)
         root *= rate / (1 - self.beta1**count)
         value -= root
+
+    def _native_step(
+        self,
+        value: Array,
+        grad: Array,
+        slots: Sequence[Array],
+        rate: float,
+        count: int,
+        decay: float,
+        threads: int,
+    ) -> None:
+        root_scale = math.sqrt(1 - self.beta2**count)
+        numbers = [self.beta1, 1 - self.beta1, self.beta2, 1 - self.beta2, root_scale]
+        numbers += [self.epsilon, rate / (1 - self.beta1**count)]
+        mean, square = slots
+        kernels.step_adam(value, grad, mean, square, decay, numbers, threads)
+
+
+def _is_for_c(trainable: Trainable, *others: Array) -> bool:
+    """Tell whether C takes arrays as they are: numbers of single precision, one after the other."""
+    shape = trainable.value.shape
+    return not isinstance(trainable.decay, np.ndarray) and all(
+        one.dtype == np.float32 and one.shape == shape and one.flags.c_contiguous
+        for one in (trainable.value, *others)
+    )
 
 
 def constant(rate: float) -> Schedule:

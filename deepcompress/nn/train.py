@@ -20,7 +20,8 @@ from ..errors import ArgumentError
 from .layers import Array, Dropout
 from .network import Network
 from .optim import Optimizer, Schedule, State
-from .parallel import Run, workers
+from .parallel import Run, available_threads, workers
+from .stacks import Stack, stack_of
 from .trainable import Trainable
 
 OnEpoch = Callable[[int, float, float], None]  # epoch, mean loss, seconds
@@ -111,7 +112,8 @@ def fit(
         trainable.bind(params)
     variables = _variables(trainables, state)
     steps = -(-len(x) // batch_size)
-
+    count = available_threads() if threads is None else threads
+    stack = stack_of(network, params, count)
     with workers(threads) as run:
         for epoch in range(start_epoch, epochs):
             started = time.perf_counter()
@@ -126,9 +128,9 @@ def fit(
                 source = _source(prepare, data, sources)
                 rate = schedule(epoch + step / steps)
                 with np.errstate(all="ignore"):  # what isn't finite is found below
-                    loss, grads = _gradients(run, network, params, source, parts, rngs)
+                    loss, grads = _gradients(run, stack, network, params, source, parts, rngs)
                     gathered = [t.gather(grads[t.name]) for t in trainables]
-                    optimizer.update(trainables, gathered, state, rate, run)
+                    optimizer.update(trainables, gathered, state, rate, run, count)
                 total += loss * len(batch)
                 # What breaks shows in the next loss, or else at the epoch's end.
                 broken = None if math.isfinite(loss) else "the loss"
@@ -147,6 +149,7 @@ def fit(
 
 def _gradients(
     run: Run,
+    stack: Stack | None,
     network: Network,
     params: dict[str, Array],
     source: Callable[[int, Indices], tuple[Array, npt.NDArray[np.integer]]],
@@ -155,9 +158,12 @@ def _gradients(
 ) -> tuple[float, dict[str, Array]]:
     """Return the mean loss of a mini-batch, given as shards of indices, and its gradients."""
     count = sum(len(part) for part in parts)
+    shards = [source(index, part) for index, part in enumerate(parts)] if stack else []
+    if stack and stack.takes(shards):
+        return stack.gradients(shards, rngs, count)
 
     def shard(index: int) -> tuple[float, dict[str, Array]]:
-        inputs, labels = source(index, parts[index])
+        inputs, labels = shards[index] if shards else source(index, parts[index])
         with np.errstate(all="ignore"):  # of this thread; what isn't finite shows in the loss
             return network.loss_and_grads(params, inputs, labels, rngs[index], count)
 
