@@ -1,6 +1,7 @@
 """Weights stored bit for bit: our planes against ZipNN, pcodec and zstd.
 
-``python -m benchmarks.bench_lossless [--rounds N] [--threads N] [--json FILE]``
+``python -m benchmarks.bench_lossless [--rounds N] [--threads N] [--weights NAME …]
+[--dtypes NAME …] [--peers NAME …] [--json FILE]``
 
 The trained weights in ``DEEPCOMPRESS_DATA/real-weights``, as float32 and cast to bfloat16 and
 float16, tensor by tensor. Ours is a whole ``.dcnn`` file in memory, names and checksums included,
@@ -31,6 +32,7 @@ from deepcompress.pipeline import from_bytes
 from .harness import machine, medians, require_kernels, row
 
 Arrays = dict[str, np.ndarray]
+PEERS = ("zipnn", "zstd", "pcodec")
 FILES = ("squeezenet-1.1", "alexnet-convolutions", "vgg16-convolutions")
 DTYPES = {"float32": np.float32, "bfloat16": ml_dtypes.bfloat16, "float16": np.float16}
 CONFIG = deepcompress.preset("lossless")
@@ -89,11 +91,12 @@ def weights(name: str, dtype: str) -> Arrays:
 
 def compared(arrays: Arrays, dtype: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Check and time all contestants on one set; return a row for encoding, one for decoding."""
-    codecs = {
-        "zipnn": zipnn_codec(dtype, options.threads),
-        "zstd": zstd_codec(options.threads),
-        "pcodec": pcodec_codec(),
+    makers = {
+        "zipnn": lambda: zipnn_codec(dtype, options.threads),
+        "zstd": lambda: zstd_codec(options.threads),
+        "pcodec": pcodec_codec,
     }
+    codecs = {peer: makers[peer]() for peer in options.peers}
 
     def ours() -> bytes:
         return deepcompress.compress(arrays, CONFIG).to_bytes()
@@ -132,6 +135,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--weights", nargs="+", choices=FILES, default=FILES, metavar="NAME")
+    parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=DTYPES, metavar="NAME")
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS, metavar="NAME")
     parser.add_argument("--json", type=Path, help="file for the figures")
     options = parser.parse_args()
     require_kernels()
@@ -139,14 +145,14 @@ def main() -> None:
     if native.threads() != options.threads:
         raise SystemExit(f"we have {native.threads()} threads, not {options.threads}")
     rows = []
-    for name in FILES:
-        for dtype in DTYPES:
+    for name in options.weights:
+        for dtype in options.dtypes:
             for result in compared(weights(name, dtype), dtype, options):
                 result = {"weights": name, "dtype": dtype, **result}
                 rows.append(result)
                 peers = "  ".join(
                     f"{peer} {result[f'{peer}_compression']:.3f}, {result[f'ratio_{peer}']:.2f}"
-                    for peer in ("zipnn", "zstd", "pcodec")
+                    for peer in options.peers
                 )
                 speed = result["own_bytes"] / result["ours_seconds"] / 1e6
                 print(

@@ -270,9 +270,11 @@ size_t dc_plane_codes_scratch(const struct dc_plane_codes *codes);
 void dc_plane_codes_choose(enum dc_isa isa, struct dc_plane_codes *codes,
                            const struct dc_team *team);
 
-/* planes: writes the planes of each block as they were chosen, which are as many bytes as
- * `block_bytes` say. */
-void dc_plane_codes_write(enum dc_isa isa, struct dc_plane_codes *codes, uint8_t *out,
+/* planes: writes the chunks of the tensor and their CRCs as a file has them: its head, which is given
+ * with the code tables, and the planes of each block, as many bytes as `block_bytes` say. `header_crc`
+ * is the CRC of its header. `scratch` may be another than before. */
+void dc_plane_codes_write(enum dc_isa isa, const struct dc_plane_codes *codes, const uint8_t *head,
+                          size_t head_bytes, uint32_t header_crc, uint8_t *out,
                           const struct dc_team *team);
 
 /* context: the labels of a rows x cols matrix, whose columns are kernels of `kernel` elements in
@@ -304,6 +306,10 @@ size_t dc_context_encode(const uint8_t *labels, const struct dc_matrix *matrix,
 enum dc_status dc_context_decode(const uint8_t *payload, size_t size,
                                  const struct dc_matrix *matrix, const struct dc_levels *levels,
                                  uint32_t *workspace, uint8_t *labels, size_t *at);
+
+/* pages: tells the system that memory is about to be written all through, so that it may give large
+ * pages. Nothing depends on whether it does. */
+void dc_want_large_pages(uint8_t *memory, size_t size);
 
 /* crc: continues *crc, the CRC-32 of zlib, over the first bytes of `data`, and returns how many: all
  * but at most 63, or none where the instruction set has no way or there are few. */

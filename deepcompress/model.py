@@ -15,7 +15,7 @@ from .coding.grouped import GroupedCoding
 from .coding.prices import Choice
 from .coding.reading import How, Tensor
 from .container import writer
-from .container.records import Coding, PlaneCoding, Record, SharedRecord, TiedRecord
+from .container.records import Coding, PlaneCoding, SharedRecord, TiedRecord, ToWrite
 from .errors import ArgumentError, shown
 from .files.atomic import write_bytes
 from .inputs import as_array
@@ -87,7 +87,7 @@ class CompressedModel(Mapping[str, Tensor]):
 
     def to_bytes(self) -> bytes:
         """Return the bytes of the ``.dcnn`` file, the same for the same tensors."""
-        records: dict[str, Record] = {}
+        records: dict[str, ToWrite] = {}
         first: dict[int, tuple[int, Any]] = {}  # by the object: its number, and how it is written
         for number, (name, tensor) in enumerate(self.tensors.items()):
             if not isinstance(name, str):
@@ -104,7 +104,7 @@ class CompressedModel(Mapping[str, Tensor]):
         """Keep a tensor's record for `to_bytes`, for as long as tensor and coding stay the same."""
         self._records[name] = self.tensors[name], record
 
-    def _record(self, name: str, tensor: Tensor) -> Record:
+    def _record(self, name: str, tensor: Tensor) -> ToWrite:
         """Return the record that is known of a tensor, or make one."""
         coding = self.storage.get(name)
         encoded, record = self._records.get(name, (None, None))

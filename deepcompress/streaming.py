@@ -21,7 +21,7 @@ from . import dtypes, spreading
 from .coding import delta, encoder, grouped, planes
 from .config import Config
 from .container import writer
-from .container.records import Record, TiedRecord
+from .container.records import TiedRecord, ToWrite
 from .container.writer import TensorPart
 from .dtypes import ElementType
 from .errors import OutputError, shown
@@ -213,17 +213,17 @@ def compress_to(
 
 def _encoded(
     name: str, before: str, weights: Encodable | Grouped | Kept, coder: str
-) -> tuple[TensorPart, Record]:
+) -> tuple[TensorPart, ToWrite]:
     """Return the part of a file that has the weights, and the record that it holds."""
     with naming(name):
-        record: Record
+        record: ToWrite
         if isinstance(weights, Grouped):
             parts = weights.shape, weights.group_rows, weights.groups, weights.coding
             record = grouped.encode(*parts)
         elif isinstance(weights, Encodable):
             record = encoder.encode(weights.survivors, weights.coding)
         else:
-            found: Record | None
+            found: ToWrite | None
             if weights.coding is not None:
                 found = delta.encode(weights.values, weights.coding)
             else:
@@ -259,7 +259,7 @@ def _compressed(
     """Return a tensor's name, and what `_Spool.add` takes of it, all from another process."""
     weights = _decided(name, values, config, seed, own_base, share)
     part, record = _encoded(name, before, weights, config.of(name, weights.shape).coder)
-    part = replace(part, data=[bytes(piece) for piece in part.data])  # which can be pickled
+    part = replace(part, data=[bytes(piece) for piece in part.written()])  # which can be pickled
     return name, part, _kind(record), _why_kept(weights)
 
 
@@ -268,7 +268,7 @@ def _why_kept(weights: Encodable | Grouped | Kept) -> str:
     return weights.why if isinstance(weights, Kept) else ""
 
 
-def _kind(record: Record) -> Kind:
+def _kind(record: ToWrite) -> Kind:
     return record.shape, dtypes.named(record.dtype)
 
 
@@ -299,10 +299,11 @@ class _Spool:
 
     def add(self, part: TensorPart, kind: Kind, why: str) -> _Stored:
         """Append a tensor's data."""
-        size_bytes = sum(map(len, part.data))
+        data = part.written()
+        size_bytes = sum(map(len, data))
         with self._lock, _as_ours(self._path):
             stored = _Stored(part.header, self._end, size_bytes, part.version, kind, why)
-            self._file.writelines(part.data)
+            self._file.writelines(data)
             self._end += stored.size_bytes
         return stored
 

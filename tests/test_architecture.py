@@ -213,6 +213,7 @@ MAY_INCLUDE = {
     "relindex": set(),
     "planes": {"bits", "crc", "huffman", "pool"},
     "crc": set(),
+    "pages": set(),
     "huffman": {"bits"},
     "rans": {"bits"},
     "context": set(),

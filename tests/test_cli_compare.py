@@ -248,3 +248,43 @@ def test_diff_used_wrongly(tmp_path: Path, file: Path) -> None:
     dc.CompressedModel({}).save(tmp_path / "nothing")
     for pair in ((broken, tmp_path / "nothing"), (tmp_path / "nothing", broken)):
         assert f"{broken}: checksum of tensor 'steps'" in fails(1, "diff", *pair)
+
+
+@pytest.fixture
+def tuned(tmp_path: Path) -> Path:
+    """A file of differences to ``base.npz``; ``elsewhere.npz`` has all but one element of that."""
+    tensors = {"a/w": RNG.normal(size=(40, 50)).astype(np.float32), "steps": np.arange(3)}
+    before = tensors | {"a/w": tensors["a/w"] * np.float32(1 - 1e-6)}
+    np.savez(tmp_path / "base.npz", **before)
+    dc.compress(tensors, base=before).save(tmp_path / "tuned.dcnn")
+    np.savez(tmp_path / "tuned.npz", **tensors)
+    before["a/w"][3, 4] += 1
+    np.savez(tmp_path / "elsewhere.npz", **before)
+    return tmp_path / "tuned.dcnn"
+
+
+def test_verify_with_a_base(tmp_path: Path, tuned: Path) -> None:
+    base, original = tmp_path / "base.npz", tmp_path / "tuned.npz"
+    values, text = answer(0, "verify", tuned, "--base", base, "--against", original)
+    assert text.startswith(f"ok: {tuned}, ")
+    assert [row["differing"] for row in values["differences"]] == [0, 0]
+    assert answer(0, "verify", tuned, "--base", base)[0]["ok"] is True
+    for option in ([], ["--base", tmp_path / "elsewhere.npz"]):
+        for more in ([], ["--against", original]):
+            assert "tensor 'a/w': " in fails(2, "verify", tuned, *option, *more)
+    assert "absent.npz: No such file" in fails(2, "verify", tuned, "--base", "absent.npz")
+
+
+def test_diff_with_a_base(tmp_path: Path, tuned: Path) -> None:
+    """Of either side, or of both."""
+    base, whole = tmp_path / "base.npz", tmp_path / "whole.dcnn"
+    with np.load(tmp_path / "tuned.npz") as arrays:
+        dc.compress({**arrays}, dc.preset("lossless")).save(whole)
+    for sides in ((tuned, whole), (whole, tuned)):
+        values, _ = answer(0, "diff", *sides, "--base", base)
+        assert values["verdict"] == "same tensors, stored otherwise"
+        encodings = [values["tensors"][0][side]["encoding"] for side in "ab"]
+        assert sorted(encodings) == ["delta", "planes"]
+    assert answer(0, "diff", tuned, tuned, "--base", base)[0]["same_bytes"] is True
+    for option in ([], ["--base", tmp_path / "elsewhere.npz"]):
+        assert "tuned.dcnn: tensor 'a/w': " in fails(2, "diff", whole, tuned, *option)

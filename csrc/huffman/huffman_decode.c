@@ -13,8 +13,6 @@
 
 #define CODES 2
 #define JOINING_PAYS 8192 /* symbols; to join them takes as long as to decode as many */
-#define MIXING_PAYS 4     /* streams, of two codes: with fewer, both codes' together keep the processor
-                             busy */
 
 static void build_table(const struct dc_huffman_code *code, uint32_t *table)
 {
@@ -121,6 +119,11 @@ static size_t rounds_of(const struct lane *lane, struct pace pace)
     return !lane->gets_on ? 0 : in < out ? in : out;
 }
 
+static size_t turns_of(const struct dc_huffman_way *way, size_t streams)
+{
+    return (streams + way->lanes - 1) / way->lanes;
+}
+
 /* Decodes the streams of some codes. */
 static void take_turns(const struct dc_huffman_way *way, const struct dc_huffman_code *codes,
                        uint32_t (*tables)[TABLE_SIZE], struct rounds rounds,
@@ -132,7 +135,7 @@ static void take_turns(const struct dc_huffman_way *way, const struct dc_huffman
         waiting += chosen[streams[i].code] != 0;
     /* Streams of one size end at once: with ten of them, two times five are better than eight
      * and two. */
-    const size_t turns = (waiting + way->lanes - 1) / way->lanes;
+    const size_t turns = turns_of(way, waiting);
     const size_t most = turns ? (waiting - 1) / turns + 1 : 0;
     struct lane lanes[LANES];
     size_t live = 0, next = 0;
@@ -156,19 +159,23 @@ static void take_turns(const struct dc_huffman_way *way, const struct dc_huffman
     }
 }
 
-/* Decodes the streams of chosen codes: one table at a time, as two fill the cache, but all codes'
- * streams in turns where these are few. */
+/* Decodes the streams of chosen codes: one table at a time, as two fill the cache, but those of all
+ * codes together where these have lanes for each other's. */
 static void take_chosen(const struct dc_huffman_way *way, const struct dc_huffman_code *codes,
                         size_t kinds, uint32_t (*tables)[TABLE_SIZE], struct rounds rounds,
                         struct dc_coded_stream *streams, size_t count, const int *chosen)
 {
-    size_t own = 0, own_kinds = 0;
+    size_t own[DC_MOST_CODES] = {0}, all = 0, own_kinds = 0, apart = 0;
     for (size_t i = 0; i < count; i++)
-        own += chosen[streams[i].code] != 0;
+        own[streams[i].code]++;
     for (size_t c = 0; c < kinds; c++)
-        own_kinds += chosen[c] != 0;
+        if (chosen[c]) {
+            own_kinds++;
+            all += own[c];
+            apart += turns_of(way, own[c]);
+        }
     rounds.one_table = own_kinds < 2;
-    if (rounds.one_table || 2 * own <= MIXING_PAYS * own_kinds) {
+    if (rounds.one_table || turns_of(way, all) < apart) {
         take_turns(way, codes, tables, rounds, streams, count, chosen);
         return;
     }

@@ -45,11 +45,7 @@ _Static_assert(DC_MOST_PLANES <= MOST_BLOCKS && DC_MOST_PLANES <= DC_MOST_CODES,
 static int is_intact(enum dc_isa isa, const struct dc_planes *t, uint64_t chunk,
                      const uint8_t *begin, const uint8_t *end)
 {
-    uint8_t number[DC_MOST_VARINT_BYTES + 1];
-    size_t bytes = 0;
-    for (uint64_t left = chunk; left; left >>= 7)
-        number[bytes++] = (uint8_t)((left & 0x7f) | (left >> 7 ? 0x80 : 0));
-    const uint32_t start = dc_crc32_of(isa, number, bytes, t->header_crc);
+    const uint32_t start = dc_chunk_crc_start(isa, t->header_crc, chunk);
     return dc_crc32_of(isa, begin, (size_t)(end - begin), start) == dc_load4(end);
 }
 

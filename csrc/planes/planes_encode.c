@@ -1,12 +1,17 @@
-/* Words to coded planes: which planes gain by a Huffman code, its tables, and the streams. `_choose`
- * and `_encode` of coding/planes.py are the definition, container/planes.py has the order of what is
- * written. Two calls: after the first, the caller knows how many bytes the second one writes. Both
- * split the words, block by block in the cache, as that takes less than to keep the planes. */
+/* Words to coded planes: which planes gain by a Huffman code, its tables, and the tensor's chunks with
+ * their checksums. `_choose` and `_encode` of coding/planes.py and `planes_chunks` of
+ * container/writer.py are the definition. Two calls: after the first, the caller knows how many bytes
+ * the second one writes, and where these are to be: a copy of them would take half as long again, most
+ * of it for memory that wasn't touched before. Both split the words, block by block in the cache, as
+ * that takes less than to keep the planes. */
 #include <math.h>
 #include <string.h>
 
+#include "bits/bitreader.h"
+#include "crc/crc.h"
 #include "deepcompress.h"
 #include "huffman/huffman.h"
+#include "planes/planes_head.h"
 #include "pool/pool.h"
 
 #define MOST_TABLE_BYTES 512 /* of 256 lengths, each by a token of at most 14 bits */
@@ -156,10 +161,9 @@ static void count_block(enum dc_isa isa, struct dc_plane_codes *c, size_t block,
     }
 }
 
-struct coding {
+struct counting {
     enum dc_isa isa;
     struct dc_plane_codes *codes;
-    uint8_t *out;
 };
 
 static size_t blocks_of(const struct dc_plane_codes *c)
@@ -169,45 +173,77 @@ static size_t blocks_of(const struct dc_plane_codes *c)
 
 static void count_blocks(void *context, size_t first, size_t end, size_t thread)
 {
-    const struct coding *d = context;
+    const struct counting *d = context;
     for (size_t b = first; b < end; b++)
         count_block(d->isa, d->codes, b, thread);
 }
 
 void dc_plane_codes_choose(enum dc_isa isa, struct dc_plane_codes *c, const struct dc_team *team)
 {
-    struct coding d = {isa, c, NULL};
+    struct counting d = {isa, c};
     dc_deal(team, blocks_of(c), count_blocks, &d);
     for (unsigned p = 0; p < c->word_bytes; p++)
         choose_plane(c, blocks_of(c), p);
 }
 
-/* Writes blocks to where those before them end. */
-static void write_blocks(void *context, size_t first, size_t end, size_t thread)
+struct writing {
+    enum dc_isa isa;
+    const struct dc_plane_codes *codes;
+    uint32_t header_crc;
+    uint8_t *out;      /* of all chunks */
+    size_t head_bytes; /* which are there */
+};
+
+/* Writes the CRC of a chunk behind it; returns where that ends. */
+static uint8_t *end_chunk(const struct writing *d, uint64_t chunk, const uint8_t *begin, uint8_t *end)
 {
-    const struct coding *d = context;
-    const struct dc_plane_codes *c = d->codes;
-    uint8_t *out = d->out;
-    for (size_t k = 0; k < first * c->word_bytes; k++)
-        out += c->block_bytes[k];
-    for (size_t b = first; b < end; b++) {
-        const size_t words = block_words(c, b);
-        const uint8_t *plane = split_block(d->isa, c, b, thread);
-        for (unsigned p = 0; p < c->word_bytes; p++, plane += words) {
-            const size_t bytes = (size_t)c->block_bytes[b * c->word_bytes + p];
-            if (c->coders[p])
-                dc_huffman_encode(plane, words, c->lengths + p * DC_MAX_ALPHABET, DC_MAX_ALPHABET,
-                                  out, bytes);
-            else
-                memcpy(out, plane, words);
-            out += bytes;
-        }
-    }
+    const uint32_t start = dc_chunk_crc_start(d->isa, d->header_crc, chunk);
+    dc_store4(end, dc_crc32_of(d->isa, begin, (size_t)(end - begin), start));
+    return end + DC_CRC_BYTES;
 }
 
-void dc_plane_codes_write(enum dc_isa isa, struct dc_plane_codes *c, uint8_t *out,
+/* Writes a block's planes; returns where they end. */
+static uint8_t *write_block(const struct writing *d, size_t block, size_t thread, uint8_t *out)
+{
+    const struct dc_plane_codes *c = d->codes;
+    const size_t words = block_words(c, block);
+    const uint8_t *plane = split_block(d->isa, c, block, thread);
+    for (unsigned p = 0; p < c->word_bytes; p++, plane += words) {
+        const size_t bytes = (size_t)c->block_bytes[block * c->word_bytes + p];
+        if (c->coders[p])
+            dc_huffman_encode(plane, words, c->lengths + p * DC_MAX_ALPHABET, DC_MAX_ALPHABET, out,
+                              bytes);
+        else
+            memcpy(out, plane, words);
+        out += bytes;
+    }
+    return out;
+}
+
+/* Writes blocks to where those before them end: each is a chunk, but a lone one is one with the head. */
+static void write_blocks(void *context, size_t first, size_t end, size_t thread)
+{
+    const struct writing *d = context;
+    const struct dc_plane_codes *c = d->codes;
+    uint8_t *out = d->out + d->head_bytes;
+    if (blocks_of(c) == 1) {
+        end_chunk(d, 0, d->out, write_block(d, 0, thread, out));
+        return;
+    }
+    out += (1 + first) * DC_CRC_BYTES;
+    for (size_t k = 0; k < first * c->word_bytes; k++)
+        out += c->block_bytes[k];
+    for (size_t b = first; b < end; b++)
+        out = end_chunk(d, b + 1, out, write_block(d, b, thread, out));
+}
+
+void dc_plane_codes_write(enum dc_isa isa, const struct dc_plane_codes *c, const uint8_t *head,
+                          size_t head_bytes, uint32_t header_crc, uint8_t *out,
                           const struct dc_team *team)
 {
-    struct coding d = {isa, c, out};
+    struct writing d = {isa, c, header_crc, out, head_bytes};
+    memcpy(out, head, head_bytes);
+    if (blocks_of(c) > 1)
+        end_chunk(&d, 0, out, out + head_bytes);
     dc_deal(team, blocks_of(c), write_blocks, &d);
 }

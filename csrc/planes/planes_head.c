@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bits/bitreader.h"
+#include "crc/crc.h"
 #include "huffman/huffman.h"
 #include "planes/planes_head.h"
 
@@ -14,6 +15,15 @@
 #define UNROTATED 128
 
 enum { FIXED_WIDTH = 0, HUFFMAN };
+
+uint32_t dc_chunk_crc_start(enum dc_isa isa, uint32_t header_crc, uint64_t chunk)
+{
+    uint8_t number[DC_MOST_VARINT_BYTES + 1];
+    size_t bytes = 0;
+    for (uint64_t left = chunk; left; left >>= 7)
+        number[bytes++] = (uint8_t)((left & 0x7f) | (left >> 7 ? 0x80 : 0));
+    return dc_crc32_of(isa, number, bytes, header_crc);
+}
 
 int dc_read_varint(const uint8_t **next, const uint8_t *end, uint64_t *value)
 {

@@ -28,6 +28,9 @@ static inline uint64_t dc_block_words(uint64_t words, unsigned block_bits, uint6
     return left < most ? left : most;
 }
 
+/* The CRC that a chunk's own continues. */
+uint32_t dc_chunk_crc_start(enum dc_isa isa, uint32_t header_crc, uint64_t chunk);
+
 /* Reads a number in its shortest form, and moves on; 0 if there is none. */
 int dc_read_varint(const uint8_t **next, const uint8_t *end, uint64_t *value);
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from .. import dtypes, native
 from ..bits.alphabet import histogram
 from ..container.header import TensorEntry
-from ..container.records import CODERS, CRC, UNROTATED, PlaneCoding, PlanesRecord
+from ..container.records import CODERS, CRC, UNROTATED, PlaneCoding, PlanesRecord, PlannedPlanes
 from ..container.sizes import block_count, block_size, raw_size
 from ..container.writer import planes_head
 from ..dtypes import ElementType
@@ -140,18 +140,22 @@ def priced(
 
 def encode_if_smaller(
     array: npt.NDArray[Any], coder: str, *, small: bool = False
-) -> PlanesRecord | None:
-    """Return what `encode` makes of an array with what `choose` chooses, None where it is None."""
+) -> PlanesRecord | PlannedPlanes | None:
+    """Return what `encode` makes of an array with what `choose` chooses, None where it is None.
+
+    C writes the bytes only when the file's are asked for: until then the array must not change.
+    """
     dtype = _worth_splitting(array, coder, small)
     if dtype is None:
         return None
     if _is_in_c(coder):
         codes = _codes(array, dtype)
         table_bytes = list(map(len, codes.tables))
-        coding, _ = _priced(array, dtype, codes.coders, table_bytes, codes.block_bytes)
+        coding, size = _priced(array, dtype, codes.coders, table_bytes, codes.block_bytes)
         if coding is None:
             return None
-        return PlanesRecord(array.shape, dtype, coding, codes.tables, tuple(codes.write()))
+        head = planes_head(coding, table_bytes, codes.block_bytes) + b"".join(codes.tables)
+        return PlannedPlanes(array.shape, dtype, coding, size, partial(codes.write, head))
     split = _split_as_written(array, dtype)
     coding, _ = _choose(split, coder)
     return None if coding is None else _encode(split, coding)

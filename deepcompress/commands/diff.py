@@ -1,6 +1,7 @@
 """The verb ``diff``: two ``.dcnn`` files, tensor by tensor."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from ..coding.reading import Tensor
@@ -10,7 +11,7 @@ from ..model_file import ModelFile
 from ..packed.tensor import CompressedTensor
 from ..reports.distance import differing_labels, distance
 from ..reports.tables import align, as_cells, printable, shape_text
-from .verb import Answer, Subparsers, add_verb
+from .verb import Answer, Subparsers, add_verb, opened_base
 
 SAME_BYTES, SAME_TENSORS, DIFFER = "same bytes", "same tensors, stored otherwise", "differ"
 STORED = ("shape", "dtype", "encoding", "gap_bits", "coders", "K", "bytes")
@@ -29,21 +30,40 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = add_verb(subparsers, diff, "compare two files, tensor by tensor")
     parser.add_argument("a", metavar="A", help="a .dcnn file")
     parser.add_argument("b", metavar="B", help="another one")
+    base = "the model that they were compressed against, if they were, or one of them"
+    parser.add_argument("--base", metavar="OTHER", help=base)
 
 
-def diff(a: str, b: str) -> Answer:
+def diff(a: str, b: str, base: str | None = None) -> Answer:
     """Compare two files; the answer has failed where their tensors differ.
 
     Tensors are the same if their shapes, dtypes and values are, NaN being equal to NaN;
     neither their order counts, nor the metadata, nor how they are stored.
 
+    Parameters
+    ----------
+    a, b : str
+    base : str, optional
+        The base model of those that have one, a file for `formats.registry.open_tensors`.
+
     Raises
     ------
     FormatError
         If one of them isn't a valid file.
+    ArgumentError
+        If one of them needs a base, or another one.
     """
     data = {side: read_file(file) for side, file in (("a", a), ("b", b))}
-    models = {"a": ModelFile(data["a"], a), "b": ModelFile(data["b"], b)}
+    with opened_base(base) as tensors:
+        values = _compare(data, {"a": a, "b": b}, tensors)
+    return Answer(values, _format(values), failed=not values["same_tensors"])
+
+
+def _compare(
+    data: dict[str, bytes], files: dict[str, str], base: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return what the answer has."""
+    models = {side: ModelFile(data[side], file, base=base) for side, file in files.items()}
     rows = [_row(name, models) for name in models["a"] if name in models["b"]]
     only_a = [name for name in models["a"] if name not in models["b"]]
     only_b = [name for name in models["b"] if name not in models["a"]]
@@ -52,9 +72,8 @@ def diff(a: str, b: str) -> Answer:
             models[side][name]
     same = not only_a and not only_b and all(row["same"] for row in rows)
     same_bytes = data["a"] == data["b"]
-    values = {
-        "a": a,
-        "b": b,
+    return {
+        **files,
         "a_bytes": len(data["a"]),
         "b_bytes": len(data["b"]),
         "verdict": SAME_BYTES if same_bytes else SAME_TENSORS if same else DIFFER,
@@ -66,7 +85,6 @@ def diff(a: str, b: str) -> Answer:
         "metadata": _metadata_differences(models["a"].metadata, models["b"].metadata),
         "tensors": rows,
     }
-    return Answer(values, _format(values), failed=not same)
 
 
 def _row(name: str, models: dict[str, ModelFile]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The verb ``verify``: whether a file is as it should be, and how far it is from an original."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -11,7 +12,7 @@ from ..model_file import ModelFile
 from ..pipeline import from_bytes
 from ..reports.distance import distance
 from ..reports.tables import align, as_cells, printable, shape_text
-from .verb import ORIGINAL, Answer, Subparsers, add_file, add_verb
+from .verb import ORIGINAL, Answer, Subparsers, add_file, add_verb, opened_base
 
 CHECKS = (
     "structure, sizes and checksums",
@@ -36,9 +37,11 @@ def add_parser(subparsers: Subparsers) -> None:
     add_file(parser)
     against = f"{ORIGINAL}: also say how far the tensors are from those in it"
     parser.add_argument("--against", metavar="ORIGINAL", help=against)
+    base = "the model that the file was compressed against, if it was"
+    parser.add_argument("--base", metavar="OTHER", help=base)
 
 
-def verify(file: str, against: str | None = None) -> Answer:
+def verify(file: str, against: str | None = None, base: str | None = None) -> Answer:
     """Check a file in every way there is.
 
     Parameters
@@ -48,33 +51,39 @@ def verify(file: str, against: str | None = None) -> Answer:
         The tensors as they should be, in a file for `formats.registry.open_tensors`; those that
         ``compress`` takes together are one here, too. Values that differ are only told; a tensor
         that is missing, too many or of another shape fails.
+    base : str, optional
+        The base model, a file for `formats.registry.open_tensors`.
 
     Raises
     ------
     FormatError
         If it breaks a rule of the format, or differs from the bytes that this
         version writes for its tensors; or if `against` isn't a valid file.
+    ArgumentError
+        If the file needs a base, or another one.
     """
     data = read_file(file)
-    count = _check(data, file)
-    values = {"file": file, "ok": True, "file_bytes": len(data), "tensors": count}
     checks = list(CHECKS)
     lines: list[str] = []
-    if against is not None:
-        compared = _compare(ModelFile(data, file), file, against)
-        values |= {"against": against} | compared
-        values["ok"] = not (compared["missing"] or compared["extra"] or compared["other_shapes"])
-        checks += [SAME_TENSORS] if values["ok"] else []
-        lines = _format_comparison(compared, against)
+    with opened_base(base) as base_tensors:
+        count = _check(data, file, base_tensors)
+        values = {"file": file, "ok": True, "file_bytes": len(data), "tensors": count}
+        if against is not None:
+            compared = _compare(ModelFile(data, file, base=base_tensors), file, against)
+            values |= {"against": against} | compared
+            differs = compared["missing"] or compared["extra"] or compared["other_shapes"]
+            values["ok"] = not differs
+            checks += [SAME_TENSORS] if values["ok"] else []
+            lines = _format_comparison(compared, against)
     verdict = "ok" if values["ok"] else "not ok"
     text = f"{verdict}: {file}, {len(data):,} bytes, tensors: {count}; checked:"
     text = "\n".join([text, *(f"- {check}" for check in checks), *lines])
     return Answer(values | {"checks": checks}, text, failed=not values["ok"])
 
 
-def _check(data: bytes, what: str) -> int:
-    """Check a file by itself; return its number of tensors."""
-    model = from_bytes(data, what)
+def _check(data: bytes, what: str, base: Mapping[str, Any] | None) -> int:
+    """Check a file by itself, and its base; return its number of tensors."""
+    model = from_bytes(data, what, base=base)
     try:
         again = model.to_bytes()
     except ArgumentError as error:

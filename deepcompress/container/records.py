@@ -5,6 +5,7 @@ bytes or bits has its unit in its name there as here.
 """
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,6 +145,29 @@ class PlanesRecord:
 
 
 @dataclass(frozen=True)
+class PlannedPlanes:
+    """A tensor in planes whose bytes aren't there yet: they are best written where they are to be.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : ElementType
+    coding : PlaneCoding
+    data_bytes : int
+        ``Data_Bytes``.
+    write_to : callable
+        Takes the CRC of the ``Tensor_Header`` and memory of `data_bytes` bytes, and writes all
+        chunks there, as those of a PlanesRecord.
+    """
+
+    shape: tuple[int, ...]
+    dtype: ElementType
+    coding: PlaneCoding
+    data_bytes: int
+    write_to: Callable[[int, memoryview], None]
+
+
+@dataclass(frozen=True)
 class TiedRecord:
     """A tensor that is the same as the one of a number, counted from 0, before it."""
 
@@ -183,6 +207,7 @@ class GroupedRecord:
 
 
 Record = SharedRecord | PlanesRecord | TiedRecord | DeltaRecord | GroupedRecord | npt.NDArray[Any]
+ToWrite = Record | PlannedPlanes
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,19 @@
 """Records -> the bytes of a ``.dcnn`` file, as ``docs/format.md`` specifies."""
 
+import io
 import json
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy.typing as npt
 
-from .. import dtypes
+from .. import dtypes, native
 from ..dtypes import FLOAT32, NAMES, ElementType
 from ..errors import ArgumentError
+from ..native import pages as native_pages
 from ..tensors import FIXED_WIDTH
 from .checksum import crc32
 from .cursor import common_bytes, varint
@@ -38,21 +42,36 @@ from .records import (
     GroupedRecord,
     PlaneCoding,
     PlanesRecord,
-    Record,
+    PlannedPlanes,
     SharedRecord,
     TiedRecord,
+    ToWrite,
 )
 from .sizes import centroid_bytes, chunk_crc_start
 
 Chunk = tuple[bytes | memoryview, ...]  # its pieces, which nothing lies between
 
 
-def pack(records: Mapping[str, Record], metadata: Mapping[str, Any] | None = None) -> bytes:
+@dataclass(frozen=True)
+class Unwritten:
+    """Bytes that aren't there yet; `write_to` takes memory of as many and writes them."""
+
+    size_bytes: int
+    write_to: Callable[[memoryview], None]
+
+    def __len__(self) -> int:
+        return self.size_bytes
+
+
+Piece: TypeAlias = bytes | memoryview | Unwritten
+
+
+def pack(records: Mapping[str, ToWrite], metadata: Mapping[str, Any] | None = None) -> bytes:
     """Write tensors as one file.
 
     Parameters
     ----------
-    records : mapping of str to Record
+    records : mapping of str to ToWrite
         An ndarray is stored raw; its dtype is one of `dtypes.NAMES`, in any byte order.
     metadata : mapping, optional
         Stored as canonical JSON (keys sorted, no spaces).
@@ -74,7 +93,25 @@ def pack(records: Mapping[str, Record], metadata: Mapping[str, Any] | None = Non
         previous = name
     version = max((part.version for part in parts), default=1)
     start = file_start([part.header for part in parts], metadata_text(metadata), version)
-    return b"".join([start, *(piece for part in parts for piece in part.data)])
+    return _joined([start, *(piece for part in parts for piece in part.data)])
+
+
+def _joined(pieces: Sequence[Piece]) -> bytes:
+    """Return pieces as one, each written where it is to be."""
+    # What getvalue returns is the one bytes object that is made here: to copy a large file would
+    # take about as long as to code it.
+    whole = io.BytesIO(bytes(sum(map(len, pieces))))
+    with whole.getbuffer() as view:
+        if native.active():
+            native_pages.want_large(view)
+        end = 0
+        for piece in pieces:
+            begin, end = end, end + len(piece)
+            if isinstance(piece, Unwritten):
+                piece.write_to(view[begin:end])
+            else:
+                view[begin:end] = piece
+    return whole.getvalue()
 
 
 @dataclass(frozen=True)
@@ -85,11 +122,15 @@ class TensorPart:
     """
 
     header: bytes
-    data: list[bytes | memoryview]
+    data: list[Piece]
     version: int = 1
 
+    def written(self) -> list[bytes | memoryview]:
+        """Return the data with all of them written."""
+        return [_joined([piece]) if isinstance(piece, Unwritten) else piece for piece in self.data]
 
-def tensor_part(name: str, previous: str, record: Record) -> TensorPart:
+
+def tensor_part(name: str, previous: str, record: ToWrite) -> TensorPart:
     """Write one tensor; `previous` is the name of the tensor before it, "" for the first.
 
     Raises
@@ -98,11 +139,13 @@ def tensor_part(name: str, previous: str, record: Record) -> TensorPart:
         As `pack`.
     """
     encoded = checked_name(name, record.shape)
-    chunks: list[Chunk]
+    chunks: list[Chunk] = []
     if isinstance(record, SharedRecord):
         encoding, dtype, chunks = record.coding.encoding, record.dtype, shared_chunks(record)
     elif isinstance(record, PlanesRecord):
         encoding, dtype, chunks = PLANES, record.dtype, planes_chunks(record)
+    elif isinstance(record, PlannedPlanes):
+        encoding, dtype = PLANES, record.dtype
     elif isinstance(record, TiedRecord):
         encoding, dtype, chunks = TIED, record.dtype, [(varint(record.index),)]
     elif isinstance(record, DeltaRecord):
@@ -112,6 +155,9 @@ def tensor_part(name: str, previous: str, record: Record) -> TensorPart:
     else:
         encoding, dtype = RAW, stored_dtype(name, record)
         chunks = _raw_chunks(record, dtype)
+    data_bytes = sum(len(piece) for chunk in chunks for piece in chunk) + CRC.size * len(chunks)
+    if isinstance(record, PlannedPlanes):
+        data_bytes = record.data_bytes
     # > Common_Bytes is as large as it can be, but at most 255, and 0 for the first name.
     common = common_bytes(previous.encode(errors="surrogatepass")[:MAX_COMMON_BYTES], encoded)
     header = b"".join(
@@ -119,17 +165,19 @@ def tensor_part(name: str, previous: str, record: Record) -> TensorPart:
             varint(common) + varint(len(encoded) - common) + encoded[common:],
             tensor_descriptor(encoding, dtype) + bytes([len(record.shape)]),
             *map(varint, record.shape),
-            varint(sum(len(piece) for chunk in chunks for piece in chunk) + CRC.size * len(chunks)),
+            varint(data_bytes),
         ]
     )
-    data: list[bytes | memoryview] = []
+    data: list[Piece] = []
+    if isinstance(record, PlannedPlanes):
+        data.append(Unwritten(data_bytes, partial(record.write_to, zlib.crc32(header))))
     for index, pieces in enumerate(chunks):
         crc = chunk_crc_start(header, index)
         for piece in pieces:
             crc = crc32(piece, crc)
         data += [*pieces, CRC.pack(crc)]
     is_newer = isinstance(record, SharedRecord) and record.coding.half
-    is_newer |= isinstance(record, PlanesRecord) and record.coding.unrotated
+    is_newer |= isinstance(record, PlanesRecord | PlannedPlanes) and record.coding.unrotated
     return TensorPart(header, data, max(needed_version(encoding, dtype), 3 * is_newer))
 
 

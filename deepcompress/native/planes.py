@@ -100,22 +100,21 @@ class PlaneCodes:
         ffi = _ffi()
         self._struct = struct = ffi.new("struct dc_plane_codes *")
         struct.words = count = len(words) // word_bytes
-        self._blocks = blocks = ((count - 1) >> block_bits) + 1
-        counts = np.empty(256 * word_bytes * blocks, np.uint32)
-        self._sizes = sizes = np.empty((blocks, word_bytes), np.uint64)
+        blocks = ((count - 1) >> block_bits) + 1
+        sizes = np.empty((blocks, word_bytes), np.uint64)
         from_buffer = ffi.from_buffer
         struct.word_bytes, struct.rotate, struct.block_bits = word_bytes, rotate, block_bits
         struct.least_gain = least_gain
         self._team, threads = team(len(words) * NS_PER_BYTE, blocks)
-        scratch = np.empty(threads * _lib().dc_plane_codes_scratch(struct), np.uint8)
-        self._held = (
-            from_buffer("uint8_t[]", words),
-            from_buffer("uint8_t[]", scratch),
-            from_buffer("uint32_t[]", counts),
-            from_buffer("uint64_t[]", sizes),
-        )
-        struct.data, struct.scratch, struct.counts, struct.block_bytes = self._held
+        self._scratch_bytes = threads * _lib().dc_plane_codes_scratch(struct)
+        self._held = from_buffer("uint8_t[]", words), from_buffer("uint64_t[]", sizes)
+        struct.data, struct.block_bytes = self._held
+        # Neither is wanted once this has chosen, and a model's tensors wait to be written.
+        counts = from_buffer("uint32_t[]", np.empty(256 * word_bytes * blocks, np.uint32))
+        scratch = from_buffer("uint8_t[]", np.empty(self._scratch_bytes, np.uint8))
+        struct.counts, struct.scratch = counts, scratch
         _lib().dc_plane_codes_choose(_choice().isa, struct, self._team)
+        struct.counts = struct.scratch = ffi.NULL
         self.coders = tuple(bytes(ffi.buffer(struct.coders, word_bytes)))
         tables = bytes(ffi.buffer(struct.tables))
         self.tables = tuple(
@@ -124,16 +123,13 @@ class PlaneCodes:
         )
         self.block_bytes: list[tuple[int, ...]] = list(map(tuple, sizes.tolist()))
 
-    def write(self) -> list[tuple[memoryview, ...]]:
-        """Call dc_plane_codes_write; return the planes of each block."""
-        out = np.empty(int(self._sizes.sum()), np.uint8)
-        _lib().dc_plane_codes_write(_choice().isa, self._struct, _bytes(out), self._team)
-        data, at = out.data, 0
-        blocks = []
-        for sizes in self.block_bytes:
-            planes = []
-            for size in sizes:
-                planes.append(data[at : at + size])
-                at += size
-            blocks.append(tuple(planes))
-        return blocks
+    def write(self, head: bytes, header_crc: int, out: memoryview) -> None:
+        """Call dc_plane_codes_write, which writes as many bytes as `out` has."""
+        from_buffer, struct = _ffi().from_buffer, self._struct
+        scratch = from_buffer("uint8_t[]", np.empty(self._scratch_bytes, np.uint8))
+        struct.scratch = scratch
+        own, own_head = from_buffer("uint8_t[]", out), from_buffer("uint8_t[]", head)
+        _lib().dc_plane_codes_write(
+            _choice().isa, struct, own_head, len(own_head), header_crc, own, self._team
+        )
+        struct.scratch = _ffi().NULL

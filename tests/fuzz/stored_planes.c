@@ -1,6 +1,6 @@
-/* dc_plane_codes_choose and dc_plane_codes_write, what they write put together as a file has it, and
- * dc_planes_decode, which leads back; then the same with bytes changed before their checksums are
- * made, and bytes that were never written. What is called valid is the same whatever decodes it. */
+/* dc_plane_codes_choose and dc_plane_codes_write, whose checksums are looked at, and dc_planes_decode,
+ * which leads back; then the same with bytes changed and their checksums made anew, and bytes that were
+ * never written. What is called valid is the same whatever decodes it. */
 #include "fuzz.h"
 
 #define MOST_TENSORS 3
@@ -28,22 +28,57 @@ static size_t put_varint(uint8_t *out, uint64_t value)
     return size;
 }
 
-/* A chunk becomes what a file has of it; some of its bytes are changed. */
-static size_t put_chunk(struct input *in, uint8_t *out, size_t size, size_t number, uint32_t header,
-                        int *is_changed)
+static uint32_t chunk_crc(const uint8_t *chunk, size_t size, size_t number, uint32_t header)
 {
     uint8_t varint[10];
+    return crc_of(chunk, size, number ? crc_of(varint, put_varint(varint, number), header) : header);
+}
+
+/* Some bytes of a chunk are changed, and its CRC is made anew; returns where it ends. */
+static uint8_t *change_chunk(struct input *in, uint8_t *chunk, size_t size, size_t number,
+                             uint32_t header, int *is_changed)
+{
     for (unsigned changes = take(in) % 4; changes > 0 && size > 0; changes--) {
         const size_t at = take16(in) % size;
         const uint8_t change = take(in);
-        out[at] ^= change;
+        chunk[at] ^= change;
         *is_changed |= change != 0;
     }
-    uint32_t crc = number ? crc_of(varint, put_varint(varint, number), header) : header;
-    crc = crc_of(out, size, crc);
+    const uint32_t crc = chunk_crc(chunk, size, number, header);
     for (unsigned i = 0; i < 4; i++)
-        out[size + i] = (uint8_t)(crc >> 8 * i);
-    return size + 4;
+        chunk[size + i] = (uint8_t)(crc >> 8 * i);
+    return chunk + size + 4;
+}
+
+/* Whether a chunk has the CRC that it was given; then as change_chunk. */
+static uint8_t *take_chunk(struct input *in, uint8_t *chunk, size_t size, size_t number,
+                           uint32_t header, int *is_changed)
+{
+    uint32_t given = 0;
+    for (unsigned i = 0; i < 4; i++)
+        given |= (uint32_t)chunk[size + i] << 8 * i;
+    require(given == chunk_crc(chunk, size, number, header));
+    return change_chunk(in, chunk, size, number, header, is_changed);
+}
+
+static size_t put_head(const struct dc_plane_codes *c, size_t planes, int unrotated, uint8_t *head)
+{
+    size_t size = 0;
+    head[size++] = (uint8_t)(c->block_bits | (unrotated ? 128u : 0));
+    for (unsigned p = 0; p < c->word_bytes; p++)
+        head[size++] = c->coders[p];
+    for (unsigned p = 0; p < c->word_bytes; p++)
+        if (c->coders[p])
+            size += put_varint(head + size, c->table_bytes[p]);
+    for (size_t i = 0; i < planes; i++)
+        if (c->coders[i % c->word_bytes])
+            size += put_varint(head + size, c->block_bytes[i]);
+    for (unsigned p = 0; p < c->word_bytes; p++)
+        if (c->coders[p]) {
+            memcpy(head + size, c->tables + 512 * p, c->table_bytes[p]);
+            size += c->table_bytes[p];
+        }
+    return size;
 }
 
 /* Chooses codes for the words of a tensor, and writes its chunks; returns their bytes. */
@@ -58,49 +93,32 @@ static size_t write_tensor(struct input *in, enum dc_isa isa, struct dc_plane_co
     c->counts = exact(counts);
     c->block_bytes = exact(8 * planes);
     dc_plane_codes_choose(isa, c, &team);
-    size_t total = 0, size = 0;
+    release(c->counts, counts);
+    static uint8_t head[STORED_BYTES];
+    const size_t head_bytes = put_head(c, planes, unrotated, head);
+    size_t total = head_bytes + 4 * (blocks == 1 ? 1 : blocks + 1);
     for (size_t i = 0; i < planes; i++)
         total += c->block_bytes[i];
+    require(total <= STORED_BYTES);
     uint8_t *coded = exact(total);
-    dc_plane_codes_write(isa, c, coded, &team);
-
-    data[size++] = (uint8_t)(c->block_bits | (unrotated ? 128u : 0));
-    for (unsigned p = 0; p < c->word_bytes; p++)
-        data[size++] = c->coders[p];
-    for (unsigned p = 0; p < c->word_bytes; p++)
-        if (c->coders[p])
-            size += put_varint(data + size, c->table_bytes[p]);
-    for (size_t i = 0; i < planes; i++)
-        if (c->coders[i % c->word_bytes])
-            size += put_varint(data + size, c->block_bytes[i]);
-    for (unsigned p = 0; p < c->word_bytes; p++)
-        if (c->coders[p]) {
-            memcpy(data + size, c->tables + 512 * p, c->table_bytes[p]);
-            size += c->table_bytes[p];
-        }
-    uint8_t *chunk = data;
-    const uint8_t *next = coded;
-    size_t number = 0;
-    if (blocks > 1) {
-        chunk += put_chunk(in, chunk, size, number++, t->header_crc, is_changed);
-        size = 0;
-    }
-    for (size_t b = 0; b < blocks; b++) {
-        for (unsigned p = 0; p < c->word_bytes; p++) {
-            const size_t own = c->block_bytes[b * c->word_bytes + p];
-            memcpy(chunk + size, next, own);
-            size += own;
-            next += own;
-        }
-        chunk += put_chunk(in, chunk, size, number++, t->header_crc, is_changed);
-        size = 0;
-    }
-    require(next == coded + total);
+    dc_plane_codes_write(isa, c, head, head_bytes, t->header_crc, coded, &team);
+    memcpy(data, coded, total);
     release(coded, total);
+    uint8_t *chunk = data;
+    size_t number = 0, size = head_bytes;
+    if (blocks > 1) {
+        chunk = take_chunk(in, chunk, size, number++, t->header_crc, is_changed);
+        size = 0;
+    }
+    for (size_t b = 0; b < blocks; b++, size = 0) {
+        for (unsigned p = 0; p < c->word_bytes; p++)
+            size += c->block_bytes[b * c->word_bytes + p];
+        chunk = take_chunk(in, chunk, size, number++, t->header_crc, is_changed);
+    }
+    require(chunk == data + total);
     release(c->scratch, scratch);
-    release(c->counts, counts);
     release(c->block_bytes, 8 * planes);
-    return (size_t)(chunk - data);
+    return total;
 }
 
 static void decode(enum dc_isa isa, struct dc_planes *tensors, size_t count, size_t threads)
@@ -152,7 +170,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 stored[k] = take(&in);
             uint8_t none[1];
             struct input nothing = {none, 0};
-            t->size = put_chunk(&nothing, stored, t->size, 0, t->header_crc, &changed[i]);
+            t->size = (size_t)(change_chunk(&nothing, stored, t->size, 0, t->header_crc,
+                                            &changed[i]) - stored);
             if (t->words > 64 * t->size)
                 t->words = 64 * t->size;
         }
