@@ -81,21 +81,32 @@ def _row_costs(
 
 def _costs_of(layer: Conv2D | Linear, cache: Any, dy: Array) -> Float64Array:
     """Return the squared norms of each row's gradients, over the variance of its inputs."""
-    batch = dy.shape[-1]
-    if isinstance(layer, Conv2D):  # (G, OH, d, OW * B)
-        rows = cache[0].reshape(*cache[0].shape[:3], -1, batch)
+    if isinstance(layer, Linear):  # a gradient is dy times x
+        inputs = cache - cache.mean(axis=1, keepdims=True)
+        norms = np.einsum("db,db->b", inputs, inputs, dtype=np.float64)
+        squares, power = np.einsum("rb,rb,b->r", dy, dy, norms)[None], norms.sum(keepdims=True)
+        count = len(norms)
     else:
-        rows = cache.reshape(1, 1, -1, 1, batch)
+        squares, power, count = _of_convolution(cache[0], dy)
+    variance = (power / count)[:, None]
+    costs = np.divide(squares, variance, out=np.zeros_like(squares), where=variance > 0)
+    return np.asarray(costs.ravel())
+
+
+def _of_convolution(patches: Array, dy: Array) -> tuple[Float64Array, Float64Array, int]:
+    """Return squared norms (G, R), squares of inputs (G,), and how many rows of them there are.
+
+    Patches are (G, OH, d, OW * B), as `Conv2D.forward` caches them.
+    """
+    batch = dy.shape[-1]
+    rows = patches.reshape(*patches.shape[:3], -1, batch)
     slopes = dy.reshape(len(rows), -1, rows.shape[1] * rows.shape[3], batch)
     mean = rows.mean(axis=(1, 3, 4))
-    squares = np.zeros(slopes.shape[:2])
-    power = np.zeros(len(rows))
+    squares, power = np.zeros(slopes.shape[:2]), np.zeros(len(rows))
     for one in range(batch):
         inputs = rows[..., one].transpose(0, 1, 3, 2).reshape(len(rows), -1, rows.shape[2])
         inputs = inputs - mean[:, None]
         gradients = np.ascontiguousarray(slopes[..., one]) @ inputs
         squares += np.einsum("grd,grd->gr", gradients, gradients, dtype=np.float64)
         power += np.einsum("gnd,gnd->g", inputs, inputs, dtype=np.float64)
-    variance = (power / (batch * slopes.shape[2]))[:, None]
-    costs = np.divide(squares, variance, out=np.zeros_like(squares), where=variance > 0)
-    return np.asarray(costs.ravel())
+    return squares, power, batch * slopes.shape[2]
