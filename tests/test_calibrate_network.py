@@ -8,9 +8,10 @@ import pytest
 import deepcompress
 from deepcompress import CompressedNetwork, native
 from deepcompress.calibrate import NetworkSubject, calibrate, calibrated, weights_alone
-from deepcompress.calibrate.divergence import kl_divergence, squared_gradients
+from deepcompress.calibrate.divergence import kl_divergence, row_costs
 from deepcompress.calibrate.driver import Settings
 from deepcompress.calibrate.network import multiplications, spread
+from deepcompress.calibrate.rows import gather
 from deepcompress.errors import ArgumentError
 from deepcompress.native import gateway
 from deepcompress.nn.conv import Conv2D
@@ -139,26 +140,55 @@ def test_factors_can_be_taken_over(found, monkeypatch):
     assert like.model.to_bytes() == found.model.to_bytes()
 
 
-def test_squared_gradients_are_those_of_differences():
+@pytest.mark.parametrize("name", ["first", "left", "depth", "pairs", "out"])
+def test_costs_of_rows_are_those_of_differences(name):
     x = NETWORK.columns(INPUTS[:2].astype(np.float64))
-    params = {name: value.astype(np.float64) for name, value in PARAMS.items()}
+    params = {key: value.astype(np.float64) for key, value in PARAMS.items()}
+    signs = np.array([[1, -1, 1, 1, -1], [-1, -1, 1, -1, 1]], np.int8).T
     p = softmax(NETWORK.forward(params, x)[0], 0)
-    draws = np.array([0.0, 1.0])  # the first class, and the last
-    squares = squared_gradients(NETWORK, params, x, draws)
-    expected = p.copy()
-    expected[[0, -1], [0, 1]] -= 1
-    assert np.allclose(squares["out"], (expected**2).sum(axis=1))
+    z = np.sqrt(p) * signs - p * (np.sqrt(p) * signs).sum(axis=0)
+    layer = next(step.layer for step in NETWORK.steps if step.layer.name == name)
+    groups = getattr(layer, "groups", 1)
 
-    def loss(bias):
-        logits = NETWORK.forward(params | {"left.bias": bias}, x)[0]
-        return -np.log(softmax(logits, 0)[[0, -1], [0, 1]])
+    def slopes(key):  # of z.u, one for each input, (2, *shape)
+        found = np.empty((2, *params[key].shape))
+        for place in np.ndindex(params[key].shape):
+            sides = []
+            for step in (1e-6, -1e-6):
+                moved = params[key].copy()
+                moved[place] += step
+                logits = NETWORK.forward(params | {key: moved}, x)[0]
+                sides.append((z * logits).sum(axis=0))
+            found[(slice(None), *place)] = (sides[0] - sides[1]) / 2e-6
+        return found
 
-    # At 6 x 6 positions, a gradient each: their sum, for one image, is that of the bias.
-    assert squares["left"].shape == (6,)
-    step = np.zeros(6)
-    step[2] = 1e-5
-    slopes = (loss(params["left.bias"] + step) - loss(params["left.bias"] - step)) / 2e-5
-    assert (slopes**2).sum() <= 36 * squares["left"][2] * (1 + 1e-6)
+    inputs = {}  # as the layer takes them, by position and input
+    for step in NETWORK.steps:
+        taken = step.of(inputs | {"input": x})
+        inputs[step.layer.name] = step.layer.forward(params, taken)[0]
+        if step.layer is layer:
+            places = np.arange(inputs[name][0].size)
+            rows = gather(layer, taken, places)[:, :, :-1]
+    mean = rows.mean(axis=1)
+    variance = ((rows - mean[:, None]) ** 2).sum(axis=2).mean(axis=1)
+    outputs = len(params[f"{name}.bias"])
+    means = np.repeat(mean, outputs // groups, axis=0)
+    weight = slopes(f"{name}.weight").reshape(2, outputs, -1)
+    own = weight - slopes(f"{name}.bias")[:, :, None] * means
+    expected = (own**2).sum(axis=(0, 2)) / np.repeat(variance, outputs // groups)
+    assert np.allclose(row_costs(NETWORK, params, x, signs)[name], expected, rtol=1e-5)
+
+
+def test_signs_have_the_information_of_a_softmax():
+    p = softmax(RNG.normal(size=(3, 1)), 0)
+    network, linear = Network("l", (Linear("l", 2, 3),), (2,)), np.zeros((3, 2))
+    params = {"l.weight": linear, "l.bias": np.log(p[:, 0])}
+    x = np.array([[1.0, -1.0], [0.5, -0.5]])
+    signs = np.array(list(np.ndindex(2, 2, 2)), np.int8) * 2 - 1
+    costs = [
+        row_costs(network, params, x, np.repeat(one[:, None], 2, axis=1))["l"] for one in signs
+    ]
+    assert np.allclose(np.mean(costs, axis=0), 2 * (p * (1 - p))[:, 0])
 
 
 def test_divergence_of_the_same_is_nothing():

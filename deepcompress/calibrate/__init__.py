@@ -4,8 +4,9 @@
 `pipeline.compress` does. `calibrated` is the same for a network of another library, of which a
 `Subject` says what reaches each layer.
 
-From weights to labels: `moments` of inputs -> curvature of a layer's error -> `grid` of levels ->
-`sweep`, with the `rates` of labels -> `centroids`; `layer` is one layer, `driver` all of them.
+From weights to labels: `moments` of inputs -> `trust` in them -> curvature of a layer's error ->
+`grid` of levels -> `sweep`, with the `rates` of labels -> `centroids`; `layer` is one layer,
+`driver` all of them.
 """
 
 from .alone import sharing_alone, weights_alone
@@ -15,6 +16,7 @@ from .moments import Moments
 from .network import NetworkSubject, calibrate
 from .rates import Rates, entropy_rates
 from .subject import LayerSpec, Subject
+from .trust import Trust
 
 __all__ = [
     "Calibrated",
@@ -25,6 +27,7 @@ __all__ = [
     "NetworkSubject",
     "Rates",
     "Subject",
+    "Trust",
     "calibrate",
     "calibrated",
     "entropy_rates",

@@ -1,12 +1,12 @@
 """A network's layers one after the other, under one price of a bit.
 
 The objective over the whole network is ``divergence + lambda * bits``. A layer's part of the
-divergence is, to second order, half the sum over its outputs of their sensitivity times the mean
-squared error (see `moments`), if the errors at different positions and of different outputs
-don't add up. They do, most where outputs are averaged later; so each layer has a `factor`, the
-divergence that was measured when the layer alone was rounded, over what the sum predicts.
-With it the layers' parts add up to nearly the divergence of the whole, and one lambda, in nats
-for a bit, allocates bits to layers.
+divergence is, to second order, half the sum over its outputs of what an error of 1 costs times the
+mean squared error (see `divergence.row_costs` and `moments`), if errors are as large at all
+positions and those of different outputs don't add up. So each layer has a `factor`, the divergence
+that was measured when the layer alone was rounded, over what the sum predicts. With it the layers'
+parts add up to nearly the divergence of the whole, and one lambda, in nats for a bit, allocates
+bits to layers.
 """
 
 from collections.abc import Mapping
@@ -22,18 +22,18 @@ from ..nn.parallel import single_threaded_blas
 from ..pipeline.models import put
 from ..pipeline.weights import Kept, naming
 from ..tensors import Float64Array
+from . import trust
 from .layer import Decided, Effort, decide, with_bias
 from .moments import DAMPING, Curvature, Moments, curvature
 from .packing import CONTEXTS, encodable, rounded, stream_coder
 from .rates import Rates, entropy_rates
 from .subject import LayerSpec, Subject, Weights
+from .trust import LEAST_SENSITIVITY, TINY, Trust
 
 FIRST = Effort(sweeps=2, rounds=0)  # to measure the factor with
 TRIES = 2
 NEAR = 1.6  # a factor that is confirmed so well needn't be measured again
 LEAST, MOST = 1 / 64, 4096.0  # of a factor: far from the aim, none is right
-LEAST_SENSITIVITY = 1e-3  # of the mean: what didn't matter to these inputs may to others
-TINY = 1e-30
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,8 @@ class LayerOutcome:
         Of the grid of levels.
     damping : float
         That made its Hessian positive definite, a share of the mean of the diagonal.
+    trust : Trust
+        What kept it from fitting these inputs alone.
     dead : int
         Inputs that were 0 in all rows; their weights cost nothing to prune.
     matters : ndarray of shape (outputs,), float64
@@ -65,6 +67,7 @@ class LayerOutcome:
     factor: float
     step: float
     damping: float
+    trust: Trust
     dead: int
     matters: Float64Array
 
@@ -166,12 +169,14 @@ def _compressed(
     """Compress one layer, and put it in its place; without a factor, measure it first."""
     weights = _stacked(subject, layer)
     grouped = matters.reshape(layer.groups, -1)
-    all_moments, fit = subject.moments(layer)
+    both, fit = (_of_layer(layer, one) for one in subject.moments(layer))
+    both.check()
+    trusted = trust.found(weights, fit, both - fit, grouped, settings.damping)
     if factor == 0:
-        probed = curvature(weights, _of_layer(layer, fit), settings.damping)
+        probed = _curved(weights, fit, settings.damping, trusted)
         factor = _factor(subject, layer, probed, grouped, settings)
         grouped = factor * grouped
-    curved = curvature(weights, _of_layer(layer, all_moments), settings.damping)
+    curved = _curved(weights, both, settings.damping, trusted)
     decided = decide(
         curved,
         grouped,
@@ -192,10 +197,16 @@ def _compressed(
         factor,
         decided.step,
         curved.damping,
+        trusted,
         curved.dead,
         grouped.ravel(),
     )
     return decided, bias, outcome
+
+
+def _curved(weights: Float64Array, moments: Moments, damping: float, trusted: Trust) -> Curvature:
+    target = trust.pulled(weights, moments, trusted.pull)
+    return curvature(weights, moments, damping, trusted.ridge, target)
 
 
 def _factor(

@@ -15,6 +15,7 @@ which is, but for a constant, ``(w - w*) H (w - w*)^T`` with the Hessian (halved
 So w* also undoes what the layers before got wrong, as far as the rows tell (Frantar and Alistarh,
 "Optimal Brain Compression", arXiv:2208.11580, and GPTQ, arXiv:2210.17323, take w* = w0).
 The damping ``r`` keeps H regular where inputs are dead, or there are fewer rows than weights.
+`trust` finds how much more of it there should be, and a w* that such rows don't mislead.
 """
 
 from dataclasses import dataclass
@@ -54,6 +55,23 @@ class Moments:
                 self.reached + other.reached, self.crossed + other.crossed, self.rows + other.rows
             )
 
+    def __sub__(self, other: "Moments") -> "Moments":
+        """Return the moments of the rows that the other ones are without."""
+        return Moments(
+            self.reached - other.reached, self.crossed - other.crossed, self.rows - other.rows
+        )
+
+    def check(self) -> None:
+        """Raise ArgumentError where moments aren't finite."""
+        if not (np.isfinite(self.reached).all() and np.isfinite(self.crossed).all()):
+            raise ArgumentError("what reaches it isn't finite: it has NaN, or numbers too large")
+
+    @property
+    def level(self) -> float:
+        """The mean square of inputs; a positive number where all are dead."""
+        diagonals = np.diagonal(self.reached, axis1=1, axis2=2)[:, :-1]
+        return max(float((diagonals / self.rows).mean()), LEAST)
+
 
 @dataclass(frozen=True)
 class Curvature:
@@ -82,7 +100,13 @@ class Curvature:
         return np.asarray(((off @ self.hessian) * off).sum(axis=2))
 
 
-def curvature(weights: Float64Array, moments: Moments, damping: float = DAMPING) -> Curvature:
+def curvature(
+    weights: Float64Array,
+    moments: Moments,
+    damping: float = DAMPING,
+    ridge: float = 0.0,
+    target: Float64Array | None = None,
+) -> Curvature:
     """Return the curvature of a layer's error.
 
     Parameters
@@ -93,33 +117,48 @@ def curvature(weights: Float64Array, moments: Moments, damping: float = DAMPING)
     damping : float
         ``r`` as a share of the mean of the diagonal; ten times as much, again and again, where
         H isn't positive definite to float64.
+    ridge : float
+        More of it (see `ridged`), and never changed.
+    target : ndarray of shape (G, R, D), float64, optional
+        In place of w* as above.
 
     Raises
     ------
     ArgumentError
         If moments aren't finite, or no damping helps.
     """
-    if not (np.isfinite(moments.reached).all() and np.isfinite(moments.crossed).all()):
-        raise ArgumentError("what reaches it isn't finite: it has NaN, or numbers too large")
+    moments.check()
     reached, crossed = moments.reached / moments.rows, moments.crossed / moments.rows
     diagonals = np.diagonal(reached, axis1=1, axis2=2)[:, :-1]
-    level = max(float(diagonals.mean()), LEAST)
+    level = moments.level
     eye = np.eye(reached.shape[1])
     eye[-1, -1] = 0
+    regular = ridged(reached, ridge * level)
     for _ in range(MOST_TRIES):
-        ridge = damping * level * eye
-        hessian = reached + ridge
+        added = damping * level * eye
+        hessian = regular + added
         try:
             np.linalg.cholesky(hessian)
         except np.linalg.LinAlgError:
             damping = max(10 * damping, 1e-8)
             continue
-        right = weights @ (crossed + ridge)
-        target = np.linalg.solve(hessian, right.transpose(0, 2, 1)).transpose(0, 2, 1)
+        if target is None:
+            right = weights @ (crossed + added)
+            target = np.asarray(np.linalg.solve(hessian, right.transpose(0, 2, 1)))
+            target = target.transpose(0, 2, 1)
         return Curvature(
             hessian, np.ascontiguousarray(target), damping, int((diagonals == 0).sum())
         )
     raise ArgumentError(f"its Hessian can't be factored, even with a damping of {damping / 10:g}")
+
+
+def ridged(reached: Float64Array, added: float) -> Float64Array:
+    """Return means of products (G, D, D), with a number added for each input that isn't dead."""
+    columns = np.arange(reached.shape[1] - 1)
+    diagonals = reached[:, columns, columns]
+    changed = reached.copy()
+    changed[:, columns, columns] = diagonals + added * (diagonals > 0)
+    return changed
 
 
 def inverse_factor(hessian: Float64Array) -> Float64Array:

@@ -21,20 +21,21 @@ from ..nn.parallel import Run, workers
 from ..nn.wiring import INPUT
 from ..tensors import Float64Array
 from . import rows
-from .divergence import kl_divergence, squared_gradients
+from .divergence import kl_divergence, row_costs
 from .driver import Calibrated, Settings, calibrated
 from .layer import Effort
 from .moments import DAMPING, Moments
 from .packing import CODINGS, CONTEXTS
 from .rates import Rates, entropy_rates
 from .subject import LayerSpec, Subject, Weights
+from .trust import steadied
 
 ROWS = 50_000
 
 BATCH_ELEMENTS = 1 << 23  # of the largest activation, in a batch
 MOST_BATCH = 1000  # inputs
 SUMMED = 16  # batches whose moments are in memory at once, whatever the number of threads
-SENSITIVE_WORK = 1 << 35  # multiplications that sensitivities may take, for one pass forward
+SENSITIVE_WORK = 1 << 37  # multiplications that sensitivities may take, for one pass forward
 PROBE_WORK = 1 << 33
 LEAST_INPUTS = 32
 MOST_PROBE = 6  # that part of the batches, at most, is held out for the probe
@@ -236,6 +237,7 @@ class NetworkSubject(Subject):
         self._batches = [batches[index] for index in spread(len(batches), sensitive)]
         probe = min(max(least, PROBE_WORK // each), -(-len(batches) // MOST_PROBE))
         self._probe = spread(len(batches), probe)
+        self._known: tuple[Any, Array] = None, np.empty(0)
         self._places = {
             step.layer.name: place
             for place, step in enumerate(network.steps)
@@ -266,16 +268,25 @@ class NetworkSubject(Subject):
     def sensitivities(self) -> Mapping[str, Float64Array]:
         """Return how much each output of each layer matters, from some of the inputs."""
         rng = np.random.default_rng([self._seed, 1])
-        draws = [np.asarray(rng.random(batch.shape[-1])) for batch in self._batches]
+        classes = self.network.shapes[self.network.layers[-1].name][0]
+        signs = [
+            np.where(rng.random((classes, batch.shape[-1])) < 0.5, -1, 1).astype(np.int8)
+            for batch in self._batches
+        ]
 
         def one(index: int) -> dict[str, Float64Array]:
-            return squared_gradients(self.network, self._params, self._batches[index], draws[index])
+            return row_costs(self.network, self._params, self._batches[index], signs[index])
 
         with workers(self._threads) as run:
-            parts = run(one, range(len(draws)))
-        total = sum(map(len, draws))
+            parts = run(one, range(len(signs)))
+        total = sum(batch.shape[-1] for batch in self._batches)
+        zeros = {name: np.zeros_like(value) for name, value in parts[0].items()}
         return {
-            name: np.sum([part[name] for part in parts], axis=0) / total for name in self._places
+            name: steadied(
+                *(sum((part[name] for part in parts[half::2]), zeros[name]) for half in (0, 1))
+            )
+            / total
+            for name in self._places
         }
 
     def moments(self, layer: LayerSpec) -> tuple[Moments, Moments]:
@@ -316,11 +327,12 @@ class NetworkSubject(Subject):
     ) -> float:
         """Return the mean KL divergence of the probe's outputs that a change makes."""
         with workers(self._threads) as run:
-            logits = [
-                self._compressed.outputs(self._params | _named(layer, pair), run, self._probe)
-                for pair in (before, after)
-            ]
-        return kl_divergence(logits[0].T, logits[1].T)
+            if before is not self._known[0]:  # else they are those of the last call
+                self._known = before, self._probed(layer, before, run)
+            return kl_divergence(self._known[1].T, self._probed(layer, after, run).T)
+
+    def _probed(self, layer: LayerSpec, pair: tuple[Weights, Weights], run: Run) -> Array:
+        return self._compressed.outputs(self._params | _named(layer, pair), run, self._probe)
 
     def replace(self, layer: LayerSpec, weight: Weights, bias: Weights) -> None:
         """Give the layer its new parameters."""

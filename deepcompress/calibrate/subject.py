@@ -58,9 +58,11 @@ class Subject(ABC):
     def sensitivities(self) -> Mapping[str, Float64Array]:
         """Return, by a layer's name, how much each of its outputs matters, (outputs,).
 
-        That is the mean over inputs, of the sum over positions, of the squared gradient of
-        ``-log p(y'|x)`` with respect to the output, in nats; y' is drawn from the network's own
-        ``p(y|x)``.
+        To second order, the divergence of a network's outputs, in nats, is half the mean over
+        inputs of the square of ``d.v`` where a row of weights is changed by d, and v is a gradient
+        of the outputs with respect to the row (`divergence.row_costs` says of what). An output
+        matters by the mean of ``|v|^2`` over the variance of what the row takes, both of inputs
+        less their mean.
         """
 
     @abstractmethod
