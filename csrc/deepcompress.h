@@ -337,6 +337,23 @@ struct dc_rans_code {
 void dc_rans_decode(const struct dc_rans_code *codes, struct dc_coded_stream *streams,
                     size_t count);
 
+/* rans_states: the same with several states, and frequencies whose sum is 2**12. A stream of `count`
+ * symbols has as many states as `dc_rans_states`: 1 to 32, a power of two, and at least
+ * 2**symbols_bits symbols for each of several.
+ *
+ * Encoding: `capacity` is at least 4 * states + 2 * count; writes the last bytes of `payload`, and
+ * returns how many. What is in those before them is lost.
+ *
+ * Decoding: as above, but for DC_BAD_START, where `at` is the byte at which the state begins. */
+size_t dc_rans_states(size_t count, unsigned symbols_bits);
+
+size_t dc_rans_states_encode(enum dc_isa isa, const uint8_t *symbols, size_t count,
+                             const uint16_t *frequencies, size_t alphabet, unsigned symbols_bits,
+                             uint8_t *payload, size_t capacity);
+
+void dc_rans_states_decode(enum dc_isa isa, const struct dc_rans_code *codes,
+                           struct dc_coded_stream *streams, size_t count, unsigned symbols_bits);
+
 /* join: as dc_decode_gaps, without the positions. */
 enum dc_status dc_check_gaps(const uint8_t *gaps, size_t count, int64_t size, size_t *at);
 
