@@ -19,13 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import native
-from ..bits.alphabet import histogram
+from ..bits.alphabet import first_beyond
 from ..bits.outcomes import Outcome, Payload, outcomes_of, symbols_of
 from ..checks import as_count, as_uint8
 from ..errors import ArgumentError, FormatError, TruncatedError
 from ..native import rans as native_rans
 from ..tensors import UInt8Array, UInt16Array
-from .rans_levels import PROBABILITY_BITS, check_coverage, frequencies
+from .rans_levels import PROBABILITY_BITS, frequencies
 
 _LOWEST_STATE = 1 << 23
 _STATE_BYTES = 4
@@ -62,8 +62,8 @@ def encode(symbols: npt.ArrayLike, levels: npt.ArrayLike) -> bytes:
     """
     symbols = as_uint8(symbols, "symbols")
     shares = frequencies(levels)
-    counts = histogram(symbols)
-    check_coverage(counts, np.pad(shares, (0, len(counts) - len(shares))))
+    if (missing := first_beyond(symbols, shares > 0)) is not None:
+        raise ArgumentError(f"symbol {missing} occurs, but has no level")
     if not symbols.size:
         if shares.any():
             raise ArgumentError("there are no symbols, but a symbol has a level")
