@@ -22,6 +22,7 @@
 
 #define VECTOR 8 /* states */
 #define WHOLE (DC_MOST_STATES / VECTOR)
+#define MOST (2 * WHOLE) /* vectors at once */
 #define NOTHING 0x80 /* vpshufb makes a zero of it */
 
 /* Where the words are that states of a mask lack, for vpshufb: in two halves of a vector, which
@@ -70,8 +71,9 @@ INLINE __m128i four_slots(const uint32_t *slots, uint64_t two, uint64_t other)
     return _mm_insert_epi32(entries, (int)slots[other >> 32], 3);
 }
 
-INLINE __m256i look_up(const uint32_t *slots, __m256i indices)
+INLINE __m256i look_up(const uint32_t *slots, __m256i state)
 {
+    const __m256i indices = _mm256_and_si256(state, _mm256_set1_epi32(DC_SHARES - 1));
     const __m128i low = _mm256_castsi256_si128(indices);
     const __m128i high = _mm256_extracti128_si256(indices, 1);
     const __m128i first = four_slots(slots, (uint64_t)_mm_cvtsi128_si64(low),
@@ -81,12 +83,36 @@ INLINE __m256i look_up(const uint32_t *slots, __m256i indices)
     return _mm256_inserti128_si256(_mm256_castsi128_si256(first), second, 1);
 }
 
-/* Takes a symbol out of each of eight states; returns the entries of their slots. */
-INLINE __m256i take_symbols(__m256i *state, const uint8_t **next, const uint32_t *slots,
-                            const struct lacking *lacking)
+INLINE __m128i four_of(const uint32_t *slots, uint64_t indices)
+{
+    __m128i entries = _mm_cvtsi32_si128((int)slots[(uint16_t)indices]);
+    entries = _mm_insert_epi32(entries, (int)slots[(uint16_t)(indices >> 16)], 1);
+    entries = _mm_insert_epi32(entries, (int)slots[(uint16_t)(indices >> 32)], 2);
+    return _mm_insert_epi32(entries, (int)slots[indices >> 48], 3);
+}
+
+/* The same for two vectors. Of 16 bits each, half as many pass from vectors to other registers. */
+INLINE void look_up_two(const uint32_t *slots, const __m256i *states, __m256i *entries)
 {
     const __m256i slot_mask = _mm256_set1_epi32(DC_SHARES - 1);
-    const __m256i entries = look_up(slots, _mm256_and_si256(*state, slot_mask));
+    const __m256i indices = _mm256_packus_epi32(_mm256_and_si256(states[0], slot_mask),
+                                                _mm256_and_si256(states[1], slot_mask));
+    const __m128i low = _mm256_castsi256_si128(indices);
+    const __m128i high = _mm256_extracti128_si256(indices, 1);
+    const uint64_t parts[4] = {(uint64_t)_mm_cvtsi128_si64(low), (uint64_t)_mm_cvtsi128_si64(high),
+                               (uint64_t)_mm_extract_epi64(low, 1),
+                               (uint64_t)_mm_extract_epi64(high, 1)};
+    DC_UNROLL
+    for (unsigned k = 0; k < 2; k++)
+        entries[k] = _mm256_inserti128_si256(
+            _mm256_castsi128_si256(four_of(slots, parts[2 * k])), four_of(slots, parts[2 * k + 1]), 1);
+}
+
+/* Takes a symbol out of each of eight states, whose slots have these entries. */
+INLINE void take_symbols(__m256i *state, __m256i entries, const uint8_t **next,
+                         const struct lacking *lacking)
+{
+    const __m256i slot_mask = _mm256_set1_epi32(DC_SHARES - 1);
     const __m256i start = _mm256_and_si256(_mm256_srli_epi32(entries, 8), slot_mask);
     const __m256i quotient = _mm256_srli_epi32(*state, DC_SHARE_BITS);
     const __m256i less = _mm256_mullo_epi32(quotient, _mm256_srli_epi32(entries, 20));
@@ -100,7 +126,6 @@ INLINE __m256i take_symbols(__m256i *state, const uint8_t **next, const uint32_t
     const __m256 moved = _mm256_blendv_ps(_mm256_castsi256_ps(x), up, lacks);
     *state = _mm256_or_si256(_mm256_castps_si256(moved), _mm256_shuffle_epi8(words, from));
     *next += 2 * (size_t)_mm_popcnt_u64(mask);
-    return entries;
 }
 
 /* The lowest bytes of the entries of eight, 16 or 32 states, in order. */
@@ -126,8 +151,10 @@ INLINE void store_symbols(const __m256i *entries, const unsigned vectors, uint8_
 INLINE void decode_rows(struct dc_rans_lane *lanes, const size_t n, const unsigned vectors,
                         size_t rows, const struct lacking *lacking)
 {
-    const uint8_t *next[WHOLE];
-    __m256i state[WHOLE];
+    /* With many vectors, no one waits for a few more steps between registers. */
+    const unsigned step = n * vectors > WHOLE && vectors > 1 ? 2 : 1;
+    const uint8_t *next[MOST];
+    __m256i state[MOST];
     for (size_t k = 0; k < n; k++) {
         next[k] = lanes[k].next;
         for (unsigned v = 0; v < vectors; v++)
@@ -135,13 +162,20 @@ INLINE void decode_rows(struct dc_rans_lane *lanes, const size_t n, const unsign
                 _mm256_loadu_si256((const __m256i *)(lanes[k].state + VECTOR * v));
     }
     for (size_t row = 0; row < rows; row++) {
-        __m256i entries[WHOLE];
+        __m256i entries[MOST];
         DC_UNROLL
-        for (unsigned v = 0; v < vectors; v++)
+        for (unsigned v = 0; v < vectors; v += step)
             DC_UNROLL
-            for (size_t k = 0; k < n; k++)
-                entries[k * vectors + v] = take_symbols(&state[k * vectors + v], &next[k],
-                                                        lanes[k].table->slots, lacking);
+            for (size_t k = 0; k < n; k++) {
+                __m256i *mine = &state[k * vectors + v], *found = &entries[k * vectors + v];
+                if (step == 2)
+                    look_up_two(lanes[k].table->slots, mine, found);
+                else
+                    *found = look_up(lanes[k].table->slots, *mine);
+                DC_UNROLL
+                for (unsigned i = 0; i < step; i++)
+                    take_symbols(mine + i, found[i], &next[k], lacking);
+            }
         DC_UNROLL
         for (size_t k = 0; k < n; k++)
             store_symbols(entries + k * vectors, vectors, lanes[k].out + VECTOR * vectors * row);
@@ -163,7 +197,9 @@ static void decode(struct dc_rans_lane *lanes, size_t n, unsigned states, size_t
                    const void *workspace)
 {
     switch (states + n) {
-        ROWS(1, 4) ROWS(1, 2) ROWS(2, 2) ROWS(1, 1) ROWS(2, 1) ROWS(3, 1) ROWS(4, 1)
+        ROWS(1, 4) ROWS(2, 4)
+        ROWS(1, 2) ROWS(2, 2) ROWS(3, 2) ROWS(4, 2)
+        ROWS(1, 1) ROWS(2, 1) ROWS(3, 1) ROWS(4, 1)
     default: dc_rans_scalar.decode(lanes, n, states, rows, workspace);
     }
 }
@@ -244,7 +280,7 @@ static uint8_t *encode(const uint8_t *symbols, size_t rows, unsigned states, con
     }
 }
 
-const struct dc_rans_way dc_rans_avx2 = {decode,        encode,        DC_MOST_STATES, VECTOR,
+const struct dc_rans_way dc_rans_avx2 = {decode,        encode,        MOST * VECTOR, VECTOR,
                                          prepare_decode, prepare_encode};
 
 #endif

@@ -2,28 +2,39 @@
 #include "bits/bitreader.h"
 #include "rans/rans_states.h"
 
-DC_INLINE void decode_rows(struct dc_rans_lane *lane, const unsigned states, size_t rows)
+#define AT_ONCE 4 /* lanes of one state */
+
+DC_INLINE void decode_rows(struct dc_rans_lane *lanes, const size_t n, const unsigned states,
+                           size_t rows)
 {
-    const uint32_t *slots = lane->table->slots;
-    const uint8_t *next = lane->next;
-    uint32_t state[DC_MOST_STATES];
-    for (unsigned k = 0; k < states; k++)
-        state[k] = lane->state[k];
-    for (; rows > 0; rows--, lane->out += states)
-        for (unsigned k = 0; k < states; k++) {
-            const uint32_t x = state[k], entry = slots[x % DC_SHARES];
-            const uint32_t word = (uint32_t)next[1] << 8 | next[0];
-            lane->out[k] = (uint8_t)entry;
-            const uint32_t y =
-                x - (entry >> 8) % DC_SHARES - (x >> DC_SHARE_BITS) * (entry >> 20);
-            const uint32_t lacks = y < DC_LEAST_STATE;
-            /* By a mask, as nobody could predict a branch. */
-            state[k] = y << (DC_WORD_BITS * lacks) | (word & (0u - lacks));
-            next += 2 * lacks;
-        }
-    for (unsigned k = 0; k < states; k++)
-        lane->state[k] = state[k];
-    lane->next = next;
+    const uint8_t *next[AT_ONCE];
+    uint8_t *out[AT_ONCE];
+    uint32_t state[AT_ONCE][DC_MOST_STATES];
+    for (size_t k = 0; k < n; k++) {
+        next[k] = lanes[k].next;
+        out[k] = lanes[k].out;
+        for (unsigned s = 0; s < states; s++)
+            state[k][s] = lanes[k].state[s];
+    }
+    for (size_t at = 0; at < states * rows; at += states)
+        for (unsigned s = 0; s < states; s++)
+            for (size_t k = 0; k < n; k++) {
+                const uint32_t x = state[k][s], entry = lanes[k].table->slots[x % DC_SHARES];
+                const uint32_t word = (uint32_t)next[k][1] << 8 | next[k][0];
+                out[k][at + s] = (uint8_t)entry;
+                const uint32_t y =
+                    x - (entry >> 8) % DC_SHARES - (x >> DC_SHARE_BITS) * (entry >> 20);
+                const uint32_t lacks = y < DC_LEAST_STATE;
+                /* By a mask, as nobody could predict a branch. */
+                state[k][s] = y << (DC_WORD_BITS * lacks) | (word & (0u - lacks));
+                next[k] += 2 * lacks;
+            }
+    for (size_t k = 0; k < n; k++) {
+        lanes[k].next = next[k];
+        lanes[k].out = out[k] + states * rows;
+        for (unsigned s = 0; s < states; s++)
+            lanes[k].state[s] = state[k][s];
+    }
 }
 
 DC_INLINE uint8_t *encode_rows(const uint8_t *symbols, size_t rows, const unsigned states,
@@ -40,8 +51,8 @@ DC_INLINE uint8_t *encode_rows(const uint8_t *symbols, size_t rows, const unsign
     return front;
 }
 
-#define DECODE(n) \
-    case n: decode_rows(lane, n, rows); break;
+#define DECODE(states) \
+    case states: decode_rows(lanes + k, 1, states, rows); break;
 #define ENCODE(n) \
     case n: return encode_rows(symbols, rows, n, table, state, end);
 
@@ -49,10 +60,13 @@ static void decode(struct dc_rans_lane *lanes, size_t n, unsigned states, size_t
                    const void *workspace)
 {
     (void)workspace;
-    for (struct dc_rans_lane *lane = lanes; lane < lanes + n; lane++)
-        switch (states) {
-            DC_RANS_CASES(DECODE)
-        }
+    if (states == 1 && n == AT_ONCE)
+        decode_rows(lanes, AT_ONCE, 1, rows);
+    else
+        for (size_t k = 0; k < n; k++)
+            switch (states) {
+                DC_RANS_CASES(DECODE)
+            }
 }
 
 static uint8_t *encode(const uint8_t *symbols, size_t rows, unsigned states, const uint64_t *table,
@@ -65,4 +79,4 @@ static uint8_t *encode(const uint8_t *symbols, size_t rows, unsigned states, con
     return end;
 }
 
-const struct dc_rans_way dc_rans_scalar = {decode, encode, 1, 0, 0, 0};
+const struct dc_rans_way dc_rans_scalar = {decode, encode, AT_ONCE, 0, 0, 0};

@@ -210,7 +210,8 @@ def _shares(levels: UInt8Array, bits: int) -> Int64Array:
         beyond = np.maximum(weight * total - weight.sum(axis=1, keepdims=True), 0)
         sums = beyond.cumsum(axis=1)
         ends = np.arange(1, number + 1) + sums * (total - number) // sums[:, -1:]
-        even: Int64Array = np.diff(ends, axis=1, prepend=0)
+        even: Int64Array = ends.copy()
+        even[:, 1:] -= ends[:, :-1]
         return even
     spare = total - number  # every symbol has 1 already
     shares: Int64Array = 1 + weight * spare // weight.sum(axis=1, keepdims=True)
