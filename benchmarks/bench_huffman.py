@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from deepcompress import container, huffman
-from deepcompress.coding import prices, rans, rans_levels
+from deepcompress.coding import prices, rans_levels, rans_states
 from deepcompress.coding.symbols import block_symbols
 from deepcompress.packed.survivors import pack as pack_weights
 from deepcompress.tensors import Survivors
@@ -136,14 +136,14 @@ def with_huffman(symbols: np.ndarray, lengths: np.ndarray) -> tuple[Coder, int]:
 def with_rans(symbols: np.ndarray, levels: np.ndarray) -> tuple[Coder, int]:
     """Return our rANS, and the bytes of all streams."""
     parts = np.split(symbols, STREAMS)
-    streams = [(rans.encode(part, levels), 0, len(part)) for part in parts]
+    streams = [(rans_states.encode(part, levels), 0, len(part)) for part in parts]
 
     def encode() -> None:
         for part in parts:
-            rans.encode(part, levels)
+            rans_states.encode(part, levels)
 
     def decode() -> list[Any]:
-        return rans.decode_streams([levels], streams)
+        return rans_states.decode_streams([levels], streams)
 
     if b"".join(map(bytes, decode())) != symbols.tobytes():
         raise SystemExit("ours gives other symbols")
@@ -171,7 +171,7 @@ def measure(case: str, rounds: int) -> list[dict[str, Any]]:
         if length
     }
     huffman_coder, huffman_bytes = with_huffman(symbols, lengths)
-    rans_coder, rans_bytes = with_rans(symbols, rans_levels.levels(counts))
+    rans_coder, rans_bytes = with_rans(symbols, rans_levels.levels(counts, rans_levels.SHARE_BITS))
     peers = {"zstd": zstd(symbols)}
     huffman_peers = {
         "constriction": with_constriction(few, counts),

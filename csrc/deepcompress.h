@@ -324,6 +324,9 @@ enum dc_status dc_decode_gaps(const uint8_t *gaps, size_t count, int64_t size,
 /* huffman: how often each of the 256 symbols there can be occurs. */
 void dc_histogram(const uint8_t *symbols, size_t count, uint64_t *counts);
 
+/* huffman: whether one of the 256 symbols occurs whose flag is 1; others have 0. */
+int dc_occurs(const uint8_t *symbols, size_t count, const uint8_t *flags);
+
 /* huffman: the lengths of an optimal code of at most `max_bits` (1 to 12) bits for `alphabet` (at
  * most 256) symbols that occur so often, each below 2**51; 0 for one that doesn't occur. At most
  * 2**max_bits symbols occur. */
@@ -332,10 +335,10 @@ void dc_code_lengths(const int64_t *counts, size_t alphabet, unsigned max_bits, 
 /* huffman: canonical codes of `alphabet` (at most 256) symbols. `lengths` (at most 12)
  * must be those of a complete code, or of one symbol of length 1.
  *
- * Encoding: every symbol has a code; the `size` bytes of `payload` are exactly the bits of
- * all codes, rounded up to bytes. */
-void dc_huffman_encode(const uint8_t *symbols, size_t count, const uint8_t *lengths,
-                       size_t alphabet, uint8_t *payload, size_t size);
+ * Encoding: every symbol has a code; the `size` bytes of `payload` have room for the bits of
+ * all codes, rounded up to bytes. Returns how many these are; those behind may be written to. */
+size_t dc_huffman_encode(const uint8_t *symbols, size_t count, const uint8_t *lengths,
+                         size_t alphabet, uint8_t *payload, size_t size);
 
 struct dc_huffman_code {
     const uint8_t *lengths;
@@ -382,6 +385,23 @@ struct dc_rans_code {
 
 void dc_rans_decode(const struct dc_rans_code *codes, struct dc_coded_stream *streams,
                     size_t count);
+
+/* rans_states: the same with several states, and frequencies whose sum is 2**12. A stream of `count`
+ * symbols has as many states as `dc_rans_states`: 1 to 32, a power of two, and at least
+ * 2**symbols_bits symbols for each of several.
+ *
+ * Encoding: `capacity` is at least 4 * states + 2 * count; writes the last bytes of `payload`, and
+ * returns how many. What is in those before them is lost.
+ *
+ * Decoding: as above, but for DC_BAD_START, where `at` is the byte at which the state begins. */
+size_t dc_rans_states(size_t count, unsigned symbols_bits);
+
+size_t dc_rans_states_encode(enum dc_isa isa, const uint8_t *symbols, size_t count,
+                             const uint16_t *frequencies, size_t alphabet, unsigned symbols_bits,
+                             uint8_t *payload, size_t capacity);
+
+void dc_rans_states_decode(enum dc_isa isa, const struct dc_rans_code *codes,
+                           struct dc_coded_stream *streams, size_t count, unsigned symbols_bits);
 
 /* join: as dc_decode_gaps, without the positions. */
 enum dc_status dc_check_gaps(const uint8_t *gaps, size_t count, int64_t size, size_t *at);

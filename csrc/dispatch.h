@@ -33,6 +33,7 @@ typedef int dc_depthwise_kernel(const struct dc_operation *op, size_t first, siz
 
 struct dc_tiling;      /* spmv/spmm_tiled.h */
 struct dc_huffman_way; /* huffman/huffman_rounds.h */
+struct dc_rans_way;    /* rans/rans_states.h */
 
 struct dc_kernels {
     const char *name;
@@ -46,6 +47,7 @@ struct dc_kernels {
     dc_rows_kernel *rows;
     dc_depthwise_kernel *depthwise;
     const struct dc_huffman_way *huffman;
+    const struct dc_rans_way *rans;
 };
 
 /* Those of a set that is available. */

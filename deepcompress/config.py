@@ -55,7 +55,8 @@ class TensorConfig:
         the fewest bytes. With `gap_bits` it is ``"relative"``.
     coder : str
         The strongest coder of labels and positions, one of `container.CODERS`; each stream takes
-        the one with the fewest bytes up to it.
+        the one with the fewest bytes up to it. ``"rans1"`` is rANS as readers of versions before
+        3 of the format know it, for which ``"rans"`` is too new.
     min_size : int
         A tensor with fewer elements is kept exactly: its codebook would cost more than it saves.
     max_iterations : int

@@ -26,7 +26,7 @@ from .dtypes import FLOAT32, ElementType
 
 MAX_BITS = 8  # labels and gaps are at most one byte wide
 
-FIXED_WIDTH, HUFFMAN, RANS = 0, 1, 2  # coders of a stream, as numbered in files
+FIXED_WIDTH, HUFFMAN, RANS1, RANS = 0, 1, 2, 3  # coders of a stream, as numbered in files
 
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]

@@ -18,7 +18,7 @@ import numpy as np
 DTYPES = np.dtype("?,i1,<i2,<i4,<i8,u1,<u2,<u4,<u8,<f2,<f4,<f8,<c8,<c16,<u2,u1,u1")
 FLOAT16, FLOAT32, FLOAT64, BFLOAT16, FLOAT8_E4M3FN, FLOAT8_E5M2 = 9, 10, 11, 14, 15, 16
 RAW, RELATIVE, DENSE, BITMASK, PLANES, TIED, DELTA, CONTEXT, GROUPED = range(9)
-FIXED_WIDTH, HUFFMAN, RANS = range(3)
+FIXED_WIDTH, HUFFMAN, RANS1, RANS = range(4)
 # At logits of 0, 128 … 2048.
 S = [32768, 40793, 47911, 53581, 57724, 60565, 62428, 63615, 64357]
 S += [64816, 65097, 65269, 65374, 65438, 65476, 65500, 65514]
@@ -261,7 +261,9 @@ def read_words(data: Cursor, words: int, width: int, is_float: bool, version: in
     # > Unrotated is 1 where they aren't. It is 0 before version 3, and unless words are floats.
     unrotated = block_bits & 128 if version > 2 and is_float else 0
     block_bits -= unrotated
-    require(block_bits <= 62 and max(coders) <= RANS, "a field of the head is too large")
+    # > Versions 1 and 2 have no rANS of several states.
+    strongest = RANS if version > 2 else RANS1
+    require(block_bits <= 62 and max(coders) <= strongest, "a field of the head is too large")
     table_bytes = [data.varint() if coder else 0 for coder in coders]
     starts, blocks = range(0, max(1, words), 2**block_bits), []
     require(4 * len(starts) <= len(data.data), f"too few bytes for {len(starts)} blocks")
@@ -310,7 +312,10 @@ def read_shared(
     half = descriptor & 8 if version > 2 and code in (FLOAT32, FLOAT64) else 0
     # > Position_Coder is 0 where Encoding is dense.
     position_coder, label_coder = divmod(descriptor - half, 16)
-    require(label_coder <= RANS and position_coder <= RANS * (encoding != DENSE), "unknown coder")
+    # > Versions 1 and 2 have no rANS of several states.
+    strongest = RANS if version > 2 else RANS1
+    is_known = label_coder <= strongest and position_coder <= strongest * (encoding != DENSE)
+    require(is_known, "unknown coder")
     block_bits = data.next()
     position_bits = data.next() if encoding == RELATIVE else 8  # Gap_Bits
     k = data.varint()  # Centroid_Count
@@ -562,12 +567,23 @@ def read_code(coder: int, width: int, alphabet: int, table: bytes) -> dict | lis
     # > f = 1 + (W * (2**14 - n)) // T. What is left to 2**14 is added to the frequency of the first
     # > symbol among those of the largest weight.
     weights = {symbol: (2 + n % 2) << (n // 2) for symbol, n in enumerate(values) if n}
-    total, slots = sum(weights.values()), []
-    f = {symbol: 1 + w * (2**14 - len(weights)) // total for symbol, w in weights.items()}
-    if f:
-        f[max(weights, key=weights.__getitem__)] += 2**14 - sum(f.values())
+    n, total, slots = len(weights), sum(weights.values()), []
+    if coder == RANS1:
+        f = {symbol: 1 + w * (2**14 - n) // total for symbol, w in weights.items()}
+        if f:
+            f[max(weights, key=weights.__getitem__)] += 2**14 - sum(f.values())
+        starts = {symbol: sum(list(f.values())[:i]) for i, symbol in enumerate(f)}
+    else:
+        # > what a weight has beyond a share of 1 is E = max(0, W * 2**12 - T). The start of the
+        # > symbol that has i others of a level before it is i + (2**12 - n) * E_Before // E_Sum,
+        # > where E_Before is the sum of the E of these, and E_Sum that of all.
+        beyond = [max(0, w * 2**12 - total) for w in weights.values()]
+        before = [sum(beyond[:i]) for i in range(n)]
+        ends = [i + (2**12 - n) * one // sum(beyond) for i, one in enumerate(before)] + [2**12]
+        starts = dict(zip(weights, ends, strict=False))
+        f = {symbol: ends[i + 1] - ends[i] for i, symbol in enumerate(weights)}
     for symbol in f:
-        slots += [(symbol, len(slots), f[symbol])] * f[symbol]
+        slots += [(symbol, starts[symbol], f[symbol])] * f[symbol]
     return slots
 
 
@@ -602,25 +618,36 @@ def read_table(table: bytes, alphabet: int, previous: int, highest: int) -> list
 def decode(coder: int, code: dict | list, stream: bytes, count: int) -> np.ndarray:
     """Return the `count` symbols of a stream."""
     symbols, rest = [], Cursor(stream)
-    if coder == RANS:
+    if coder in (RANS1, RANS):
         # > A stream whose coder isn't 0 has at most 64 symbols to a byte.
         require(count <= 64 * len(stream), f"{count} symbols in {len(stream)} bytes")
         require(count == 0 or len(code) > 0, "symbols, but none has a level")
+        # > the sum of frequencies is 2**12, a state is at least 2**15, and it takes 16 bits at
+        # > once, a word of two bytes.
+        bits, lowest, word_bytes = (14, 2**23, 1) if coder == RANS1 else (12, 2**15, 2)
+        # > N is the largest power of two for which N * 2**12 <= S, but at least 1 and at most 32.
+        number = 1
+        while coder == RANS and number < 32 and 2 * number * 2**12 <= count:
+            number *= 2
         # > A stream of no symbols has no bytes. Any other begins with the state x, an integer of 4
         # > bytes with 2**23 <= x < 2**31.
-        x = int.from_bytes(rest.take(4), "little") if count else 2**23
-        require(2**23 <= x < 2**31, "an initial state out of range")
-        for _ in range(count):
+        number = min(number, count)
+        states = [int.from_bytes(rest.take(4), "little") for _ in range(number)]
+        require(all(lowest <= x < 2**31 for x in states), "an initial state out of range")
+        for i in range(count):
+            # > Symbol i has state i % N
+            x = states[i % number]
             # > slot = x % 2**14; the symbol is the one with start <= slot < start + f.
-            symbol, start, f = code[x % 2**14]
+            symbol, start, f = code[x % 2**bits]
             # > x becomes f * (x >> 14) + slot - start.
-            x = f * (x >> 14) + x % 2**14 - start
+            x = f * (x >> bits) + x % 2**bits - start
             # > While x < 2**23, x becomes (x << 8) + the next byte.
-            while x < 2**23:
-                x = (x << 8) + rest.next()
+            while x < lowest:
+                x = (x << 8 * word_bytes) + int.from_bytes(rest.take(word_bytes), "little")
+            states[i % number] = x
             symbols.append(symbol)
         # > After the last symbol x is exactly 2**23, and no byte is left.
-        require(x == 2**23, "the last state isn't 2**23")
+        require(all(x == lowest for x in states), "a last state isn't the lowest")
     else:
         rest = Cursor(bits_of(np.frombuffer(stream, np.uint8)).tobytes())
         for _ in range(count):
@@ -631,7 +658,7 @@ def decode(coder: int, code: dict | list, stream: bytes, count: int) -> np.ndarr
                 length, digits = length + 1, digits << 1 | rest.next()
                 require(length <= 12, "the code of no symbol")
             symbols.append(code[length, digits])
-    rest.end(unused=0 if coder == RANS else 7)
+    rest.end(unused=0 if coder in (RANS1, RANS) else 7)
     return np.array(symbols, np.int64)
 
 

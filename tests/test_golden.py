@@ -14,7 +14,7 @@ GOLDENS = [
     *("v1-huffman", "v1-fixed-width", "v1-nooks", "v1-dtypes", "v1-nothing"),
     *("v1-encodings", "v1-blocks", "v1-rans", "v1-every-coder"),
     *("v2-dtypes", "v2-lacking", "v2-planes", "v2-compressed"),
-    *("v3-ties", "v3-deltas", "v3-grouped", "v3-half", "v3-context"),
+    *("v3-ties", "v3-deltas", "v3-grouped", "v3-half", "v3-context", "v3-rans", "v3-rans-states"),
 ]
 
 

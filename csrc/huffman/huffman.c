@@ -57,6 +57,22 @@ void dc_histogram(const uint8_t *symbols, size_t count, uint64_t *counts)
     }
 }
 
+int dc_occurs(const uint8_t *symbols, size_t count, const uint8_t *flags)
+{
+    unsigned any = 0;
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+        uint64_t eight;
+        memcpy(&eight, symbols + i, sizeof eight);
+        DC_UNROLL
+        for (unsigned j = 0; j < 8; j++)
+            any |= flags[(uint8_t)(eight >> (8 * j))];
+    }
+    for (; i < count; i++)
+        any |= flags[symbols[i]];
+    return any != 0;
+}
+
 /* A code and how long it is, in one load. */
 struct word {
     uint16_t code;
@@ -65,9 +81,10 @@ struct word {
 
 #define SYMBOLS_PER_FLUSH 4 /* 7 bits left over + 4 * 12 <= 64 */
 
-void dc_huffman_encode(const uint8_t *symbols, size_t count, const uint8_t *lengths,
-                       size_t alphabet, uint8_t *payload, size_t size)
+size_t dc_huffman_encode(const uint8_t *symbols, size_t count, const uint8_t *lengths,
+                         size_t alphabet, uint8_t *payload, size_t size)
 {
+    const uint8_t *const begin = payload;
     uint16_t codes[DC_MAX_ALPHABET];
     struct word words[DC_MAX_ALPHABET];
     dc_reversed_codes(lengths, alphabet, codes);
@@ -96,5 +113,6 @@ void dc_huffman_encode(const uint8_t *symbols, size_t count, const uint8_t *leng
             *payload++ = (uint8_t)bits;
     }
     if (have > 0)
-        *payload = (uint8_t)bits;
+        *payload++ = (uint8_t)bits;
+    return (size_t)(payload - begin);
 }

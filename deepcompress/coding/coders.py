@@ -4,13 +4,28 @@ from collections.abc import Sequence
 
 from ..bits.outcomes import Outcome
 from ..errors import FormatError
+from ..tensors import HUFFMAN
 from .code import Code, Stream
 from .fixed_code import FixedCode
 from .huffman_code import HuffmanCode
-from .rans_code import RansCode
+from .rans_code import OneStateCode, RansCode
 
 # In the order of `container.CODERS`.
-CODES: tuple[type[Code], ...] = (FixedCode, HuffmanCode, RansCode)
+CODES: tuple[type[Code], ...] = (FixedCode, HuffmanCode, OneStateCode, RansCode)
+
+
+def up_to(strongest: int) -> tuple[int, ...]:
+    """Return the coders of which a stream may have the cheapest.
+
+    With rANS of several states, that of one isn't among them: it takes about as many bytes, and
+    five times as long to read.
+
+    Examples
+    --------
+    >>> [up_to(coder) for coder in (0, 1, 2, 3)]
+    [(0,), (0, 1), (0, 1, 2), (0, 1, 3)]
+    """
+    return *range(min(strongest, HUFFMAN + 1)), strongest
 
 
 def read(coder: int, table: bytes, alphabet: int, width: int) -> Code:

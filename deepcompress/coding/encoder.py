@@ -19,7 +19,7 @@ from ..container.records import (
 )
 from ..container.sizes import stream_bits
 from ..packed.tensor import CompressedTensor
-from ..tensors import Float32Array, Int64Array, Survivors, UInt8Array
+from ..tensors import HUFFMAN, Float32Array, Int64Array, Survivors, UInt8Array
 from . import context
 from .coders import CODES
 from .symbols import alphabets, block_symbols
@@ -92,7 +92,7 @@ def encode_streams(
 ) -> tuple[int, bytes, list[bytes]]:
     """Return the coder that codes the streams, the table of its code, and the coded streams.
 
-    It is the given one, or a simpler one if that puts too many symbols into a byte. `counts` are
+    It is the given one, or Huffman's if that puts too many symbols into a byte. `counts` are
     those of all streams together, where they are known.
     """
     if counts is None:
@@ -105,5 +105,5 @@ def encode_streams(
         for stream, data in zip(streams, coded, strict=True)
     )
     if code.has_table and not is_bounded:
-        return encode_streams(coder - 1, streams, alphabet, width, counts)
+        return encode_streams(HUFFMAN, streams, alphabet, width, counts)
     return coder, code.table(), coded

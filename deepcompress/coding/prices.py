@@ -33,7 +33,7 @@ from ..packed.survivors import unpack
 from ..packed.tensor import CompressedTensor
 from ..tensors import FIXED_WIDTH, MAX_BITS, Int64Array, Survivors, UInt8Array
 from . import context
-from .coders import CODES
+from .coders import CODES, up_to
 from .counts import BlockCounts, SymbolCounter, count_symbols
 from .symbols import BlockSymbols, block_symbols
 
@@ -181,12 +181,12 @@ def _made_once(weights: Survivors, coding: Coding) -> Callable[[], list[BlockSym
 
 def _least_bytes(candidate: _Candidate, k: int, strongest: int) -> int:
     """Return a bound from below of the price of a candidate, with any coder allowed."""
-    bits = 0.0
+    bits, codes = 0.0, [CODES[coder] for coder in up_to(strongest)]
     for counts in (candidate.counts.labels.sum(axis=0), candidate.counts.positions.sum(axis=0)):
         symbols = int(counts.sum())
         occurring = counts[counts > 0]
         entropy = float((occurring * np.log2(symbols / occurring)).sum())
-        bits += min(code.least_bits(symbols, entropy) for code in CODES[: strongest + 1])
+        bits += min(code.least_bits(symbols, entropy) for code in codes)
     sizes = [(entries, 0, 0) for entries in candidate.counts.entries.tolist()]
     without_streams = shared_size(candidate.coding, k, (0, 0), sizes, candidate.element_type)
     return without_streams + max(int(bits / 8), candidate.symbols // SYMBOLS_PER_BYTE)
@@ -236,7 +236,7 @@ def stream_price(
     """Return the cheapest way to code the symbols of all blocks; of equal ones, the simplest."""
     symbols, all_counts = counts.sum(axis=1), counts.sum(axis=0)
     best: StreamPrice | None = None
-    for coder in range(strongest + 1):
+    for coder in up_to(strongest):
         code = CODES[coder].make(all_counts, width)
         price = StreamPrice(coder, len(code.table()), code.sizes(counts, streams))
         bounds = SYMBOLS_PER_BYTE * np.array(price.block_bytes)

@@ -19,13 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import native
-from ..bits.alphabet import histogram
+from ..bits.alphabet import first_beyond
 from ..bits.outcomes import Outcome, Payload, outcomes_of, symbols_of
 from ..checks import as_count, as_uint8
 from ..errors import ArgumentError, FormatError, TruncatedError
 from ..native import rans as native_rans
 from ..tensors import UInt8Array, UInt16Array
-from .rans_levels import PROBABILITY_BITS, check_coverage, frequencies
+from .rans_levels import PROBABILITY_BITS, frequencies
 
 _LOWEST_STATE = 1 << 23
 _STATE_BYTES = 4
@@ -62,8 +62,8 @@ def encode(symbols: npt.ArrayLike, levels: npt.ArrayLike) -> bytes:
     """
     symbols = as_uint8(symbols, "symbols")
     shares = frequencies(levels)
-    counts = histogram(symbols)
-    check_coverage(counts, np.pad(shares, (0, len(counts) - len(shares))))
+    if (missing := first_beyond(symbols, shares > 0)) is not None:
+        raise ArgumentError(f"symbol {missing} occurs, but has no level")
     if not symbols.size:
         if shares.any():
             raise ArgumentError("there are no symbols, but a symbol has a level")
@@ -109,13 +109,13 @@ def decode_streams(
     A stream without symbols is empty, whatever the levels are that it shares with others.
     """
     shares = [frequencies(levels) for levels in codes]
-    return outcomes_of(shares, streams, _without_reading, native_rans.decode, _decode)
+    return outcomes_of(shares, streams, without_reading, native_rans.decode, _decode)
 
 
 def _encode(symbols: UInt8Array, shares: UInt16Array) -> bytes:
     """Write symbols, at least one; arguments validated by `encode`."""
     frequency = shares.tolist()
-    start = _starts(shares)
+    start = starts_of(shares)
     state = _LOWEST_STATE
     backwards = bytearray()
     for symbol in reversed(symbols.tolist()):
@@ -128,7 +128,7 @@ def _encode(symbols: UInt8Array, shares: UInt16Array) -> bytes:
     return bytes(reversed(backwards))
 
 
-def _without_reading(data: UInt8Array, is_empty: bool, count: int) -> Outcome | None:
+def without_reading(data: UInt8Array, is_empty: bool, count: int) -> Outcome | None:
     """Return the outcome of a stream without symbols, or of one that can't have any."""
     as_count(count)
     if count:
@@ -142,7 +142,7 @@ def _without_reading(data: UInt8Array, is_empty: bool, count: int) -> Outcome | 
 def _decode(data: UInt8Array, shares: UInt16Array, count: int) -> UInt8Array:
     """Read symbols, at least one; arguments validated by `decode`."""
     frequency = shares.tolist()
-    start = _starts(shares)
+    start = starts_of(shares)
     symbol_of = np.repeat(np.arange(len(shares)), shares).tolist()  # by slot
     symbols = bytearray(count)
     stream = data.tobytes()
@@ -169,7 +169,7 @@ def _decode(data: UInt8Array, shares: UInt16Array, count: int) -> UInt8Array:
     return np.frombuffer(symbols, np.uint8)
 
 
-def _starts(shares: UInt16Array) -> list[int]:
+def starts_of(shares: UInt16Array) -> list[int]:
     """Return the first slot of each symbol."""
     ends: list[int] = np.cumsum(shares, dtype=np.int64).tolist()
     return [0, *ends[:-1]]

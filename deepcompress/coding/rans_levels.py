@@ -1,7 +1,8 @@
-"""Coarse probabilities for `rans`: from counts to levels, frequencies and bytes.
+"""Coarse probabilities for rANS: from counts to levels, frequencies and bytes.
 
-``docs/format.md``, "rANS", specifies levels and frequencies. Here is how an encoder picks the
-levels, which a reader needn't know.
+``docs/format.md``, "rANS", specifies levels and frequencies. There are two kinds of these: shares
+of ``2**14`` for the one state of `rans`, and of ``2**12`` for those of `rans_states`. Here is how
+an encoder picks the levels, which a reader needn't know.
 
 A level that fits its count less well costs payload, but may save bits of the
 table: a table of 255 levels is of the size of what it describes where symbols are
@@ -21,7 +22,8 @@ from ..bits.tokens import TableKind, decode_deltas, encode_deltas, run_bits, ste
 from ..errors import ArgumentError
 from ..tensors import Int64Array, UInt8Array, UInt16Array
 
-PROBABILITY_BITS = 14
+PROBABILITY_BITS = 14  # of one state
+SHARE_BITS = 12  # of several
 MAX_LEVEL = 31
 
 _KIND = TableKind("level", MAX_LEVEL, first_previous=24)
@@ -48,18 +50,19 @@ def weights(levels: UInt8Array) -> Int64Array:
     return np.where(exact > 0, (2 + (exact & 1)) << (exact >> 1), 0)
 
 
-def frequencies(levels: npt.ArrayLike) -> UInt16Array:
-    """Return the share of each symbol in 2**14.
+def frequencies(levels: npt.ArrayLike, bits: int = PROBABILITY_BITS) -> UInt16Array:
+    """Return the share of each symbol in 2**bits.
 
     Parameters
     ----------
     levels : array_like of shape (A,), uint8
         Each ``<= 31``; 0 for a symbol that doesn't occur.
+    bits : {14, 12}
 
     Returns
     -------
     ndarray of shape (A,), uint16
-        Their sum is ``2**14``, or 0 if there is no symbol. Of a symbol that has a
+        Their sum is ``2**bits``, or 0 if there is no symbol. Of a symbol that has a
         level, at least 1.
 
     Raises
@@ -73,22 +76,26 @@ def frequencies(levels: npt.ArrayLike) -> UInt16Array:
     --------
     >>> frequencies(np.array([24, 0, 22, 20], np.uint8)).tolist()
     [9362, 0, 4681, 2341]
+    >>> frequencies(np.array([24, 0, 22, 20], np.uint8), 12).tolist()
+    [2340, 0, 1170, 586]
     """
     levels = _KIND.check(levels, "levels")
     used = levels > 0
     shares = np.zeros(len(levels), np.uint16)
     if used.any():
-        shares[used] = _shares(levels[np.newaxis, used])[0]
+        shares[used] = _shares(levels[np.newaxis, used], bits)[0]
     return shares
 
 
-def levels(counts: npt.ArrayLike) -> UInt8Array:
+def levels(counts: npt.ArrayLike, bits: int = PROBABILITY_BITS) -> UInt8Array:
     """Choose the level of each symbol, for few bytes of table and payload together.
 
     Parameters
     ----------
     counts : array_like of shape (A,), integer
         How often each symbol occurs, ``A <= 256``.
+    bits : {14, 12}
+        Those of `frequencies`.
 
     Returns
     -------
@@ -111,7 +118,7 @@ def levels(counts: npt.ArrayLike) -> UInt8Array:
     used = np.flatnonzero(counts)
     if used.size:
         candidates = np.array([_centred(row) for row in _compromises(counts[used].tobytes())])
-        payload = _payload_bytes(counts[used], _shares(candidates))
+        payload = _payload_bytes(counts[used], _shares(candidates, bits), bits)
         steps = candidates.astype(np.int64)
         steps[:, 1:] -= candidates[:, :-1]
         steps[:, 0] -= _KIND.first_previous
@@ -144,7 +151,9 @@ def estimated_bytes(counts: npt.ArrayLike, levels: npt.ArrayLike) -> int:
         raise ArgumentError(f"{counts.shape} counts for {shares.shape} levels")
     check_coverage(counts, shares)
     used = counts > 0
-    return int(_payload_bytes(counts[used], shares[np.newaxis, used])[0]) if used.any() else 0
+    if not used.any():
+        return 0
+    return int(_payload_bytes(counts[used], shares[np.newaxis, used], PROBABILITY_BITS)[0])
 
 
 def encode_levels(levels: npt.ArrayLike) -> bytes:
@@ -191,23 +200,32 @@ def check_coverage(counts: Int64Array, frequencies: UInt16Array) -> None:
         raise ArgumentError(f"symbol {missing[0]} occurs, but has no level")
 
 
-def _shares(levels: UInt8Array) -> Int64Array:
+def _shares(levels: UInt8Array, bits: int) -> Int64Array:
     """Return the frequencies of symbols that all have a level, for each row of (rows, n)."""
     weight = weights(levels)
-    total = 1 << PROBABILITY_BITS
-    spare = total - levels.shape[1]  # every symbol has 1 already
+    total, number = 1 << bits, levels.shape[1]
+    if bits == SHARE_BITS:
+        # > what a weight has beyond a share of 1 is E = max(0, W * 2**12 - T). The start of the
+        # > symbol that has i others of a level before it is i + (2**12 - n) * E_Before // E_Sum
+        beyond = np.maximum(weight * total - weight.sum(axis=1, keepdims=True), 0)
+        sums = beyond.cumsum(axis=1)
+        ends = np.arange(1, number + 1) + sums * (total - number) // sums[:, -1:]
+        even: Int64Array = ends.copy()
+        even[:, 1:] -= ends[:, :-1]
+        return even
+    spare = total - number  # every symbol has 1 already
     shares: Int64Array = 1 + weight * spare // weight.sum(axis=1, keepdims=True)
     rows = np.arange(len(levels))
     shares[rows, weight.argmax(axis=1)] += total - shares.sum(axis=1)  # the first of the largest
     return shares
 
 
-def _payload_bytes(counts: Int64Array, shares: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _payload_bytes(counts: Int64Array, shares: npt.NDArray[Any], bits: int) -> npt.NDArray[Any]:
     """Return `estimated_bytes` for each row of shares (rows, n), for positive counts (n,)."""
-    bits = PROBABILITY_BITS * _ONE_BIT - _log2_of_shares()[shares]
+    costs = bits * _ONE_BIT - _log2_of_shares()[shares]
     if counts.max() >> (63 - 8 - _LARGEST_COST_BITS):
         counts = counts.astype(object)  # a sum may exceed 63 bits
-    sizes: npt.NDArray[Any] = 4 + (bits @ counts) // (8 * _ONE_BIT)
+    sizes: npt.NDArray[Any] = 4 + (costs @ counts) // (8 * _ONE_BIT)
     return sizes
 
 

@@ -7,7 +7,6 @@ from ..dtypes import ElementType
 from ..tensors import FIXED_WIDTH
 from .cursor import Cursor
 from .records import (
-    CODERS,
     CRC,
     MAX_BLOCK_BITS,
     SYMBOLS_PER_BYTE,
@@ -15,6 +14,7 @@ from .records import (
     VERSION,
     PlaneCoding,
     PlanesRecord,
+    coder_count,
 )
 from .sizes import block_count, block_size
 
@@ -78,7 +78,7 @@ def parse_head(
         raise cursor.error(f"blocks of 2**{block_bits} words")
     # Plane_Coder of each plane, then sizes of tables and streams, then each Plane_Table.
     coders = tuple(cursor.take(dtype.word_bytes, "coders of the planes"))
-    if max(coders) >= len(CODERS):
+    if max(coders) >= coder_count(version):
         raise cursor.error(f"unknown coder {max(coders)}")
     coded = [coder != FIXED_WIDTH for coder in coders]
     table_bytes = [cursor.varint("size of a table") if is_coded else 0 for is_coded in coded]

@@ -24,7 +24,7 @@ ENCODINGS = (
 )
 SHARED = (RELATIVE, DENSE, BITMASK, CONTEXT)
 SHARED_ENCODINGS = tuple(ENCODINGS[encoding] for encoding in SHARED)
-CODERS = ("fixed", "huffman", "rans")  # from the simplest to the strongest
+CODERS = ("fixed", "huffman", "rans1", "rans")  # by their numbers in files
 DTYPES = tuple(one.bits for one in TYPES if one.name not in NUMPY_LACKS)  # those of version 1
 HALF = 8  # in a Coder_Descriptor, of version 3: centroids are float16
 WIDE_DTYPE = 15  # in a Tensor_Descriptor: the dtype is in the byte that follows
@@ -38,6 +38,17 @@ RAW_CHUNK_BYTES = 1 << 20
 DIGEST_BYTES = 16  # of a base's tensor
 SYMBOLS_PER_BYTE = 64  # at most, in a stream that isn't at fixed width
 CONTEXT_ELEMENTS_PER_BYTE, CONTEXT_FREE_BYTES = 1 << 12, 4  # of bytes, and so many more
+
+
+def coder_count(version: int) -> int:
+    """Return how many of `CODERS` a version has: rANS of several states came with version 3.
+
+    Examples
+    --------
+    >>> [CODERS[coder_count(version) - 1] for version in (1, 2, 3)]
+    ['rans1', 'rans1', 'rans']
+    """
+    return len(CODERS) if version > 2 else CODERS.index("rans")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from ..tensors import FIXED_WIDTH, MAX_BITS, Float32Array
 from .cursor import Cursor
 from .records import (
     BITMASK,
-    CODERS,
     CONTEXT,
     CONTEXT_ELEMENTS_PER_BYTE,
     CONTEXT_FREE_BYTES,
@@ -26,6 +25,7 @@ from .records import (
     Block,
     Coding,
     SharedRecord,
+    coder_count,
 )
 from .sizes import block_count, block_size, centroid_bytes, stream_bits, stream_symbols
 
@@ -106,7 +106,7 @@ def parse_head(
     may_be_half = version > 2 and dtype.name in WIDE_FLOATS
     if encoding == CONTEXT:
         return _parse_context(cursor, math.prod(shape), dtype, may_be_half)
-    coding = _parse_coding(cursor, encoding, may_be_half)
+    coding = _parse_coding(cursor, encoding, may_be_half, version)
     centroid_count = cursor.varint("number of centroids")
     if centroid_count > MAX_CENTROIDS:
         raise cursor.error(f"{centroid_count} centroids, {MAX_CENTROIDS} is the most")
@@ -181,7 +181,7 @@ def _parse_centroids(cursor: Cursor, count: int, dtype: ElementType) -> Float32A
     return values
 
 
-def _parse_coding(cursor: Cursor, encoding: int, may_be_half: bool) -> Coding:
+def _parse_coding(cursor: Cursor, encoding: int, may_be_half: bool, version: int) -> Coding:
     """Read and check the fields of the head that are a `Coding`."""
     coder_descriptor, block_bits = cursor.take(2, "coders and size of the blocks")
     # > Half_Centroids is 1 where centroids are float16. It is 0 before version 3, and unless Dtype
@@ -189,7 +189,8 @@ def _parse_coding(cursor: Cursor, encoding: int, may_be_half: bool) -> Coding:
     half = may_be_half and bool(coder_descriptor & HALF)
     position_coder, label_coder = divmod(coder_descriptor - HALF * half, 16)
     gap_bits = cursor.byte("width of the gaps") if encoding == RELATIVE else 0
-    if max(label_coder, position_coder) >= len(CODERS):
+    # > Versions 1 and 2 have no rANS of several states.
+    if max(label_coder, position_coder) >= coder_count(version):
         raise cursor.error(f"unknown coder in {coder_descriptor:#04x}")
     # > Position_Coder is 0 where Encoding is dense.
     if encoding == DENSE and position_coder:

@@ -14,7 +14,7 @@ from .. import dtypes, native
 from ..dtypes import FLOAT32, NAMES, ElementType
 from ..errors import ArgumentError
 from ..native import pages as native_pages
-from ..tensors import FIXED_WIDTH
+from ..tensors import FIXED_WIDTH, RANS
 from .checksum import crc32
 from .cursor import common_bytes, varint
 from .header import needed_version
@@ -176,9 +176,17 @@ def tensor_part(name: str, previous: str, record: ToWrite) -> TensorPart:
         for piece in pieces:
             crc = crc32(piece, crc)
         data += [*pieces, CRC.pack(crc)]
-    is_newer = isinstance(record, SharedRecord) and record.coding.half
-    is_newer |= isinstance(record, PlanesRecord | PlannedPlanes) and record.coding.unrotated
-    return TensorPart(header, data, max(needed_version(encoding, dtype), 3 * is_newer))
+    return TensorPart(header, data, max(needed_version(encoding, dtype), 3 * _is_newer(record)))
+
+
+def _is_newer(record: ToWrite) -> bool:
+    """Tell whether a record whose encoding is older needs version 3."""
+    if isinstance(record, SharedRecord):
+        coding = record.coding
+        return coding.half or RANS in (coding.label_coder, coding.position_coder)
+    if isinstance(record, PlanesRecord | PlannedPlanes):
+        return record.coding.unrotated or RANS in record.coding.coders
+    return False
 
 
 def tensor_descriptor(encoding: int, dtype: ElementType) -> bytes:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import native
-from ..bits.alphabet import check_counts, histogram
+from ..bits.alphabet import check_counts, first_beyond
 from ..bits.outcomes import Outcome, Payload, outcomes_of, symbols_of
 from ..checks import as_count, as_uint8
 from ..errors import ArgumentError, FormatError, TruncatedError
@@ -54,10 +54,11 @@ def encode(symbols: npt.ArrayLike, lengths: npt.ArrayLike) -> bytes:
     """
     symbols = as_uint8(symbols, "symbols")
     lengths = check_lengths(lengths)
-    counts = histogram(symbols)
-    bits = encoded_bits(counts, np.pad(lengths, (0, len(counts) - len(lengths))))
+    if (missing := first_beyond(symbols, lengths > 0)) is not None:
+        raise ArgumentError(f"symbol {missing} occurs, but has no code")
     if native.active():
-        return native_huffman.encode(symbols, lengths, (bits + 7) // 8).tobytes()
+        longest = int(lengths.max(initial=0))
+        return native_huffman.encode(symbols, lengths, (longest * len(symbols) + 7) // 8).tobytes()
     return _encode(symbols, lengths).tobytes()
 
 

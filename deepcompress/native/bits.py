@@ -20,6 +20,11 @@ def unpack(packed: UInt8Array, bits: int, count: int) -> UInt8Array:
     return values
 
 
+def occurs(symbols: UInt8Array, flags: UInt8Array) -> bool:
+    """Call dc_occurs for flags of 256 symbols."""
+    return bool(_lib().dc_occurs(_bytes(symbols), len(symbols), _bytes(flags)))
+
+
 def histogram(symbols: UInt8Array) -> Int64Array:
     """Call dc_histogram."""
     counts = np.empty(256, np.int64)

@@ -19,12 +19,12 @@ def code_lengths(counts: Int64Array, max_bits: int) -> UInt8Array:
 
 
 def encode(symbols: UInt8Array, lengths: UInt8Array, size: int) -> UInt8Array:
-    """Call dc_huffman_encode for a payload of `size` bytes."""
-    payload = np.empty(size, np.uint8)
-    _lib().dc_huffman_encode(
-        _bytes(symbols), len(symbols), _bytes(lengths), len(lengths), _bytes(payload), size
+    """Call dc_huffman_encode for a payload of at most `size` bytes."""
+    room = np.empty(size, np.uint8)
+    used = _lib().dc_huffman_encode(
+        _bytes(symbols), len(symbols), _bytes(lengths), len(lengths), _bytes(room), size
     )
-    return payload
+    return room[:used]
 
 
 def decode(

@@ -26,7 +26,7 @@ from deepcompress.coding.grouped import GroupedCoding
 from deepcompress.container.records import BITMASK, DENSE, RELATIVE, PlaneCoding
 from deepcompress.errors import DeepCompressError
 from deepcompress.pipeline import from_bytes
-from deepcompress.tensors import FIXED_WIDTH, HUFFMAN, RANS
+from deepcompress.tensors import FIXED_WIDTH, HUFFMAN, RANS, RANS1
 
 
 class Disagreement(AssertionError):
@@ -94,7 +94,12 @@ def main():
     rng = np.random.default_rng(args.seed)
     counts = collections.Counter()
     names = {BITMASK: "bitmask", DENSE: "dense", RELATIVE: "relative"}
-    coders = {FIXED_WIDTH: "fixed width", HUFFMAN: "Huffman", RANS: "rANS"}
+    coders = {
+        FIXED_WIDTH: "fixed width",
+        HUFFMAN: "Huffman",
+        RANS1: "rANS of one state",
+        RANS: "rANS",
+    }
 
     def count(kind, data, base):
         counts[f"{kind}: {'accepted' if compare(data, base) else 'refused'} by both"] += 1

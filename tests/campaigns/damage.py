@@ -24,7 +24,10 @@ import deepcompress as dc
 from deepcompress.pipeline import from_bytes
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-CHANGED = ("v1-nooks", "v1-huffman", "v1-every-coder", "v2-planes", "v2-dtypes", "v3-context")
+CHANGED = (
+    *("v1-nooks", "v1-huffman", "v1-every-coder", "v2-planes", "v2-dtypes"),
+    *("v3-context", "v3-rans"),
+)
 BASE = GOLDEN / "v3-deltas-base.npz"  # of the one that has differences
 ERROR, SAME, OTHER = "our error", "identical tensors", "anything else"
 

@@ -33,6 +33,7 @@ COPIES = {
     "gaps": 100,
     "huffman": 100,
     "rans": 100,
+    "rans_states": 100,
     "context": 30,
     "blocks": 100,
     "product": 100,

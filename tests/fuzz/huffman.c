@@ -112,7 +112,7 @@ static void there_and_back(struct input *in, const uint8_t *lengths, size_t alph
     }
     size_t bytes = (bits + 7) / 8;
     uint8_t *payload = exact(bytes), *decoded = exact(count);
-    dc_huffman_encode(symbols, count, lengths, alphabet, payload, bytes);
+    require(dc_huffman_encode(symbols, count, lengths, alphabet, payload, bytes) == bytes);
     require(decode_alone(isa, payload, bytes, lengths, alphabet, decoded, count, &at) == DC_OK);
     require(memcmp(symbols, decoded, count) == 0);
     release(symbols, count);
@@ -138,7 +138,7 @@ static void back_and_there(struct input *in, const uint8_t *lengths, size_t alph
     require(memcmp(symbols, expected, written(status, at, count)) == 0);
     if (status == DC_OK) {
         uint8_t *again = exact(size);
-        dc_huffman_encode(symbols, count, lengths, alphabet, again, size);
+        require(dc_huffman_encode(symbols, count, lengths, alphabet, again, size) == size);
         require(memcmp(payload, again, size) == 0);
         release(again, size);
     } else {

@@ -121,6 +121,31 @@ def rans_seeds() -> dict[str, bytes]:
     }
 
 
+def rans_states_seeds() -> dict[str, bytes]:
+    """Alphabet, direction and symbols of a state, count, kernels, frequencies; then the payload."""
+    files = {}
+    for alphabet in (2, 7, 256):
+        for kind in range(3):
+            for bits in (0, 2, 7):
+                for isa in range(4):
+                    rng = drawn(alphabet, kind, bits, isa)
+                    given = int(rng.integers(min(alphabet, 9)))
+                    head = bytes([alphabet - 1, kind | bits << 2, 40 + 50 * isa, isa, given])
+                    head += rng.bytes(2 * given) + (b"\7" if kind == 2 else b"")
+                    states = rng.integers(1 << 15, 1 << 31, 33, dtype=np.uint32)
+                    data = head + states.astype("<u4").tobytes() + rng.bytes(120)
+                    files[f"{('encode', 'decode', 'several')[kind]}-{alphabet}-{bits}-{isa}"] = data
+    lone = bytes([0, 1, 99, 2, 0])  # a symbol that takes no bits, of 32 states
+    return files | {
+        "none": bytes(4),
+        "lone": lone + bytes.fromhex("00800000") * 32,
+        "other-end": lone + bytes.fromhex("00800000") * 31 + bytes.fromhex("01800000"),
+        "high-state": lone + bytes.fromhex("00800000") * 31 + bytes.fromhex("00000080"),
+        "trailing": lone + bytes.fromhex("00800000") * 32 + b"\0\0",
+        "cut-short": lone + bytes.fromhex("00800000") * 31,
+    }
+
+
 def context_seeds() -> dict[str, bytes]:
     """Kernel and direction, centroids above and below 0, rows and columns; labels or a stream."""
     files = {}
@@ -251,6 +276,7 @@ SEEDS = {
     "stored_planes": stored_planes_seeds,
     "huffman": huffman_seeds,
     "rans": rans_seeds,
+    "rans_states": rans_states_seeds,
     "context": context_seeds,
     "blocks": blocks_seeds,
     "product": product_seeds,

@@ -39,7 +39,7 @@ from deepcompress.nn.norm import BatchNorm, LocalResponseNorm, Scale
 from deepcompress.nn.pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
 from deepcompress.nn.rearranging import Pad, Permute, Reshape
 from deepcompress.nn.transposed import ConvTranspose2D
-from deepcompress.tensors import FIXED_WIDTH, HUFFMAN, RANS
+from deepcompress.tensors import FIXED_WIDTH, HUFFMAN, RANS, RANS1
 
 BASE = {
     "bytes": np.arange(40, dtype=np.int16),
@@ -59,7 +59,7 @@ def containers() -> dict[str, bytes]:
     rng = np.random.default_rng(0)
     weights = rng.choice([-1, 0.5, 2, 3], size=(12, 20)) * (rng.random((12, 20)) < 0.3)
     tensor = dc.compress({"w": weights.astype(np.float32)}, dc.Config(dc.TensorConfig(min_size=0)))
-    coders = {"fixed": FIXED_WIDTH, "huffman": HUFFMAN, "rans": RANS}
+    coders = {"fixed": FIXED_WIDTH, "huffman": HUFFMAN, "rans1": RANS1, "rans": RANS}
     for name, coder in coders.items():
         for kind, coding in {
             "relative": Coding(RELATIVE, coder, coder, 3),

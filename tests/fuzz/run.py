@@ -34,6 +34,7 @@ C_TARGETS = {
     "stored_planes": 200,
     "huffman": 96,
     "rans": 128,
+    "rans_states": 300,
     "context": 128,
     "blocks": 160,
     "product": 96,

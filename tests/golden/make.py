@@ -11,9 +11,16 @@ import numpy as np
 
 import deepcompress as dc
 from deepcompress.coding.delta import DeltaCoding
-from deepcompress.container.records import VERSION, PlaneCoding
+from deepcompress.container.records import (
+    BITMASK,
+    DENSE,
+    RELATIVE,
+    VERSION,
+    Coding,
+    PlaneCoding,
+)
 from deepcompress.dtypes import NUMPY_LACKS, TYPES
-from deepcompress.tensors import FIXED_WIDTH, HUFFMAN, RANS
+from deepcompress.tensors import FIXED_WIDTH, HUFFMAN, RANS, RANS1
 
 IN_NUMPY = [one.numpy() for one in TYPES if one.name not in NUMPY_LACKS]
 
@@ -49,6 +56,39 @@ def with_contexts() -> dc.CompressedModel:
     return dc.compress(tensors, dc.Config(by_name=how))
 
 
+def with_states() -> dict[str, dc.CompressedModel]:
+    """Return models whose streams have several states: up to four in a small file, up to 32."""
+    rng = np.random.default_rng(2028)
+    many = rng.normal(size=(180, 100)) * (rng.random((180, 100)) < 0.02)
+    tensors = {
+        "gaps": rng.normal(size=(40, 60)) * (rng.random((40, 60)) < 0.1),
+        "mask": rng.normal(size=(20, 30)) * (rng.random((20, 30)) < 0.5),
+        "labels": np.sign(many),
+        "one": np.ones((5, 7)),
+    }
+    tensors = {name: array.astype(np.float32) for name, array in tensors.items()}
+    storage = {
+        "gaps": Coding(RELATIVE, RANS, RANS, 4),
+        "mask": Coding(BITMASK, RANS, RANS),
+        "labels": Coding(DENSE, RANS),
+        "one": Coding(DENSE, RANS, block_bits=3),
+    }
+    small = dc.compress(tensors, dc.Config(dc.TensorConfig(bits=3, min_size=0)))
+    words = np.arange(300, dtype=np.int16) ** 2 // 400
+    small.tensors["words"] = words
+    planes = {"words": PlaneCoding((RANS, RANS), 8)}
+    sizes = {f"{n}": (n, 1) for n in (16384, 32768, 65536, 131072)}
+    many = {name: rng.random(shape) < 0.03 for name, shape in sizes.items()}
+    many = {name: array.astype(np.float32) for name, array in many.items()}
+    large = dc.compress(many, dc.Config(dc.TensorConfig(min_size=0)))
+    return {
+        "rans": dc.CompressedModel(small.tensors, {}, storage | planes),
+        "rans-states": dc.CompressedModel(
+            large.tensors, {}, dict.fromkeys(many, Coding(DENSE, RANS))
+        ),
+    }
+
+
 def models() -> dict[str, tuple[dc.CompressedModel, dict[str, np.ndarray]]]:
     """Return models, and their bases."""
     rng = np.random.default_rng(2026)
@@ -63,7 +103,7 @@ def models() -> dict[str, tuple[dc.CompressedModel, dict[str, np.ndarray]]]:
     how = {}
     for i, (name, array) in enumerate(base.items()):
         word_bytes = array.dtype.itemsize // (2 if array.dtype.kind == "c" else 1)
-        coders = (FIXED_WIDTH, HUFFMAN, RANS)[i % 3 :][:1] * (word_bytes if i % 2 else 1)
+        coders = (FIXED_WIDTH, HUFFMAN, RANS1)[i % 3 :][:1] * (word_bytes if i % 2 else 1)
         how[name] = DeltaCoding(array, PlaneCoding(coders, 4 + i % 2))
     base |= {"same": table, "empty": np.zeros((0, 3)), "nan": np.array([np.nan, -0.0, 1])}
     deltas |= {"same": table, "empty": np.zeros((0, 3)), "nan": np.array([-np.nan, 0.0, np.inf])}
@@ -73,7 +113,7 @@ def models() -> dict[str, tuple[dc.CompressedModel, dict[str, np.ndarray]]]:
     channels *= rng.random(channels.shape) < 0.5
     names = ("float32", "float64", "float16")
     weights = {name: channels.astype(name) for name in names} | {"whole": weights_of(rng)}
-    config = dc.Config({"bits": 3, "group_size": 4, "coder": "rans", "min_size": 0})
+    config = dc.Config({"bits": 3, "group_size": 4, "coder": "rans1", "min_size": 0})
     weights["half"] = weights["float32"].copy()
     one_each = {"half": {"centroid_dtype": "float16"}, "float16": {"group_size": 1}}
     one_each |= {"whole": {"group_size": 3, "encoding": "bitmask"}}
@@ -85,6 +125,7 @@ def models() -> dict[str, tuple[dc.CompressedModel, dict[str, np.ndarray]]]:
         "half": (dc.compress({key: weights[name] for key, name in names.items()}, halves), {}),
         "grouped": (grouped, {}),
         "ties": (ties, {}),
+        **{name: (model, {}) for name, model in with_states().items()},
         "deltas": (dc.CompressedModel({**deltas}, {}, {**how}), base),
     }
 

@@ -12,7 +12,7 @@ from deepcompress.container.records import BITMASK, DENSE, RELATIVE, WIDE_DTYPE,
 from deepcompress.model import CompressedModel
 from deepcompress.packed.grouped import GroupedTensor
 from deepcompress.packed.tensor import CompressedTensor
-from deepcompress.tensors import FIXED_WIDTH, HUFFMAN, RANS, SharedWeights
+from deepcompress.tensors import FIXED_WIDTH, HUFFMAN, RANS, RANS1, SharedWeights
 from support.file_parts import Parts, varint
 from support.reference_reader import reader
 
@@ -42,7 +42,7 @@ def random_raw(rng):
 
 def random_planes(array, rng):
     """Return how an array is stored in planes."""
-    coders = rng.integers(0, 3, dtypes.named(array.dtype).word_bytes)
+    coders = rng.integers(0, 4, dtypes.named(array.dtype).word_bytes)
     unrotated = bool(dtypes.named(array.dtype).kind in "fc" and rng.random() < 0.3)
     return PlaneCoding(tuple(coders.tolist()), int(rng.choice([0, 3, 7, 16, 62])), unrotated)
 
@@ -103,8 +103,8 @@ def random_groups(tensor, rng):
 def random_coding(rng):
     """Return how shared weights are stored."""
     encoding = rng.choice([RELATIVE, DENSE, BITMASK])
-    coders = [FIXED_WIDTH, HUFFMAN, RANS]
-    label_coder, position_coder = (coders[i] for i in rng.integers(0, 3, 2))
+    coders = [FIXED_WIDTH, HUFFMAN, RANS1, RANS]
+    label_coder, position_coder = (coders[i] for i in rng.integers(0, 4, 2))
     block_bits = int(rng.integers(2, 12)) if rng.random() < 0.6 else 20
     if encoding == DENSE:
         return Coding(DENSE, label_coder, FIXED_WIDTH, block_bits=block_bits)
@@ -198,17 +198,20 @@ def coded(coder, streams, alphabet, width, rng):
     table = table_of(values, 24)
     slots = reader.read_code(coder, width, alphabet, table)
     slots = {symbol: (start, f) for symbol, start, f in slots}
-    payloads = []
-    for stream in streams:
-        x, emitted = 2**23, []
-        for symbol in reversed(stream):
-            start, f = slots[symbol]
-            while x >= f << 17:
-                emitted.append(x & 0xFF)
-                x >>= 8
-            x = (x // f << 14) + x % f + start
-        payloads.append(x.to_bytes(4, "little") + bytes(reversed(emitted)) if stream else b"")
-    return table, payloads
+    return table, [one_state(stream, slots, coder) for stream in streams]
+
+
+def one_state(stream, slots, coder):
+    """Return a stream of rANS that has one state, as those of few symbols have."""
+    bits, lowest, unit = (14, 2**23, 1) if coder == RANS1 else (12, 2**15, 2)
+    x, emitted = lowest, b""
+    for symbol in reversed(stream):
+        start, f = slots[symbol]
+        while x >= f << 31 - bits:
+            emitted = (x % 256**unit).to_bytes(unit, "little") + emitted
+            x >>= 8 * unit
+        x = (x // f << bits) + x % f + start
+    return x.to_bytes(4, "little") + emitted if stream else b""
 
 
 def foreign(rng):
@@ -218,7 +221,7 @@ def foreign(rng):
     blocks of any size, codes that are far from the best, and symbols that occur nowhere.
     """
     encoding = int(rng.integers(1, 4))
-    label_coder, position_coder = (int(n) for n in rng.integers(0, 3, 2))
+    label_coder, position_coder = (int(n) for n in rng.integers(0, 4, 2))
     position_coder *= encoding != reader.DENSE
     size, e = int(rng.integers(0, 400)), int(rng.choice([0, 3, 6, 7, 8, 9, 20, 62]))
     k, width = int(rng.choice([0, 1, 2, 3, 4, 7, 255])), int(rng.integers(1, 9))
@@ -266,6 +269,5 @@ def foreign(rng):
     number = element_type.number
     wide = bytes([number]) if number >= WIDE_DTYPE else b""
     record = bytes([0, 1, 0x77, min(number, WIDE_DTYPE) | encoding << 4]) + wide + b"\1"
-    return Parts(
-        b"{}", [record + varint(size)], [chunks], 1 + (element_type != dtypes.FLOAT32)
-    ).to_bytes()
+    version = 3 if RANS in (label_coder, position_coder) else 1 + (element_type != dtypes.FLOAT32)
+    return Parts(b"{}", [record + varint(size)], [chunks], version).to_bytes()
