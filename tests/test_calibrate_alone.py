@@ -9,12 +9,15 @@ import deepcompress
 from deepcompress.calibrate import weights_alone
 from deepcompress.calibrate.alone import (
     SPREAD,
+    Expected,
+    ExpectedCurvature,
     best_labels,
     expected_hessian,
     own_step,
     unit_step,
     weight_by_weight,
 )
+from deepcompress.calibrate.moments import Curvature
 from deepcompress.calibrate.rates import entropy_rates
 from deepcompress.errors import ArgumentError
 
@@ -110,6 +113,20 @@ def test_large_tensors_are_rounded_weight_by_weight(monkeypatch):
     off = found["fc.weight"].to_dense() - TENSORS["fc.weight"]
     assert found.to_bytes() != expected
     assert np.abs(off).max() < 0.01
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (4, 3, 2, 2), (3, 6, 1), (2, 1, 3)])
+def test_products_with_the_expected_hessian_are_those_of_the_matrix(shape):
+    hessian = expected_hessian(shape)
+    width = len(hessian)
+    weights, target = RNG.normal(size=(2, 1, shape[0], width))
+    dense = Curvature(hessian[None], target, 0.0, 0)
+    own = ExpectedCurvature(hessian[None], target, 0.0, 0, Expected(shape))
+    np.testing.assert_allclose(own.slopes(weights), dense.slopes(weights), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(own.error(weights), dense.error(weights), rtol=1e-12)
+    rows = weights[0, :, :-1]
+    (expected,), (matrix,) = own.without_bias(), dense.without_bias()
+    np.testing.assert_allclose(rows @ expected, rows @ matrix, rtol=1e-12, atol=1e-12)
 
 
 def test_the_expected_hessian_is_positive_definite():

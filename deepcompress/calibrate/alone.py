@@ -26,7 +26,8 @@ quantization (Chou, Lookabaugh and Gray, IEEE Trans. ASSP 37, 1989).
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -219,7 +220,8 @@ def compensated(
     """Return levels (K,) and labels of a tensor, as for inputs that are expected."""
     rows = weights.reshape(1, len(weights), -1).astype(np.float64)
     target = np.concatenate([rows, np.zeros((1, rows.shape[1], 1))], axis=2)
-    curved = Curvature(expected_hessian(weights.shape)[None], target, 0.0, 0)
+    hessian = expected_hessian(weights.shape)[None]
+    curved = ExpectedCurvature(hessian, target, 0.0, 0, Expected(weights.shape))
     lam, alike = CHEAPER * price_of(step), np.ones((1, rows.shape[1]))
     decided = decide(curved, alike, lam, rates=rates, effort=EFFORT, half=half, step=step)
     return decided.levels, decided.labels
@@ -231,14 +233,64 @@ def expected_hessian(shape: tuple[int, ...]) -> Float64Array:
     The bias, last, is on its own: how large inputs are isn't known, so that it can't make up for
     anything.
     """
-    columns, positions = math.prod(shape[1:]), math.prod(shape[2:])
-    alike = ALIKE if positions > 1 else 0.0
+    columns, positions, alike = _alike(shape)
     hessian = np.full((columns + 1, columns + 1), SHARED)
     channel = np.arange(columns) // positions
     hessian[:-1, :-1] += alike * (channel[:, None] == channel)
     hessian[-1], hessian[:, -1] = 0, 0
     np.fill_diagonal(hessian, 1)
     return hessian
+
+
+def _alike(shape: tuple[int, ...]) -> tuple[int, int, float]:
+    """Return the columns, those of a channel, and what its weights have in common."""
+    columns, positions = math.prod(shape[1:]), math.prod(shape[2:])
+    return columns, positions, ALIKE if positions > 1 else 0.0
+
+
+class Expected:
+    """`expected_hessian` but for the bias, for products: ``rows @ it`` takes three passes, no more.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the weight.
+    """
+
+    __array_ufunc__ = None  # so that NumPy leaves its product to __rmatmul__
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        _, self._positions, self._alike = _alike(shape)
+
+    def __rmatmul__(self, rows: Float64Array) -> Float64Array:
+        """Return the products of rows (..., d)."""
+        found = (1 - SHARED - self._alike) * rows
+        if self._alike:
+            channels = rows.reshape(*rows.shape[:-1], -1, self._positions)
+            found += self._alike * np.repeat(channels.sum(axis=-1), self._positions, axis=-1)
+        found += SHARED * rows.sum(axis=-1, keepdims=True)
+        return np.asarray(found)
+
+
+@dataclass(frozen=True)
+class ExpectedCurvature(Curvature):
+    """A curvature whose Hessian is `expected_hessian`.
+
+    Attributes
+    ----------
+    expected : Expected
+    """
+
+    expected: Expected
+
+    def slopes(self, weights: Float64Array) -> Float64Array:
+        """Return what `Curvature.slopes` does; the bias is on its own."""
+        off = weights - self.target
+        return np.concatenate([off[..., :-1] @ self.expected, off[..., -1:]], axis=-1)
+
+    def without_bias(self) -> Sequence[Expected]:
+        """Return what `Curvature.without_bias` does."""
+        return [self.expected] * len(self.hessian)
 
 
 def price_of(step: float) -> float:

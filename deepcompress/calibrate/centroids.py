@@ -11,6 +11,7 @@ are means of their weights (section 3), the best if H were the identity.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ def refitted(
     levels: Float64Array,
     labels: Sequence[UInt8Array],
     targets: Sequence[Float64Array],
-    schur: Sequence[Float64Array],
+    schur: Sequence[Any],
     matters: Sequence[Float64Array],
     steps: int = STEPS,
 ) -> Float64Array:
@@ -40,7 +41,7 @@ def refitted(
     levels : ndarray of shape (K,), float64
     labels, targets, schur, matters : sequence, one for each group
         Arrays of shapes (R, d), (R, d), (d, d) and (R,): labels, the first d columns of w*,
-        the matrix from `without_bias`, and how much each row matters.
+        one of `Curvature.without_bias`, and how much each row matters.
     steps : int
     """
     count, is_free = len(levels), levels != 0

@@ -116,12 +116,12 @@ def decide(
             found = sweep(start, factors[g], scaled[g], levels, charged)[1]
             labels[g][:, orders[g]] = found
         charged = rates(_counts(labels, len(levels)))
-    schur = [centroids.without_bias(h) for h in curved.hessian]
+    schur = curved.without_bias()
     for _ in range(effort.rounds):
         levels = centroids.refitted(levels, list(labels), list(targets), schur, list(scaled))
         levels = _rounded(levels, half)
         weights = with_bias(curved, levels[labels])
-        slopes = (weights - curved.target) @ curved.hessian
+        slopes = curved.slopes(weights)
         for _ in range(effort.descents):
             for g in range(groups):
                 weights[g], slopes[g], labels[g] = descend(

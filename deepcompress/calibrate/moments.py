@@ -18,12 +18,15 @@ The damping ``r`` keeps H regular where inputs are dead, or there are fewer rows
 `trust` finds how much more of it there should be, and a w* that such rows don't mislead.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..errors import ArgumentError
 from ..tensors import Float64Array
+from . import centroids
 
 DAMPING = 0.01  # share of the mean of the diagonal
 LEAST = 1e-12  # damping where all inputs are dead: any positive number
@@ -96,8 +99,18 @@ class Curvature:
 
     def error(self, weights: Float64Array) -> Float64Array:
         """Return ``(w - w*) H (w - w*)^T`` of each output, (G, R), for weights (G, R, D)."""
-        off = weights - self.target
-        return np.asarray(((off @ self.hessian) * off).sum(axis=2))
+        return np.asarray((self.slopes(weights) * (weights - self.target)).sum(axis=2))
+
+    def slopes(self, weights: Float64Array) -> Float64Array:
+        """Return ``(w - w*) H``, (G, R, D), for weights (G, R, D)."""
+        return np.asarray((weights - self.target) @ self.hessian)
+
+    def without_bias(self) -> Sequence[Any]:
+        """Return H less what the bias takes up by itself, of each group.
+
+        A row of d numbers times one of them, by ``@``, is what there is to do with them.
+        """
+        return [centroids.without_bias(hessian) for hessian in self.hessian]
 
 
 def curvature(
