@@ -5,6 +5,7 @@ import pytest
 
 from deepcompress import native
 from deepcompress.errors import ArgumentError
+from deepcompress.native import gateway
 from deepcompress.native import nn as kernels
 from deepcompress.nn import zoo
 from deepcompress.nn.activations import Tanh
@@ -15,9 +16,18 @@ from deepcompress.nn.stacks import Stack, stack_of
 from deepcompress.nn.train import fit
 from deepcompress.nn.trainable import free
 
+EXTENSION, _ = gateway._load()
 needs_c = pytest.mark.skipif(
-    not native.active() or not kernels.has_stacks(), reason="C can't call NumPy's BLAS here"
+    EXTENSION is None or not kernels.has_stacks(), reason="C can't call NumPy's BLAS here"
 )
+
+
+@pytest.fixture(autouse=True)
+def in_c():
+    """Have C for each test, whatever the backend that the environment asks for."""
+    with native.use("reference" if EXTENSION is None else "native"):
+        yield
+
 
 FIRST, HIDDEN, LAST = Linear("a", 40, 30), Linear("b", 30, 20), Linear("c", 20, 5)
 STACKS = {
