@@ -300,9 +300,9 @@ size_t dc_context_encode(const uint8_t *labels, const struct dc_matrix *matrix,
                          const struct dc_levels *levels, uint32_t *workspace, uint8_t *payload,
                          size_t capacity, const uint32_t *prices, uint32_t *costs);
 
-/* context: the labels of a payload. DC_TRUNCATED, DC_BAD_LABEL (a weight, but there is no
- * centroid): *at is the element. DC_TRAILING, DC_TRUNCATED and DC_BAD_END, all elements being
- * there: *at is the byte where the end should begin. */
+/* context: the labels of a payload. DC_TRUNCATED (with all elements there, where the end lacks),
+ * DC_BAD_LABEL (a weight, but there is no centroid): *at is the element. DC_TRAILING and DC_BAD_END,
+ * all elements being there: *at is the byte where the end should begin. */
 enum dc_status dc_context_decode(const uint8_t *payload, size_t size,
                                  const struct dc_matrix *matrix, const struct dc_levels *levels,
                                  uint32_t *workspace, uint8_t *labels, size_t *at);

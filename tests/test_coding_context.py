@@ -54,6 +54,25 @@ def test_both_backends_write_the_same_and_read_it(case):
     assert labels.size <= 4096 * (len(streams[0]) + 4)
 
 
+@pytest.mark.skipif(gateway._load()[0] is None, reason="no C extension")
+@given(tensors(), st.data())
+def test_both_backends_refuse_in_the_same_words(case, data):
+    labels, shape, codebook = case
+    stream = context.encode(labels, shape, codebook)
+    cut = data.draw(st.integers(0, len(stream)))
+    damaged = stream[:cut] + data.draw(st.binary(max_size=6))
+    if data.draw(st.booleans()):
+        codebook = codebook[:1]  # no centroids
+    words = []
+    for backend in ("reference", "native"):
+        with native.use(backend):
+            try:
+                words.append(context.decode(damaged, shape, codebook).tobytes())
+            except FormatError as error:
+                words.append(f"{type(error).__name__}: {error}")
+    assert words[0] == words[1]
+
+
 @each_backend
 @given(case=tensors(), data=st.data())
 def test_a_changed_stream_is_refused_or_another_tensor(backend, case, data):

@@ -248,10 +248,10 @@ enum dc_status dc_context_decode(const uint8_t *payload, size_t size,
         return status;
     uint32_t value;
     const unsigned bytes = ending(&c, &value);
+    if (size - c.at < bytes)
+        return DC_TRUNCATED;
     *at = c.at;
     if (size - c.at > bytes)
         return DC_TRAILING;
-    if (size - c.at < bytes)
-        return DC_TRUNCATED;
     return c.code == value ? DC_OK : DC_BAD_END;
 }

@@ -122,7 +122,7 @@ def decode(stream: bytes, shape: tuple[int, ...], codebook: Float32Array) -> UIn
     labels = bytearray(form.rows * form.cols)
     if not labels:
         if stream:
-            raise FormatError("bytes are left over (byte 0)")
+            raise FormatError("bytes follow the last symbol (byte 0)")
         return np.zeros(0, np.uint8)
     reader = _Reader(stream)
     done = code_labels(reader, form, order, labels)
@@ -175,7 +175,7 @@ class _Writer(BitCoder):
 
 class _Reader(BitCoder):
     def __init__(self, stream: bytes) -> None:
-        self._stream, self._at = stream, 0
+        self._stream, self._at, self._done = stream, 0, 0
         self._low, self._high = 0, 0xFFFFFFFF
         self._word = int.from_bytes(stream[:4].ljust(4, b"\0"), "big")
 
@@ -188,7 +188,7 @@ class _Reader(BitCoder):
             self._low = middle + 1
         while not (self._low ^ self._high) >> 24:
             if self._at == len(self._stream):
-                raise TruncatedError("the stream ends before its last symbol")
+                raise TruncatedError(self._truncated())
             following = self._stream[self._at + 4] if self._at + 4 < len(self._stream) else 0
             self._word = self._word << 8 & 0xFFFFFFFF | following
             self._at += 1
@@ -200,11 +200,17 @@ class _Reader(BitCoder):
         count, word = _ending(self._low, self._high)
         left = len(self._stream) - self._at
         if left > count:
-            raise FormatError(f"bytes are left over (byte {self._at})")
+            raise FormatError(f"bytes follow the last symbol (byte {self._at})")
         if left < count:
-            raise TruncatedError(f"the end of the stream is missing (byte {self._at})")
+            raise TruncatedError(self._truncated())
         if word != self._word:
-            raise FormatError(f"the stream doesn't end as it must (byte {self._at})")
+            raise FormatError(f"the last state of the coder isn't the lowest (byte {self._at})")
+
+    def end_label(self) -> None:
+        self._done += 1
+
+    def _truncated(self) -> str:
+        return f"the coded bits end before the last symbol (symbol {self._done})"
 
 
 class _Meter(BitCoder):
