@@ -175,6 +175,22 @@ void dc_descend(double *weights, double *slopes, size_t rows, size_t cols, const
                 const double *matters, const double *levels, const double *rates, size_t count,
                 uint8_t *labels, const struct dc_team *team);
 
+/* calibrate: the labels of rows of `cols` targets, from the first to the last: of `count` levels,
+ * ascending, at most 256, the one with the least of costs[i] * (w - level)**2 + charged. Here w is the
+ * target plus e * other[j] of each error e = w - level before it in its row, of column j; but
+ * e * same[j] in its own channel, of `positions` columns. Rows are dealt out to the team. */
+void dc_expected_sweep(const float *targets, size_t rows, size_t cols, size_t positions,
+                       const double *costs, const double *same, const double *other,
+                       const double *levels, const double *charged, size_t count, uint8_t *labels,
+                       const struct dc_team *team);
+
+/* calibrate: each weight in turn takes the level with the least of (w - level)**2 + charged, where w is
+ * the target plus (shared + alike) * its error, less alike * the sum of errors of its channel and
+ * shared * that of its row, by the labels as they are then. */
+void dc_expected_descend(const float *targets, size_t rows, size_t cols, size_t positions,
+                         double shared, double alike, const double *levels, const double *charged,
+                         size_t count, uint8_t *labels, const struct dc_team *team);
+
 /* nn: a step of gradient descent with momentum and L2, for each of `count` weights:
  * g = grad + value * decay, unless decay is 0; velocity = velocity * momentum + g;
  * value = value - velocity * rate. Weights are dealt out to the team; arrays don't overlap. */

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from joblib import Parallel, delayed
 
 from . import dtypes, spreading
-from .coding import delta, encoder, grouped, planes
+from .coding import delta, grouped, planes
 from .config import Config
 from .container import writer
 from .container.records import TiedRecord, ToWrite
@@ -221,7 +221,7 @@ def _encoded(
             parts = weights.shape, weights.group_rows, weights.groups, weights.coding
             record = grouped.encode(*parts)
         elif isinstance(weights, Encodable):
-            record = encoder.encode(weights.survivors, weights.coding)
+            record = weights.record()
         else:
             found: ToWrite | None
             if weights.coding is not None:

@@ -11,23 +11,11 @@ as on SqueezeNet. In networks of inverted bottlenecks they aren't, and weights m
 rounding of EfficientNet-Lite0 takes 29 % more bytes with one step, at a divergence of 0.035.
 `SPREAD` is between one step for all, 0, and the above, 1; 0.75 is a good one for both.
 
-Within a tensor, errors are compensated as if inputs were as those of most layers are, behind a
-ReLU: above 0 in the mean, and alike at neighbouring positions. Of variance 1 and independent
-otherwise, they have the Hessian
-
-    H = SHARED  +  ALIKE where two weights are of one channel  +  the rest on the diagonal.
-
-So errors of a filter, and of each of its channels, come to add up to about 0. Rounding that keeps
-such sums is SQuant's idea (Guo et al., ICLR 2022, arXiv:2202.07471). The two numbers were chosen
-on SqueezeNet with 100 photographs, of a few pairs; most were as good.
-
-Tensors that are too large for that are rounded weight by weight: entropy-constrained
-quantization (Chou, Lookabaugh and Gray, IEEE Trans. ASSP 37, 1989).
+Within a tensor, errors are compensated as if inputs were as those of most layers are (`expected`).
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -44,20 +32,16 @@ from ..nn.parallel import single_threaded_blas
 from ..pipeline.models import checked_config, put
 from ..pipeline.weights import Encodable, Kept, naming
 from ..tensors import Float32Array, Float64Array, UInt8Array
+from . import expected
 from .grid import FINER, uniform_grid
-from .layer import Effort, decide
-from .moments import Curvature
+from .layer import in_file
 from .packing import CODINGS, CONTEXTS, encodable, rounded, stream_coder
-from .rates import Rates, entropy_rates
+from .rates import Rates, counts_of, entropy_rates
 
 SPREAD = 0.75
 ERROR = 0.06  # the middle between size and damage for networks that were tried
-SHARED, ALIKE = 0.3, 0.25
 CHEAPER = 0.5  # than the step says: rates bias weights towards 0
-EFFORT = Effort(sweeps=2, rounds=1, descents=1)
-MOST_COLUMNS = 4608  # of a compensated tensor, whose time grows with their square
-MOST_ELEMENTS = 1 << 24
-ROUNDS = 4
+SWEEPS = 2
 
 
 def weights_alone(
@@ -205,143 +189,29 @@ def rounded_alone(
     if why := why_kept(values):
         is_rounded = half and why in ("bias", "too small") and np.isfinite(values).all()
         return Kept(rounded(values.copy(), is_rounded, "bias"), why, small=half)
-    floats = as_float32(values)
-    columns = values.size // len(values)
-    if columns <= MOST_COLUMNS and values.size <= MOST_ELEMENTS:
-        levels, labels = compensated(floats, step, rates, half)
-    else:
-        levels, labels = weight_by_weight(floats, step, rates, half)
+    levels, labels = compensated(as_float32(values), step, rates, half)
     return encodable(levels, labels, values.shape, named(values.dtype), coder, half)
 
 
 def compensated(
     weights: Float32Array, step: float, rates: Rates, half: bool
 ) -> tuple[Float64Array, UInt8Array]:
-    """Return levels (K,) and labels of a tensor, as for inputs that are expected."""
-    rows = weights.reshape(1, len(weights), -1).astype(np.float64)
-    target = np.concatenate([rows, np.zeros((1, rows.shape[1], 1))], axis=2)
-    hessian = expected_hessian(weights.shape)[None]
-    curved = ExpectedCurvature(hessian, target, 0.0, 0, Expected(weights.shape))
-    lam, alike = CHEAPER * price_of(step), np.ones((1, rows.shape[1]))
-    decided = decide(curved, alike, lam, rates=rates, effort=EFFORT, half=half, step=step)
-    return decided.levels, decided.labels
-
-
-def expected_hessian(shape: tuple[int, ...]) -> Float64Array:
-    """Return the Hessian (D, D) of a weight of this shape (O, I, ...) for inputs as expected.
-
-    The bias, last, is on its own: how large inputs are isn't known, so that it can't make up for
-    anything.
-    """
-    columns, positions, alike = _alike(shape)
-    hessian = np.full((columns + 1, columns + 1), SHARED)
-    channel = np.arange(columns) // positions
-    hessian[:-1, :-1] += alike * (channel[:, None] == channel)
-    hessian[-1], hessian[:, -1] = 0, 0
-    np.fill_diagonal(hessian, 1)
-    return hessian
-
-
-def _alike(shape: tuple[int, ...]) -> tuple[int, int, float]:
-    """Return the columns, those of a channel, and what its weights have in common."""
-    columns, positions = math.prod(shape[1:]), math.prod(shape[2:])
-    return columns, positions, ALIKE if positions > 1 else 0.0
-
-
-class Expected:
-    """`expected_hessian` but for the bias, for products: ``rows @ it`` takes three passes, no more.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Of the weight.
-    """
-
-    __array_ufunc__ = None  # so that NumPy leaves its product to __rmatmul__
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        _, self._positions, self._alike = _alike(shape)
-
-    def __rmatmul__(self, rows: Float64Array) -> Float64Array:
-        """Return the products of rows (..., d)."""
-        found = (1 - SHARED - self._alike) * rows
-        if self._alike:
-            channels = rows.reshape(*rows.shape[:-1], -1, self._positions)
-            found += self._alike * np.repeat(channels.sum(axis=-1), self._positions, axis=-1)
-        found += SHARED * rows.sum(axis=-1, keepdims=True)
-        return np.asarray(found)
-
-
-@dataclass(frozen=True)
-class ExpectedCurvature(Curvature):
-    """A curvature whose Hessian is `expected_hessian`.
-
-    Attributes
-    ----------
-    expected : Expected
-    """
-
-    expected: Expected
-
-    def slopes(self, weights: Float64Array) -> Float64Array:
-        """Return what `Curvature.slopes` does; the bias is on its own."""
-        off = weights - self.target
-        return np.concatenate([off[..., :-1] @ self.expected, off[..., -1:]], axis=-1)
-
-    def without_bias(self) -> Sequence[Expected]:
-        """Return what `Curvature.without_bias` does."""
-        return [self.expected] * len(self.hessian)
+    """Return levels (K,), ascending, and labels (R, d) of a tensor, for expected inputs."""
+    targets, lam = weights.reshape(len(weights), -1), CHEAPER * price_of(step)
+    positions, moves = expected.structure(weights.shape)[1], expected.Moves.of(weights.shape)
+    levels = uniform_grid(targets, step)
+    labels = expected.nearest(targets, levels)
+    for _ in range(SWEEPS):
+        charged = lam * rates(counts_of(labels, len(levels)))
+        labels = expected.sweep(targets, positions, moves, levels, charged)
+    charged = lam * rates(counts_of(labels, len(levels)))
+    levels = in_file(expected.refitted(levels, labels, targets, positions), half)
+    order = np.argsort(levels, kind="stable")
+    labels = np.argsort(order).astype(np.uint8)[labels]
+    levels, charged = levels[order], charged[order]
+    return levels, expected.descend(targets, positions, levels, charged, labels)
 
 
 def price_of(step: float) -> float:
     """Return lambda, in squares of weights for a bit, that belongs to a step (see `grid`)."""
     return math.log(2) / 6 * (step / FINER) ** 2
-
-
-def weight_by_weight(
-    weights: Float32Array, step: float, rates: Rates, half: bool
-) -> tuple[Float64Array, UInt8Array]:
-    """Return levels (K,), ascending, and the label of each weight, each on its own.
-
-    Centroids are the means of their weights; labels cost what their last counts say.
-    """
-    values = weights.ravel()
-    levels, lam = uniform_grid(values.astype(np.float64), step), CHEAPER * price_of(step)
-    labels = best_labels(values, levels, np.zeros(len(levels)))
-    for _ in range(ROUNDS):
-        counts = np.bincount(labels, minlength=len(levels))
-        labels = best_labels(values, levels, lam * rates(counts))
-        counts = np.bincount(labels, minlength=len(levels))
-        sums = np.bincount(labels, values, len(levels))
-        means = np.divide(sums, counts, out=levels.copy(), where=(counts > 0) & (levels != 0))
-        levels = means.astype(np.float16 if half else np.float32).astype(np.float64)
-    return levels, labels.reshape(weights.shape)
-
-
-def best_labels(values: Float32Array, levels: Float64Array, charged: Float64Array) -> UInt8Array:
-    """Return the label of each value with the least ``(value - level)^2 + charged[label]``.
-
-    `levels` ascend. Functions of the value, costs differ by straight lines, so that each level is
-    the best one in an interval or nowhere; the borders are found from left to right.
-    """
-    heights, bits = levels.tolist(), charged.tolist()  # Python's floats overflow in silence
-    best: list[int] = []
-    borders: list[float] = []  # borders[i]: above, best[i] is better than best[i - 1]
-    for k in range(len(levels)):
-        border = -math.inf
-        while best:
-            rise, more = heights[k] - heights[best[-1]], bits[k] - bits[best[-1]]
-            if rise > 0:
-                border = (heights[k] + heights[best[-1]]) / 2 + more / (2 * rise)
-            else:
-                border = -math.inf if more < 0 else math.inf
-            if border > borders[-1]:
-                break
-            best.pop()
-            borders.pop()
-            border = -math.inf
-        if border < math.inf:
-            best.append(k)
-            borders.append(border)
-    below = np.searchsorted(np.array(borders[1:]), values, side="left")
-    return np.array(best, np.uint8)[below]

@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from ..tensors import Float64Array
+from ..tensors import Float32Array, Float64Array
 
 FINER = 0.85
 WIDER = 1.05  # a step, again and again, where there are too many levels
@@ -30,7 +30,9 @@ def step_for(curvatures: Float64Array, lam: float, finer: float = FINER) -> floa
     return finer * math.sqrt(6 * lam / (math.log(2) * mean))
 
 
-def uniform_grid(weights: Float64Array, step: float, most: int = MOST_LEVELS) -> Float64Array:
+def uniform_grid(
+    weights: Float32Array | Float64Array, step: float, most: int = MOST_LEVELS
+) -> Float64Array:
     """Return multiples of a step, ascending, 0 among them, that reach as far as the weights do.
 
     Where these are more than `most`, as a few weights are far from the others, those are left out
@@ -43,7 +45,7 @@ def uniform_grid(weights: Float64Array, step: float, most: int = MOST_LEVELS) ->
     if below + above < most:
         return step * np.arange(-below, above + 1, dtype=np.float64)
     while True:
-        near = np.unique(np.append(np.rint(weights / step), 0))
+        near = np.unique(np.append(np.rint(weights.astype(np.float64) / step), 0))
         wide = np.unique([near - 1, near, near + 1])
         for places in (wide[(wide >= near[0]) & (wide <= near[-1])], near):
             if len(places) <= most:

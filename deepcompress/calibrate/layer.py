@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ArgumentError
-from ..tensors import Float64Array, Int64Array, UInt8Array
+from ..tensors import Float64Array, UInt8Array
 from . import centroids, grid
 from .moments import Curvature, inverse_factor
-from .rates import Rates, entropy_rates
+from .rates import Rates, counts_of, entropy_rates
 from .sweep import descend, sweep
 
 DEAD = 0.02  # of the largest element of a Hessian's diagonal: below, an input is as good as dead
@@ -109,17 +109,17 @@ def decide(
     levels = grid.uniform_grid(targets, step)
     scaled = matters / lam
     labels = np.searchsorted((levels[1:] + levels[:-1]) / 2, targets).astype(np.uint8)
-    charged = rates(_counts(labels, len(levels)))
+    charged = rates(counts_of(labels, len(levels)))
     for _ in range(effort.sweeps):
         for g in range(groups):
             start = np.ascontiguousarray(curved.target[g][:, with_last[g]])
             found = sweep(start, factors[g], scaled[g], levels, charged)[1]
             labels[g][:, orders[g]] = found
-        charged = rates(_counts(labels, len(levels)))
+        charged = rates(counts_of(labels, len(levels)))
     schur = curved.without_bias()
     for _ in range(effort.rounds):
         levels = centroids.refitted(levels, list(labels), list(targets), schur, list(scaled))
-        levels = _rounded(levels, half)
+        levels = in_file(levels, half)
         weights = with_bias(curved, levels[labels])
         slopes = curved.slopes(weights)
         for _ in range(effort.descents):
@@ -127,8 +127,8 @@ def decide(
                 weights[g], slopes[g], labels[g] = descend(
                     weights[g], slopes[g], curved.hessian[g], scaled[g], levels, charged, labels[g]
                 )
-            charged = rates(_counts(labels, len(levels)))
-    counts = _counts(labels, len(levels))
+            charged = rates(counts_of(labels, len(levels)))
+    counts = counts_of(labels, len(levels))
     return Decided(levels, labels, float(counts @ charged), step)
 
 
@@ -149,11 +149,7 @@ def _of_survivors(
     return found if found.size else curvatures.ravel()
 
 
-def _counts(labels: UInt8Array, count: int) -> Int64Array:
-    return np.bincount(labels.ravel(), minlength=count).astype(np.int64)
-
-
-def _rounded(levels: Float64Array, half: bool) -> Float64Array:
+def in_file(levels: Float64Array, half: bool) -> Float64Array:
     """Return levels as they will be stored, or raise ArgumentError."""
     dtype = np.dtype(np.float16 if half else np.float32)
     with np.errstate(over="ignore"):

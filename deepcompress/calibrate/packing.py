@@ -11,6 +11,7 @@ from ..dtypes import ElementType
 from ..errors import ArgumentError
 from ..pipeline.weights import Encodable, Kept, priced
 from ..tensors import Float64Array, Survivors, UInt8Array
+from .rates import counts_of
 
 CONTEXTS = ENCODINGS[CONTEXT]
 CODINGS = (*CODERS, CONTEXTS)  # from the quickest to the smallest
@@ -42,7 +43,7 @@ def encodable(
     with np.errstate(over="ignore", under="ignore"):
         narrow = levels.astype(np.float16) if half else levels
     exact = element_type.rounded(narrow.astype(np.float32))
-    used = np.bincount(labels.ravel(), minlength=len(levels)) > 0
+    used = counts_of(labels, len(levels)) > 0
     centroids = np.unique(exact[used & (exact != 0)])
     places = (np.searchsorted(centroids, exact) + 1) * (exact != 0)
     renamed = places.astype(np.uint8)[labels.ravel()]

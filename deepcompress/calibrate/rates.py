@@ -4,10 +4,20 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..tensors import Float64Array, Int64Array
+from ..tensors import Float64Array, Int64Array, UInt8Array
+
+AT_ONCE = 1 << 20
 
 # From how often each label occurs, (K,), to the bits of one more of each, (K,).
 Rates = Callable[[Int64Array], Float64Array]
+
+
+def counts_of(labels: UInt8Array, count: int) -> Int64Array:
+    """Return how often each of `count` labels occurs, (K,); eight bytes a label are too many."""
+    flat, found = labels.ravel(), np.zeros(count, np.int64)
+    for start in range(0, flat.size, AT_ONCE):
+        found += np.bincount(flat[start : start + AT_ONCE], minlength=count)
+    return found
 
 
 def entropy_rates(counts: Int64Array) -> Float64Array:

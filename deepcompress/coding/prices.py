@@ -24,6 +24,7 @@ from ..container.records import (
     RELATIVE,
     SYMBOLS_PER_BYTE,
     Coding,
+    SharedRecord,
 )
 from ..container.sizes import stream_bits
 from ..container.writer import shared_size
@@ -32,7 +33,7 @@ from ..packed.stream import has_needed_fillers_only
 from ..packed.survivors import unpack
 from ..packed.tensor import CompressedTensor
 from ..tensors import FIXED_WIDTH, MAX_BITS, Int64Array, Survivors, UInt8Array
-from . import context
+from . import encoder
 from .coders import CODES, up_to
 from .counts import BlockCounts, SymbolCounter, count_symbols
 from .symbols import BlockSymbols, block_symbols
@@ -74,10 +75,14 @@ class Choice:
 
 @dataclass(frozen=True)
 class Price:
-    """A coding, and the bytes of the tensor's data with it."""
+    """A coding, and the bytes of the tensor's data with it.
+
+    `record` is there if those had to be made to be counted, as contexts take long.
+    """
 
     coding: Coding
     size_bytes: int
+    record: SharedRecord | None = None
 
 
 def choose(weights: Survivors | CompressedTensor, choice: Choice) -> Price:
@@ -124,10 +129,11 @@ def prices(weights: Survivors | CompressedTensor, choice: Choice) -> Iterator[Pr
 def _context_price(weights: Survivors | CompressedTensor, half: bool) -> Price:
     """Return the price of labels coded by contexts, which tells only who codes them."""
     coding = Coding(CONTEXT, block_bits=MAX_BLOCK_BITS, half=half)
-    (block,) = block_symbols(weights, coding)
-    stream = context.encode(block.labels, weights.shape, weights.codebook)
-    sizes, k = (block.count, len(stream), 0), len(weights.codebook) - 1
-    return Price(coding, shared_size(coding, k, (0, 0), [sizes], weights.element_type))
+    record = encoder.encode(weights, coding)
+    (block,), k = record.blocks, len(weights.codebook) - 1
+    sizes = block.count, len(block.labels), 0
+    size_bytes = shared_size(record.coding, k, (0, 0), [sizes], weights.element_type)
+    return Price(record.coding, size_bytes, record)
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..tensors import Float64Array, UInt8Array
-from .gateway import _bytes, _ffi, _lib
+from ..tensors import Float32Array, Float64Array, UInt8Array
+from .gateway import _bytes, _ffi, _floats, _lib
 from .pool import team
 
 NS_PER_PRODUCT = 0.3
+NS_PER_WEIGHT = 6.0
 
 
 def sweep(
@@ -49,6 +50,46 @@ def descend(
         *(len(levels), _bytes(labels), _team_for(rows, cols)),
     )
     return moved, slopes, labels
+
+
+def expected_sweep(
+    targets: Float32Array,
+    positions: int,
+    costs: Float64Array,
+    same: Float64Array,
+    other: Float64Array,
+    levels: Float64Array,
+    charged: Float64Array,
+) -> UInt8Array:
+    """Call dc_expected_sweep for targets (R, d); return labels (R, d)."""
+    rows, cols = targets.shape
+    labels = np.empty((rows, cols), np.uint8)
+    _lib().dc_expected_sweep(
+        *(_floats(np.ascontiguousarray(targets)), rows, cols, positions),
+        *map(_doubles, (costs, same, other, levels, charged)),
+        *(len(levels), _bytes(labels), team(rows * cols * NS_PER_WEIGHT, rows)[0]),
+    )
+    return labels
+
+
+def expected_descend(
+    targets: Float32Array,
+    positions: int,
+    shared: float,
+    alike: float,
+    levels: Float64Array,
+    charged: Float64Array,
+    labels: UInt8Array,
+) -> UInt8Array:
+    """Call dc_expected_descend on a copy of labels (R, d); return it."""
+    rows, cols = targets.shape
+    labels = np.array(labels, order="C")
+    _lib().dc_expected_descend(
+        *(_floats(np.ascontiguousarray(targets)), rows, cols, positions, shared, alike),
+        *map(_doubles, (levels, charged)),
+        *(len(levels), _bytes(labels), team(rows * cols * NS_PER_WEIGHT, rows)[0]),
+    )
+    return labels
 
 
 def _team_for(rows: int, cols: int) -> Any:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy.typing as npt
 
 from ..checks import as_whole_number
-from ..coding import encoder
 from ..coding.prices import Choice
 from ..config import Config, TensorConfig
 from ..errors import ArgumentError
@@ -139,7 +138,7 @@ def put(
         model.storage[name] = weights.coding
         return
     with naming(name):
-        record = encoder.encode(weights.survivors, weights.coding)
+        record = weights.record()
         model.tensors[name] = pack(weights.survivors, gap_bits)
     model.storage[name] = weights.coding
     model.keep_record(name, record)

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import dtypes, prune, quantize
-from ..coding import delta, few_values, grouped, planes, prices
+from ..coding import delta, encoder, few_values, grouped, planes, prices
 from ..coding.delta import DeltaCoding
 from ..coding.grouped import GroupedCoding
 from ..coding.prices import Choice
 from ..config import RULES, Config, TensorConfig
-from ..container.records import Coding
+from ..container.records import Coding, SharedRecord
 from ..container.shared_weights import WIDE_FLOATS
 from ..container.sizes import raw_size
 from ..dtypes import FLOAT32, ElementType
@@ -34,15 +34,23 @@ IN_WORDS = {
 
 @dataclass(frozen=True)
 class Encodable:
-    """The shared weights of a tensor, and the coding that takes the fewest bytes."""
+    """The shared weights of a tensor, and the coding that takes the fewest bytes.
+
+    `priced` is the record where its size was found by making it.
+    """
 
     survivors: Survivors
     coding: Coding
+    priced: SharedRecord | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the tensor."""
         return self.survivors.shape
+
+    def record(self) -> SharedRecord:
+        """Return the tensor's record in a file."""
+        return self.priced or encoder.encode(self.survivors, self.coding)
 
 
 @dataclass(frozen=True)
@@ -280,7 +288,7 @@ def priced(
     """
     price = prices.choose(survivors, _choice(wanted, survivors.element_type))
     if price.size_bytes <= raw_size(values.nbytes) or must:
-        return Encodable(survivors, price.coding)
+        return Encodable(survivors, price.coding, price.record)
     return _pruned(values, mask)
 
 
