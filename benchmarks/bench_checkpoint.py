@@ -94,15 +94,23 @@ def started(*arguments: object) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(command, stdout=subprocess.DEVNULL)
 
 
-def measured(*arguments: object) -> tuple[float, int]:
-    """Run a command to its end; return its seconds and its highest resident size in bytes."""
+def measured(*arguments: object) -> dict[str, float]:
+    """Run a command to its end; return its figures, `peak_bytes` the highest resident size.
+
+    Its processor's seconds, those of its threads together, tell how fast it is where other work
+    takes turns with it. With several jobs they are the parent's alone, as its size is.
+    """
     begin = time.perf_counter()
     process = started(*arguments)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{arguments}: status {process.returncode}")
-    return time.perf_counter() - begin, usage.ru_maxrss * 1024
+    return {
+        "seconds": time.perf_counter() - begin,
+        "processor_seconds": usage.ru_utime + usage.ru_stime,
+        "peak_bytes": usage.ru_maxrss * 1024,
+    }
 
 
 def killed(delay: float, *arguments: object) -> bool:
@@ -188,20 +196,17 @@ def run(work: Path, how: str, jobs: int, kills: int) -> dict[str, Any]:
     size = sum(path.stat().st_size for path in (work / "given").iterdir())
     packed, restored = work / f"{how}.dcnn", work / "restored"
     compressing = (*_compress(work, how), "--jobs", jobs)
-    seconds, memory = {}, {}
-    seconds["compress"], memory["compress"] = measured(*compressing)
+    figures = {"compress": measured(*compressing)}
     restored.mkdir()
     restoring = ("decompress", packed, "-o", restored / INDEX)
-    seconds["decompress"], memory["decompress"] = measured(*restoring)
+    figures["decompress"] = measured(*restoring)
     check_restored(work / "given", restored, how)
     row = {"how": how, "jobs": jobs, "bytes": size, "file_bytes": packed.stat().st_size}
-    for name in seconds:
-        row |= {
-            f"{name}_seconds": seconds[name],
-            f"{name}_gb_per_minute": size / 1e9 / seconds[name] * 60,
-            f"{name}_peak_bytes": memory[name],
-        }
+    for name, own in figures.items():
+        row |= {f"{name}_{figure}": value for figure, value in own.items()}
+        row[f"{name}_gb_per_minute"] = size / 1e9 / own["seconds"] * 60
     if kills:
+        seconds = {name: own["seconds"] for name, own in figures.items()}
         row["kills"] = kill_runs(work, kills, how, seconds)
         measured(*compressing)
         measured("decompress", packed, "-o", work / "killed" / INDEX)
