@@ -98,7 +98,7 @@ def measured(*arguments: object) -> dict[str, float]:
     """Run a command to its end; return its figures, `peak_bytes` the highest resident size.
 
     Its processor's seconds, those of its threads together, tell how fast it is where other work
-    takes turns with it. With several jobs they are the parent's alone, as its size is.
+    takes turns with it.
     """
     begin = time.perf_counter()
     process = started(*arguments)
