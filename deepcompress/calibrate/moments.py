@@ -43,13 +43,13 @@ class Moments:
         X^T X, of the rows that reach the layer in the network compressed so far.
     crossed : ndarray of shape (G, D, D), float64
         X'^T X, with the original network's rows X'.
-    rows : int
-        N.
+    rows : float
+        N; where rows have weights, each times the root of its own, the sum of these.
     """
 
     reached: Float64Array
     crossed: Float64Array
-    rows: int
+    rows: float
 
     def __add__(self, other: "Moments") -> "Moments":
         """Return the moments of the rows of both."""

@@ -17,7 +17,7 @@ from ..errors import ArgumentError, shown
 from ..nn.conv import Conv2D
 from ..nn.layers import Array, Linear
 from ..nn.network import Network
-from ..nn.parallel import Run, workers
+from ..nn.parallel import Run, serially, workers
 from ..nn.wiring import INPUT
 from ..tensors import Float64Array
 from . import rows
@@ -29,6 +29,7 @@ from .packing import CODINGS, CONTEXTS
 from .rates import Rates, entropy_rates
 from .subject import LayerSpec, Subject, Weights
 from .trust import steadied
+from .unsure import PRIOR, input_weights
 
 ROWS = 50_000
 
@@ -238,6 +239,7 @@ class NetworkSubject(Subject):
         probe = min(max(least, PROBE_WORK // each), -(-len(batches) // MOST_PROBE))
         self._probe = spread(len(batches), probe)
         self._known: tuple[Any, Array] = None, np.empty(0)
+        self._weights: list[Float64Array] = []
         self._places = {
             step.layer.name: place
             for place, step in enumerate(network.steps)
@@ -295,6 +297,8 @@ class NetworkSubject(Subject):
         width = math.prod(layer.shape[1:]) + 1
         probed, fit = (_zeros(layer.groups, width) for _ in range(2))
         with workers(self._threads) as run:
+            if not self._weights:
+                self._weights = self._weighed(run)
             self._own.advance(place, self._params, run)
             self._compressed.advance(place, self._current, run)
             for first in range(0, len(self._counts), SUMMED):
@@ -308,6 +312,14 @@ class NetworkSubject(Subject):
         both = fit + probed
         return both, fit if fit.rows else both
 
+    def _weighed(self, run: Run) -> list[Float64Array]:
+        """Return the weights of inputs, batch by batch."""
+        if sum(self._counts) <= PRIOR:
+            return [np.ones(count) for count in self._counts]
+        batches = range(len(self._counts))
+        logits = run(lambda one: self._own.outputs(self._params, serially, [one]), batches)
+        return input_weights(logits)
+
     def _batch_moments(self, place: int, index: int) -> Moments:
         """Return the moments of one batch before a step, in float32."""
         layer, count = self.network.steps[place].layer, self._counts[index]
@@ -318,9 +330,14 @@ class NetworkSubject(Subject):
             rows.gather(layer, frontier.taken(index), places)
             for frontier in (self._compressed, self._own)
         )
+        weights = self._weights[index][places % count]  # the batch is the last axis
+        roots = np.sqrt(weights).astype(np.float32)[:, None]
         with np.errstate(all="ignore"):  # `curvature` finds what isn't finite
+            reached *= roots
+            own *= roots
             crossed = own.transpose(0, 2, 1) @ reached
-            return Moments(reached.transpose(0, 2, 1) @ reached, crossed, len(places))
+            total = float(weights.sum())
+            return Moments(reached.transpose(0, 2, 1) @ reached, crossed, total)
 
     def divergence(
         self, layer: LayerSpec, before: tuple[Weights, Weights], after: tuple[Weights, Weights]
