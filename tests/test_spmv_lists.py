@@ -98,7 +98,7 @@ def test_lists_are_chosen_where_they_are_small_or_cached(monkeypatch: pytest.Mon
     assert built((64, 1000), 0.05) == "lanes"  # 6
     assert built((64, 1000), 0.05, prefer="speed") == "lists"
     assert built((64, 1000), 0.05, among_others=True) == "lists"
-    assert built((1000, 1000), 0.05, among_others=True) == "lanes"
+    assert built((2000, 1000), 0.05, among_others=True) == "lanes"
     monkeypatch.setattr(choose, "cache_bytes", lambda: 1 << 20)  # an eighth holds 131,072 bytes
     assert built((64, 1000), 0.05) == "lists"
     assert built((1000, 1000), 0.05) == "lanes"
@@ -145,6 +145,30 @@ def test_who_prefers_another_form_gets_it() -> None:
             np.testing.assert_array_equal(w.packed.to_dense(), w.dense)
     with pytest.raises(ArgumentError, match="prefer must be one of auto, speed, memory: 'size'"):
         w.packed.layout("size")
+
+
+@needs_extension
+def test_products_with_several_columns_take_lanes() -> None:
+    w = random_tensor((64, 4000), 0.1, 5)
+    x, several = draw_x(0, 4000), draw_x(1, 4000, 3)
+    with native.use("native", "scalar"):
+        first, fast, late = w.packed[:], w.packed[:], w.packed[:]
+        assert_product(w._replace(packed=first), several)
+        assert first.layout().kind == "lanes"
+        fast.layout("speed")
+        assert_product(w._replace(packed=fast), several)
+        assert fast.layout().kind == "lists"  # as was asked for
+        for of, kind in (
+            (x, "lists"),
+            (x[:, np.newaxis], "lists"),
+            (several, "lanes"),
+            (x, "lanes"),
+        ):
+            assert_product(w._replace(packed=late), of)
+            assert late.layout().kind == kind
+        turned = w.packed[:].T
+        turned @ draw_x(0, 64)
+        assert turned.layout().kind == "lanes"  # of short rows
 
 
 @needs_extension

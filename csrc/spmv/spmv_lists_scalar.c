@@ -94,56 +94,38 @@ void dc_spmm_lists_scalar(const struct dc_layout *w, const float *x, size_t ldx,
     }
 }
 
-#define WORDS (DC_BLOCK_COLS / 64)
-
-/* The weights of a segment by their columns, so that entries can be put in order without moving
- * any: a bit for each, and how many there are in the words before. */
-struct ranks {
-    uint64_t bits[WORDS];
-    uint32_t before[WORDS];
+/* The weights of a segment by their columns: a bit for each, and its label. */
+struct spread {
+    uint64_t bits[DC_BLOCK_COLS / 64];
+    uint8_t labels[DC_BLOCK_COLS]; /* of no meaning where there is no bit */
 };
 
-static inline void mark(struct ranks *ranks, unsigned col)
+static inline void spread_out(struct spread *to, unsigned col, unsigned label)
 {
-    ranks->bits[col / 64] |= UINT64_C(1) << col % 64;
-}
-
-static inline size_t rank_of(const struct ranks *ranks, unsigned col)
-{
-    const uint64_t below = ranks->bits[col / 64] & ((UINT64_C(1) << col % 64) - 1);
-    return ranks->before[col / 64] + (size_t)__builtin_popcountll(below);
+    to->labels[col] = (uint8_t)label;
+    to->bits[col / 64] |= UINT64_C(1) << col % 64;
 }
 
 /* Writes a segment's entries in order of columns, which begin at `first`; returns their number. */
 static size_t unpack_segment(struct dc_segment s, const uint8_t *labels, size_t first,
                              uint32_t *entries)
 {
-    struct ranks ranks = {{0}, {0}};
+    struct spread by_col;
+    memset(by_col.bits, 0, sizeof by_col.bits);
     for (const uint8_t *p = s.sixteens; p < s.eights; p += DC_SIXTEEN_BYTES)
         for (size_t k = 0; k < DC_SIXTEEN; k++)
-            mark(&ranks, dc_col_at(p, k));
-    const uint8_t *label = labels;
+            spread_out(&by_col, dc_col_at(p, k), label_at(p, k / 4));
     for (const uint8_t *p = s.eights; p < s.end; p += DC_EIGHT_BYTES)
-        for (size_t k = 0; k < DC_EIGHT; k++)
-            if (*label++)
-                mark(&ranks, dc_col_at(p, k));
-    uint32_t count = 0;
-    for (size_t i = 0; i < WORDS; i++) {
-        ranks.before[i] = count;
-        count += (uint32_t)__builtin_popcountll(ranks.bits[i]);
-    }
-    for (const uint8_t *p = s.sixteens; p < s.eights; p += DC_SIXTEEN_BYTES)
-        for (size_t k = 0; k < DC_SIXTEEN; k++) {
-            const unsigned col = dc_col_at(p, k);
-            entries[rank_of(&ranks, col)] = (uint32_t)(first + col) << 8 | label_at(p, k / 4);
+        for (size_t k = 0; k < DC_EIGHT; k++, labels++)
+            if (*labels) /* else a weight in column 0 would lose its own */
+                spread_out(&by_col, dc_col_at(p, k), *labels);
+    uint32_t *to = entries;
+    for (size_t i = 0; i < DC_BLOCK_COLS / 64; i++)
+        for (uint64_t bits = by_col.bits[i]; bits; bits &= bits - 1) {
+            const size_t col = 64 * i + (size_t)__builtin_ctzll(bits);
+            *to++ = (uint32_t)(first + col) << 8 | by_col.labels[col];
         }
-    for (const uint8_t *p = s.eights; p < s.end; p += DC_EIGHT_BYTES)
-        for (size_t k = 0; k < DC_EIGHT; k++, labels++) {
-            const unsigned col = dc_col_at(p, k);
-            if (*labels)
-                entries[rank_of(&ranks, col)] = (uint32_t)(first + col) << 8 | *labels;
-        }
-    return count;
+    return (size_t)(to - entries);
 }
 
 /* Without what fills up a row, whose label is 0. */

@@ -10,7 +10,7 @@ a product from lists is how many loads it takes; so weights that are alike share
   *segment*: its survivors there, by label and then by column.
 - Of these, each label's first ones are taken by *fours* of the same label, as many as there are,
   and the fours, in order, by fours again: these are *sixteens*, the 16-bit columns of 16 entries
-  (in the block) and a byte for the label of each four. Fours that are left over at the end are none.
+  (in the block) and a byte for the label of each four. Fours left over at the end are none.
 - All other survivors of a segment, in the same order, are taken by *eights*: their columns and
   then their weights, float32. The last eight is filled up with column 0, weight 0 and label 0.
 - Segments are in the order of blocks, and in a block those with the most sixteens first, then those
