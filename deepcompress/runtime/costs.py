@@ -2,11 +2,11 @@
 
 `COSTS` were fitted to measurements of a few processors. ``deepcompress bench --calibrate`` measures
 the machine that it runs on and keeps the result in the user's folder for caches, as a small file of
-JSON. That file counts for the processor and the instruction set that it names, as long as the package
-ships the same costs as it did when they were measured: a version with other kernels has others. A
+JSON. That file counts for the processor and the instruction set that it names, as long as the
+package ships the same costs as when they were measured: a version with other kernels has others. A
 file that is damaged, stale or from another machine counts for nothing, and the shipped costs stand
-in. No written file depends on either: they choose the form in which weights are run,
-and the two forms differ by rounding.
+in. No written file depends on either: they choose the form in which weights are run, and the two
+forms differ by rounding.
 """
 
 import os
