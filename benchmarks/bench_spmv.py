@@ -6,7 +6,7 @@ a batch of N > 1 is the product with a matrix of N columns. ``--prefer`` takes t
 for memory everywhere, by default that which is chosen. ``--cold`` throws everything out of the
 caches before each call that counts, as happens in a network whose layers take turns. ``--cases``
 compares N threads with one instead, in a loop, after rests and beside PyTorch's threads
-(`spmv_threads`). ``--sweep`` goes through densities, sizes and batches beside dense products and CSR
+(`spmv_threads`). ``--sweep`` goes through densities, sizes and batches beside dense ones and CSR
 instead (`spmv_sweep`).
 
 Layers of the paper's Table 8 and of EIE (Han et al. 2016, Table III), 5-bit labels, random

@@ -166,6 +166,9 @@ def draw_products(timings: Sequence[Timing], crossovers: Sequence[CrossOver]) ->
                 axes.axvline(100 * crossing.model, color=colours[crossing.batch], ls=":", lw=1)
         axes.axhline(1, color="black", lw=0.8)
         axes.set(xscale="log", yscale="log", xlabel="density, %", title=f"{size[0]} × {size[1]}")
+        for axis in (axes.xaxis, axes.yaxis):  # powers of ten would be formulas
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter("")
     panels[0].set_ylabel("packed is so many times faster than dense")
     panels[0].legend(title="dotted: the model's cross-over", fontsize=8, title_fontsize=8)
     return figure
