@@ -1,11 +1,13 @@
 """Time ``y = W x`` from packed weights against MKL, SciPy and OpenBLAS.
 
 ``python -m benchmarks.bench_spmv [--threads N] [--batch N] [--json FILE] [--rounds N]
-[--isa NAME ...] [--layer NAME ...] [--cold] [--prefer HOW] [--cases]``; a batch of N > 1 is the
-product with a matrix of N columns. ``--prefer`` takes the form for speed or for memory everywhere,
-by default that which is chosen. ``--cold`` throws everything out of the caches before each call
-that counts, as happens in a network whose layers take turns. ``--cases`` compares N threads with
-one instead, in a loop, after rests and beside PyTorch's threads (`spmv_threads`).
+[--isa NAME ...] [--layer NAME ...] [--cold] [--prefer HOW] [--cases] [--sweep [--picture FILE]]``;
+a batch of N > 1 is the product with a matrix of N columns. ``--prefer`` takes the form for speed or
+for memory everywhere, by default that which is chosen. ``--cold`` throws everything out of the
+caches before each call that counts, as happens in a network whose layers take turns. ``--cases``
+compares N threads with one instead, in a loop, after rests and beside PyTorch's threads
+(`spmv_threads`). ``--sweep`` goes through densities, sizes and batches beside dense ones and CSR
+instead (`spmv_sweep`).
 
 Layers of the paper's Table 8 and of EIE (Han et al. 2016, Table III), 5-bit labels, random
 positions. First each answer is checked against float64. Then the contestants take turns, twice
@@ -52,7 +54,7 @@ from deepcompress.packed.tensor import CompressedTensor
 from deepcompress.reports.product_timing import product_bound, random_tensor, verify
 from deepcompress.spmv.choose import PREFER
 
-from . import spmv_threads
+from . import spmv_sweep, spmv_threads
 from .gather_limit import GatherLimit, compile_gather
 from .harness import machine, require_kernels
 
@@ -286,11 +288,19 @@ def main() -> None:
     parser.add_argument("--cold", action="store_true", help="with nothing in the caches")
     parser.add_argument("--prefer", choices=PREFER, default="auto", help="as `layout` takes it")
     parser.add_argument("--cases", action="store_true", help="N threads against one")
+    parser.add_argument("--sweep", action="store_true", help="over density, size and batch")
+    parser.add_argument("--picture", type=Path, help="PNG file, with --sweep")
     parser.add_argument("--json", type=Path, help="file for the rows")
     options = parser.parse_args()
     require_kernels()
     if options.cases:
         compare_cases(options, [layers[name] for name in options.layer])
+        return
+    if options.sweep:
+        content = spmv_sweep.sweep(options.threads, options.picture)
+        if options.json:
+            content = {"machine": machine(options.threads, scipy=scipy.__version__)} | content
+            options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         return
     torch.set_num_threads(options.threads)
     threadpool_limits(options.threads)

@@ -504,12 +504,12 @@ enum dc_layout_kind {
 };
 
 /* The kind that is the fastest with an instruction set, for matrices that aren't very sparse;
- * lanes for one that isn't available. And the same for sparse ones whose lists a cache holds. */
+ * lanes for one that isn't available. And the same for sparse ones, if their lists aren't too large. */
 enum dc_layout_kind dc_dense_layout(enum dc_isa isa);
 enum dc_layout_kind dc_cached_layout(enum dc_isa isa);
 
 /* A tensor as products want it, without its fillers. A part is the least that a product computes
- * on its own: 16 rows of similar length in lanes, one row in masks and lists, or 256 rows in tiles. */
+ * on its own: 16 rows of similar length in lanes, a row in masks, 256 rows in tiles, 32 in lists. */
 struct dc_layout {
     enum dc_layout_kind kind;
     int64_t rows;           /* below 2**31, like cols */
@@ -517,7 +517,7 @@ struct dc_layout {
     const float *codebook;  /* `centroids` values, the first is 0 */
     const uint8_t *data;    /* ends with 64 bytes that may be loaded and mean nothing */
     const uint64_t *starts; /* where in `data` each part begins and the last one ends */
-    const uint32_t *order;  /* lanes: which row is in each lane; else not used */
+    const uint32_t *order;  /* lanes: which row is in each lane; lists: the most weights of a row */
     uint32_t centroids;     /* 1 to 256; masks: to 32 */
     uint8_t gap_bits;       /* lanes: 1 to 8; else not used */
     uint8_t label_bits;     /* 1 to 8; masks and lists: 8 */
@@ -543,7 +543,14 @@ void dc_layout_lanes(const struct dc_tensor *w, unsigned gap_bits, unsigned labe
                      const struct dc_row *begins, const uint32_t *order, const uint64_t *starts,
                      uint8_t *data, const struct dc_team *team);
 void dc_layout_masks(const struct dc_tensor *w, const uint64_t *starts, uint8_t *data);
-void dc_layout_lists(const struct dc_tensor *w, const uint64_t *starts, uint8_t *data);
+
+/* layout: how many sixteens each row has in each block of columns, and 65536 times how many eights,
+ * in `counts` of shape (parts, blocks, 32), zeroed by the caller; and what they are, written to
+ * `data`, zeroed, from places[part][block][row][0] on, and the labels of the eights from [1] on. */
+void dc_list_counts(const struct dc_tensor *w, const struct dc_row *begins, uint32_t *counts,
+                    const struct dc_team *team);
+void dc_layout_lists(const struct dc_tensor *w, const struct dc_row *begins,
+                     const uint64_t *places, uint8_t *data, const struct dc_team *team);
 
 /* layout: how many survivors each row of each tile has, in `counts` of shape (parts, tiles, 256),
  * zeroed by the caller; and the entries of all tiles, ORed to `data`, the first one of each row

@@ -82,18 +82,18 @@ class Layout:
     label_bits: int  # 1 to 8; 8 in masks and lists
     data: UInt8Array
     starts: npt.NDArray[np.uint64]  # (parts + 1,): where in the data each part begins, and the end
-    order: npt.NDArray[np.uint32]  # (rows,): the row in each lane; else empty
+    order: npt.NDArray[np.uint32]  # lanes: (rows,), the row in each; lists: (1,); else empty
     cache: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def parts(self) -> int:
-        """Number of groups in lanes, of rows for masks and lists, of 256 rows each for tiles."""
+        """Number of groups in lanes, of rows for masks, of 32 rows for lists, of 256 for tiles."""
         return len(self.starts) - 1
 
     @property
     def work_bytes(self) -> int:
         """Bytes of data that stand for how long a product takes: about one for an entry."""
-        return self.data.nbytes // 7 if self.kind == "lists" else self.data.nbytes
+        return self.data.nbytes // 4 if self.kind == "lists" else self.data.nbytes
 
     @property
     def nbytes(self) -> int:

@@ -11,9 +11,9 @@ from threadpoolctl import threadpool_limits
 
 from deepcompress import native
 from deepcompress.errors import DeepCompressError
-from deepcompress.reports import plots, product_timing
+from deepcompress.reports import cost_timing, plots, product_timing
 from deepcompress.reports.product_timing import CrossOver, Timing
-from deepcompress.runtime import crossover
+from deepcompress.runtime import costs, crossover
 
 SMALL = {"SIZES": ((20, 30), (8, 40)), "REFERENCE_SIZES": ((20, 30), (8, 40))}
 SMALL |= {"DENSITIES": (0.1, 0.5), "BATCHES": (1, 3)}
@@ -104,6 +104,7 @@ def test_threads_are_those_asked_for(monkeypatch):
         (["--threads", "0"], "'0' isn't a whole number from 1 on"),
         (["--plot", "table.pdf"], "--plot table.pdf: the name of a picture ends with .png"),
         (["--plot", "none/table.png"], "there is no folder none"),
+        (["--calibrate", "--threads", "1"], "--calibrate goes with neither --threads nor --plot"),
     ],
 )
 def test_wrong_use_is_refused_before_anything_is_timed(options, reason, tmp_path, monkeypatch):
@@ -111,6 +112,24 @@ def test_wrong_use_is_refused_before_anything_is_timed(options, reason, tmp_path
     monkeypatch.setattr(product_timing, "time_products", lambda *_: pytest.fail("timed"))
     assert reason in fails(2, "bench", *options)
     assert [*tmp_path.iterdir()] == []
+
+
+def test_calibration_is_kept(tmp_path, monkeypatch):
+    path = tmp_path / "deepcompress" / "costs.json"
+    monkeypatch.setattr(costs, "path", lambda: path)
+    if native.info()["isa"] is None:
+        assert "no kernels whose costs could be measured" in fails(1, "bench", "--calibrate")
+        assert not path.exists()
+        return
+    isa = native.info()["isa"]
+    measured = {name: 1.5 * getattr(costs.shipped(isa), name) for name in costs.MEASURED}
+    monkeypatch.setattr(cost_timing, "measure", lambda: measured)
+    status, out, error = call("bench", "--calibrate", "--json")
+    assert (status, error) == (0, "")
+    values = json.loads(out)
+    assert (values["path"], values["costs"]) == (str(path), measured)
+    assert costs.of(isa).entry == measured["entry"] == 1.5 * values["shipped"]["entry"]
+    assert str(path) in call("bench", "--calibrate")[1]
 
 
 def test_a_picture_needs_matplotlib(tmp_path, monkeypatch):

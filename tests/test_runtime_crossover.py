@@ -2,9 +2,9 @@
 
 import pytest
 
-from deepcompress.runtime import crossover
+from deepcompress.runtime import costs, crossover
 
-ISAS = [*crossover.COSTS]
+ISAS = [*costs.COSTS]
 PRODUCTS = [
     (rows, cols, columns)
     for rows, cols in [(10, 100), (300, 784), (1000, 4096), (4096, 9216)]

@@ -179,7 +179,9 @@ def test_parts_can_be_computed_apart(isa, plan):
         scratch = ffi.new("char[]", lib.dc_spmm_scratch(chosen, struct))
         lib.dc_spmm(chosen, *arguments, scratch)
         inside = np.arange(first, last)
-        if plan not in (MASKS, LISTS):
+        if plan == LISTS:
+            inside = np.arange(32 * first, min(32 * last, 70))
+        elif plan != MASKS:
             inside = w.layout().order[16 * first : 16 * last]
         outside = np.setdiff1d(np.arange(70), inside)
         np.testing.assert_array_equal(y[inside], whole[inside])

@@ -1,6 +1,7 @@
 """The layout in lists: its bytes, and when it is chosen."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,54 +12,120 @@ from test_spmv_lanes import needs_extension, tensor
 from deepcompress import ArgumentError, native
 from deepcompress.native import layout as native_layout
 from deepcompress.packed.tensor import CompressedTensor
-from deepcompress.spmv import choose, lists
+from deepcompress.spmv import choose, lanes, lists
 
 
 def test_a_worked_example() -> None:
-    dense = np.zeros((3, 300), np.uint8)
+    dense = np.zeros((34, 300), np.uint8)
     dense[0, [1, 299]] = 2, 1
-    dense[2, :9] = 3
+    dense[2, :21] = 3  # five fours, and one more
+    dense[2, 30:32] = 2
+    dense[33, 7] = 3
     w = tensor(dense)
     laid = arrange(w, LISTS)
     codebook = w.codebook.astype("<f4")
 
+    def two_bytes(columns: list[int]) -> list[int]:
+        return [*np.array(columns, "<u2").tobytes()]
+
     def eight(columns: list[int], labels: list[int]) -> list[int]:
         more = [0] * (8 - len(columns))
-        columns_bytes = np.array([*columns, *more], "<u2").tobytes()
-        return [*columns_bytes, *codebook[[*labels, *more]].tobytes()]
+        return [*two_bytes([*columns, *more]), *codebook[[*labels, *more]].tobytes()]
 
-    rows = [*eight([1, 299], [2, 1]), *eight([*range(8)], [3] * 8), *eight([8], [3])]
-    labels = [2, 1, *[0] * 6, *[3] * 8, 3, *[0] * 7]
-    assert laid.data.tolist() == [*rows, *labels, *[0] * 64]
-    assert laid.starts.tolist() == [0, 48, 48, 144]
-    assert (laid.kind, laid.label_bits, laid.order.tolist()) == ("lists", 8, [])
-    assert laid.work_bytes == len(laid.data) // 7
+    def heads(*counts: tuple[int, int, int]) -> list[int]:
+        bits = [sixteens | eights << 10 | row << 20 for sixteens, eights, row in counts]
+        others = [row << 20 for row in range(32) if row not in [row for _, _, row in counts]]
+        return [*np.array([*bits, *others], "<u4").tobytes()]
+
+    sixteen = [*two_bytes([*range(16)]), 3, 3, 3, 3]
+    eights = [*eight([30, 31, *range(16, 21)], [2, 2, 3, 3, 3, 3, 3]), *eight([299, 1], [1, 2])]
+    labels = [2, 2, 3, 3, 3, 3, 3, 0, 1, 2, *[0] * 6]
+    first = [*heads((1, 1, 2), (0, 1, 0)), *sixteen, *eights, *labels]
+    second = [*heads((0, 1, 1)), *eight([7], [3]), 3, *[0] * 7]
+    assert laid.data.tolist() == [*first, *second, *[0] * 64]
+    assert laid.starts.tolist() == [0, len(first), len(first) + len(second)]
+    assert (laid.kind, laid.label_bits, laid.order.tolist()) == ("lists", 8, [23])
+    assert laid.work_bytes == len(laid.data) // 4
 
 
-def kind(cols: int, density: float, prefer: str = "auto", among_others: bool = False) -> str:
-    w = random_tensor((64, cols), density, 5).packed
-    layout = choose.build(w.stream(), "tiles", "lists", prefer, among_others)
+def test_blocks_are_as_wide_as_each_other() -> None:
+    assert lists.blocks_of(0) == (1, 1)
+    assert lists.blocks_of(5120) == (1, 5120)
+    assert lists.blocks_of(5121) == (2, 2561)
+    assert lists.blocks_of(25088) == (5, 5018)
+
+
+@pytest.mark.parametrize("shape", [(70, 5121), (33, 11000), (1, 20000)])
+def test_columns_of_several_blocks(shape: tuple[int, int]) -> None:
+    w = random_tensor(shape, 0.05, 3)
+    positions, labels = w.packed.survivors()
+    for backend in ["reference", "native"] if isas() else ["reference"]:
+        found, also = lists.entries(arrange(w.packed, LISTS, backend))
+        np.testing.assert_array_equal(found, positions)
+        np.testing.assert_array_equal(also, labels)
+    for isa in isas():
+        with native.use("native", isa):
+            laid = w._replace(packed=laid_out(w.packed[:], LISTS))
+            for x in (draw_x(1, shape[1]), draw_x(2, shape[1], 5), draw_x(2, shape[1], 70)):
+                assert_product(laid, x)
+
+
+@needs_extension
+def test_elements_of_x_are_multiplied_before_they_are_added() -> None:
+    """Four of them, which meet the same weight, may exceed what a float holds."""
+    w = tensor(np.ones((2, 64), np.uint8))
+    codebook = np.array([0, 0.001], np.float32)
+    small = CompressedTensor(
+        w.shape, codebook, w.label_bits, w.gap_bits, w.count, w.labels_packed, w.gaps_packed
+    )
+    for isa in isas():
+        with native.use("native", isa):
+            y = laid_out(small[:], LISTS) @ np.full(64, 3e38, np.float32)
+        np.testing.assert_allclose(y, 64 * 3e35, rtol=1e-5)
+
+
+def built(shape: tuple[int, int], density: float, **how: Any) -> str:
+    w = random_tensor(shape, density, 5).packed
+    layout = choose.build(w.stream(), "tiles", "lists", **how)
     assert layout is not None
     return layout.kind
 
 
-def test_lists_are_chosen_where_a_cache_holds_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    def caches(size: int) -> None:
-        monkeypatch.setattr(choose, "cache_bytes", lambda: size)
-
-    caches(1 << 23)  # a sixteenth of it holds 87,381 entries of 6 bytes
-    assert kind(8000, 0.1) == "lists"
-    assert kind(8000, 0.2) == "lanes"
-    assert kind(8000, 0.2, "speed") == "lists"
-    assert kind(8000, 0.1, "memory") == "lanes"
-    caches(1 << 30)
-    assert kind(8000, 0.2) == "lists"
-    assert kind(8000, 0.2, among_others=True) == "lanes"
-    assert kind(8000, 0.1, among_others=True) == "lists"
-    assert kind(2**16, 0.001) == "lists"
-    assert kind(2**16 + 1, 0.001, "speed") == "lanes"  # beyond 16 bits
+def test_lists_are_chosen_where_they_are_small_or_cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "cache_bytes", lambda: 0)
+    assert built((64, 4000), 0.1) == "lists"  # 3 bytes for an entry
+    assert built((64, 4000), 0.1, prefer="memory") == "lanes"
+    assert built((64, 1000), 0.05) == "lanes"  # 6
+    assert built((64, 1000), 0.05, prefer="speed") == "lists"
+    assert built((64, 1000), 0.05, among_others=True) == "lists"
+    assert built((2000, 1000), 0.05, among_others=True) == "lanes"
+    monkeypatch.setattr(choose, "cache_bytes", lambda: 1 << 20)  # an eighth holds 131,072 bytes
+    assert built((64, 1000), 0.05) == "lists"
+    assert built((1000, 1000), 0.05) == "lanes"
     w = random_tensor((64, 80), 0.1, 5).packed
     assert choose.build(w.stream(), "tiles").kind == "lanes"  # as for AVX-512
+
+
+def test_short_rows_have_no_lists() -> None:
+    assert built((64, 20000), 0.001, prefer="speed") == "lanes"
+    assert built((64, 20000), 0.01, prefer="speed") == "lists"
+
+
+def test_lanes_are_not_filled_where_lists_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def arrange(*_: object) -> None:
+        raise AssertionError("lanes are built")
+
+    monkeypatch.setattr(lanes, "arrange", arrange)
+    assert built((64, 4000), 0.1) == "lists"
+
+
+@pytest.mark.parametrize("rows", [1, 16, 37])
+def test_the_size_of_lanes_is_told_beforehand(rows: int) -> None:
+    stream = random_tensor((rows, 300), 0.1, 4).packed.stream()
+    counts = lanes.row_counts(stream)[5]
+    layout = lanes.arrange(stream, 5, counts)
+    assert layout is not None
+    assert lanes.size(counts, 5, len(stream.codebook)) == layout.nbytes
 
 
 @needs_extension
@@ -78,6 +145,30 @@ def test_who_prefers_another_form_gets_it() -> None:
             np.testing.assert_array_equal(w.packed.to_dense(), w.dense)
     with pytest.raises(ArgumentError, match="prefer must be one of auto, speed, memory: 'size'"):
         w.packed.layout("size")
+
+
+@needs_extension
+def test_products_with_several_columns_take_lanes() -> None:
+    w = random_tensor((64, 4000), 0.1, 5)
+    x, several = draw_x(0, 4000), draw_x(1, 4000, 3)
+    with native.use("native", "scalar"):
+        first, fast, late = w.packed[:], w.packed[:], w.packed[:]
+        assert_product(w._replace(packed=first), several)
+        assert first.layout().kind == "lanes"
+        fast.layout("speed")
+        assert_product(w._replace(packed=fast), several)
+        assert fast.layout().kind == "lists"  # as was asked for
+        for of, kind in (
+            (x, "lists"),
+            (x[:, np.newaxis], "lists"),
+            (several, "lanes"),
+            (x, "lanes"),
+        ):
+            assert_product(w._replace(packed=late), of)
+            assert late.layout().kind == kind
+        turned = w.packed[:].T
+        turned @ draw_x(0, 64)
+        assert turned.layout().kind == "lanes"  # of short rows
 
 
 @needs_extension

@@ -9,13 +9,17 @@
 #define DC_STEPS 4       /* entries of a lane in a quad */
 #define DC_MASK_COLS 64  /* columns of a mask */
 #define DC_TILED_ROWS 256 /* of a part in tiles */
-#define DC_EIGHT 8         /* entries of a list that lie together: columns, then weights */
-#define DC_EIGHT_BYTES (DC_EIGHT * (sizeof(uint16_t) + sizeof(float)))
+#define DC_LISTED_ROWS 32 /* of a part in lists */
 
 /* Rows of a part. */
 static inline size_t dc_rows_of_part(const struct dc_layout *w)
 {
-    return w->kind == DC_LAYOUT_LANES ? DC_LANES : w->kind == DC_LAYOUT_TILES ? DC_TILED_ROWS : 1;
+    switch (w->kind) {
+    case DC_LAYOUT_LANES: return DC_LANES;
+    case DC_LAYOUT_TILES: return DC_TILED_ROWS;
+    case DC_LAYOUT_LISTS: return DC_LISTED_ROWS;
+    default: return 1;
+    }
 }
 
 static inline size_t dc_parts(const struct dc_layout *w)

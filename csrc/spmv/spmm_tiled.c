@@ -24,7 +24,7 @@ static struct dc_rows rows_of(const struct dc_layout *w)
     if (w->kind == DC_LAYOUT_LANES)
         longest = longest / dc_quad_bytes(w->gap_bits, w->label_bits) * DC_STEPS;
     if (w->kind == DC_LAYOUT_LISTS)
-        longest = longest / DC_EIGHT_BYTES * DC_EIGHT;
+        longest = w->order[0];
     struct dc_rows r = {.stride = (longest + 31) / 16 * 16};
     r.most = ENTRY_BYTES / (r.stride * sizeof *r.entries) / each * each;
     r.most = r.most > ROWS ? ROWS : r.most < each ? each : r.most;

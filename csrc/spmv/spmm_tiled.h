@@ -19,8 +19,8 @@ struct dc_rows {
     uint32_t *place;   /* which row of Y is its */
 };
 
-/* Unpacks the rows of a part, 16 in lanes or one under masks and in lists, row i of them from i * stride on,
- * with DC_END behind, twice as entries may be read by twos; up to 15 entries may be written
+/* Unpacks the rows of a part, 16 in lanes, 32 in lists or one under masks, row i of them from
+ * i * stride on, with DC_END behind, twice as entries may be read by twos; up to 15 entries may be written
  * from the first DC_END on. */
 typedef void dc_unpack_kernel(const struct dc_layout *w, size_t part, uint32_t *entries,
                               size_t stride);

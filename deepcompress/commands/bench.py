@@ -7,12 +7,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from .. import native
+from .. import __version__, native
 from ..errors import ArgumentError
 from ..files.atomic import write_bytes
 from ..nn.parallel import available_threads
-from ..reports import plots, product_timing
+from ..reports import cost_timing, plots, product_timing
 from ..reports.product_timing import Timing
+from ..runtime import costs
 from .verb import Answer, Subparsers, add_verb, whole
 
 
@@ -22,9 +23,11 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = add_verb(subparsers, bench, help)
     parser.add_argument("--threads", type=whole(1), metavar="N", help="default: those in use")
     parser.add_argument("--plot", metavar="FILE.png", help="draw the table; needs matplotlib")
+    help = "instead, measure what decides between packed and dense weights, and keep it"
+    parser.add_argument("--calibrate", action="store_true", help=help)
 
 
-def bench(threads: int | None = None, plot: str | None = None) -> Answer:
+def bench(threads: int | None = None, plot: str | None = None, calibrate: bool = False) -> Answer:
     """Time packed products against dense ones and CSR, and find where dense ones win.
 
     Parameters
@@ -33,13 +36,23 @@ def bench(threads: int | None = None, plot: str | None = None) -> Answer:
         For packed and dense products; SciPy's take one. As `native.threads` by default.
     plot : str, optional
         A PNG file to write the picture of the table to.
+    calibrate : bool
+        Whether to measure the costs of `runtime.costs` instead, within seconds, and to keep them
+        for this machine.
 
     Raises
     ------
     ArgumentError
         If `threads` exceeds the processors, or the picture can't be drawn: no matplotlib,
-        another name than ``….png``, no such folder. Nothing is timed then.
+        another name than ``….png``, no such folder; or if `calibrate` has another option beside
+        it. Nothing is timed then.
+    BackendError, OutputError
+        If there are no kernels to calibrate, or the costs can't be kept.
     """
+    if calibrate:
+        if threads is not None or plot is not None:
+            raise ArgumentError("--calibrate goes with neither --threads nor --plot")
+        return _calibrate()
     available = available_threads()
     if threads is not None and threads > available:
         raise ArgumentError(f"--threads {threads}: there are {available} processors")
@@ -66,6 +79,27 @@ def bench(threads: int | None = None, plot: str | None = None) -> Answer:
         "plot": plot,
     }
     return Answer(values, _format(values))
+
+
+def _calibrate() -> Answer:
+    """Measure the costs and keep them."""
+    measured, isa = cost_timing.measure(), native.info()["isa"]
+    path = os.fspath(costs.keep(isa, measured, __version__))
+    usual = {name: getattr(costs.shipped(isa), name) for name in measured}
+    values = {
+        "path": path,
+        "isa": isa,
+        "processor": costs.processor(),
+        "costs": measured,
+        "shipped": usual,
+    }
+    width = max(map(len, measured))
+    lines = [
+        f"Nanoseconds of products on {values['processor']} ({isa}), and as shipped:",
+        *(f"{name:{width}}  {measured[name]:10.3f}  {usual[name]:10.3f}" for name in measured),
+        f"They decide from now on whether a network's weights run packed or dense: {path}",
+    ]
+    return Answer(values, "\n".join(lines))
 
 
 def _check_plot(path: str) -> None:

@@ -25,7 +25,7 @@ def dense_layout() -> str:
 
 
 def cached_layout() -> str:
-    """Call dc_cached_layout: the fastest kind for sparse matrices whose lists a cache holds."""
+    """Call dc_cached_layout: the fastest kind for sparse matrices whose lists aren't too large."""
     return _kind(_lib().dc_cached_layout(_choice().isa))
 
 
@@ -68,9 +68,18 @@ def fill_masks(w: Stream, layout: Layout) -> None:
     _lib().dc_layout_masks(tensor_struct(w), _starts(layout.starts), _bytes(layout.data))
 
 
-def fill_lists(w: Stream, layout: Layout) -> None:
-    """Call dc_layout_lists; write to the data of `layout`, zeros."""
-    _lib().dc_layout_lists(tensor_struct(w), _starts(layout.starts), _bytes(layout.data))
+def count_lists(w: Stream, begins: UInt8Array, counts: npt.NDArray[np.uint32]) -> None:
+    """Call dc_list_counts; `counts` are zeros."""
+    places = _rows(begins), _ffi().from_buffer("uint32_t[]", counts)
+    _lib().dc_list_counts(tensor_struct(w), *places, _team_for(w))
+
+
+def fill_lists(
+    w: Stream, begins: UInt8Array, places: npt.NDArray[np.uint64], data: UInt8Array
+) -> None:
+    """Call dc_layout_lists; `data` are zeros but for the heads."""
+    to = _starts(places), _bytes(data)
+    _lib().dc_layout_lists(tensor_struct(w), _rows(begins), *to, _team_for(w))
 
 
 def count_tiles(w: Stream, label_bits: int, begins: UInt8Array, counts: UInt8Array) -> None:

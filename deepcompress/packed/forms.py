@@ -71,9 +71,17 @@ class Forms:
         assert self._transposed is not None
         return spmv.transpose((self.cols, self.rows), *self._transposed.survivors())
 
-    def of_products(self) -> Stream | Layout:
-        """Return the layout, or the stream where that is better left as it is."""
-        return self._layout or self._lay_out() or self.stream()
+    def of_products(self, columns: int = 1) -> Stream | Layout:
+        """Return the layout, or the stream where that is better left as it is.
+
+        Products with several columns take longer from lists: the first of them has lists give way
+        to lanes, for good, unless somebody has asked for speed.
+        """
+        prefer = _preferred(columns)
+        layout = self._layout
+        if layout is None or (layout.kind == "lists" and self._preferred == "auto" != prefer):
+            layout = self._lay_out(prefer)
+        return layout or self.stream()
 
     def layout(self, prefer: str = "auto", *, among_others: bool = False) -> Layout | None:
         """Return the layout, if there is any; ``"auto"`` takes that which there is already."""
@@ -89,8 +97,8 @@ class Forms:
                 self._release(self._blocks)
             return self._blocks
 
-    def transposed(self) -> "Forms | None":
-        """Return the forms of the transpose, with a layout if there is one.
+    def transposed(self, columns: int = 1) -> "Forms | None":
+        """Return the forms of the transpose, with a layout for `columns` if there is one.
 
         None where its stream would be large beyond measure: the rows of the transpose are then so
         sparse that nearly all entries would be fillers.
@@ -99,7 +107,7 @@ class Forms:
             if not self._is_transposed:
                 built = self._transposed = self._transpose()
                 self._is_transposed = True
-                self._release(built.layout() if built else None)
+                self._release(built.layout(_preferred(columns)) if built else None)
             return self._transposed
 
     def _transpose(self) -> "Forms | None":
@@ -143,6 +151,11 @@ class Forms:
     def _rebuild(self, positions: Int64Array, survivors: UInt8Array) -> Stream:
         matrix, widths = (self.rows, self.cols), (self.label_bits, self.gap_bits)
         return _stream(matrix, self.codebook, widths, positions, survivors)
+
+
+def _preferred(columns: int) -> str:
+    """Return which layout suits products with so many columns."""
+    return "auto" if columns == 1 else "memory"
 
 
 def _stream(

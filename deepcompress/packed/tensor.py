@@ -280,7 +280,7 @@ class CompressedTensor:
         if not native.active():
             return spmv.dot(self._forms.any(), x, out)
         try:
-            form = self._forms.of_products()
+            form = self._forms.of_products(spmv.columns_of(x))
         except MemoryError as error:
             shape = self.rows, *np.shape(x)[1:]
             raise ArgumentError(f"can't hold x and a product of {shape}: {error}") from None
@@ -402,11 +402,12 @@ class CompressedTensor:
         Parameters
         ----------
         prefer : str
-            ``"memory"`` for a form of a fifth of CSR's bytes or less. ``"speed"`` for the fastest
-            where a cache holds the matrix from one product to the next, which may take seven
-            eighths of CSR's bytes; the weights are then those of the codebook, unpacked.
-            ``"auto"`` for the second where it takes a sixteenth of the processor's largest cache
-            or less; but if a form was built before, for that one.
+            ``"memory"`` for a form of a fifth of CSR's bytes or less, which is also the fastest for
+            products with several columns. ``"speed"`` for the fastest with a vector, which takes
+            a third of CSR's bytes to seven eighths. ``"auto"`` for the second where it takes half
+            of CSR's bytes or less, or an eighth of the processor's largest cache; but if a form was
+            built before, for that one. (The first product with several columns has it give way
+            to the first.)
         among_others : bool
             Whether other matrices are multiplied in between, so that less of the cache is its own.
 

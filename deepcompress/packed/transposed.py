@@ -250,15 +250,16 @@ def _columns(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def _multiply(forms: Forms, x: npt.ArrayLike, out: Float32Array | None = None) -> Float32Array:
     """Multiply the transpose of what has these forms, as `spmv.dot`."""
-    transposed = _transposed(forms) if native.active() else None
+    columns = spmv.columns_of(x)
+    transposed = _transposed(forms, columns) if native.active() else None
     if transposed is None:
         return spmv.dot(forms.any(), x, out, transposed=True)
-    return spmv.dot(transposed.of_products(), x, out)
+    return spmv.dot(transposed.of_products(columns), x, out)
 
 
-def _transposed(forms: Forms) -> Forms | None:
+def _transposed(forms: Forms, columns: int = 1) -> Forms | None:
     try:
-        return forms.transposed()
+        return forms.transposed(columns)
     except MemoryError as error:
         shape = forms.rows, forms.cols
         raise ArgumentError(f"can't hold the transpose of {shape}: {error}") from None

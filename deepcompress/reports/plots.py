@@ -151,6 +151,7 @@ def draw_products(timings: Sequence[Timing], crossovers: Sequence[CrossOver]) ->
     sizes = list(dict.fromkeys((timing.rows, timing.cols) for timing in timings))
     batches = sorted({timing.batch for timing in timings})
     colours = dict(zip(batches, cycle((DARK, MIDDLE, LIGHT)), strict=False))
+    marks = {batch: "osD"[index // 3 % 3] for index, batch in enumerate(batches)}
     figure = _figure(3.4, 3.4 * len(sizes) + 0.6)
     panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
     for axes, size in zip(panels, sizes, strict=True):
@@ -158,12 +159,16 @@ def draw_products(timings: Sequence[Timing], crossovers: Sequence[CrossOver]) ->
             mine = [t for t in timings if (t.rows, t.cols, t.batch) == (*size, batch)]
             densities = [100 * timing.density for timing in mine]
             ratios = [timing.ratio_dense for timing in mine]
-            axes.plot(densities, ratios, marker="o", color=colours[batch], label=f"batch {batch}")
+            style = {"marker": marks[batch], "color": colours[batch]}
+            axes.plot(densities, ratios, label=f"batch {batch}", **style)
         for crossing in crossovers:
             if (crossing.rows, crossing.cols) == size and crossing.model:
                 axes.axvline(100 * crossing.model, color=colours[crossing.batch], ls=":", lw=1)
         axes.axhline(1, color="black", lw=0.8)
         axes.set(xscale="log", yscale="log", xlabel="density, %", title=f"{size[0]} × {size[1]}")
+        for axis in (axes.xaxis, axes.yaxis):  # powers of ten would be formulas
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter("")
     panels[0].set_ylabel("packed is so many times faster than dense")
     panels[0].legend(title="dotted: the model's cross-over", fontsize=8, title_fontsize=8)
     return figure

@@ -1,10 +1,12 @@
 """Whether a product is faster with packed weights or with a dense matrix: a measured model.
 
 `packed_ns` and `dense_ns` estimate both times, in nanoseconds, from the measures of a product and
-a few coefficients per instruction set, `COSTS`. They were fitted to measurements; nothing is timed
-when the model is asked, so that the answer is the same each time and on all machines that have
-the same instruction set. The two products differ by rounding only. ``deepcompress bench`` shows
-how near the estimates are to the machine that it runs on. Without the kernels, dense is faster.
+a few coefficients per instruction set, `costs.COSTS`. They were fitted to measurements. Nothing is
+timed when the model is asked, so that the answer is the same each time, and on all machines that
+have the same instruction set but those that have been measured: ``deepcompress bench --calibrate``
+keeps a machine's own coefficients (see `costs`). The two products differ by rounding only.
+``deepcompress bench`` shows how near the estimates are to the machine that it runs on. Without the
+kernels, dense is faster.
 
 Assumptions of the model:
 
@@ -19,49 +21,9 @@ Assumptions of the model:
 """
 
 from bisect import bisect_left
-from dataclasses import dataclass
 
+from . import costs as costs_of
 
-@dataclass(frozen=True)
-class Costs:
-    """Coefficients of one instruction set, in nanoseconds but for `cache_bytes`."""
-
-    call: float = 4000.0  # overhead of a packed product over a dense one, beside the work
-    entry: float = 0.42  # a survivor, with one column
-    row: float = 2.0  # a row, with one column
-    many_entry: float = 1.5  # unpacking a survivor, with several columns
-    many_column: float = 0.023  # a survivor and column, with several of them
-    many_x: float = 0.3  # an element of x, with several columns: those of a tile are gathered
-    dense_cached: float = 0.067  # a weight of a dense product with one column, from the cache
-    dense_memory: float = 0.25  # the same from memory
-    dense_weight: float = 0.11  # copying a weight of a dense product, with several columns
-    dense_column: float = 0.0245  # a weight and column of it
-    convolution_column: float = 0.034  # a survivor and output pixel of a packed convolution
-    convolution_dense: float = 0.027  # a weight and output pixel of a dense one
-    cache_bytes: int = 1 << 24  # of dense weights, likely to be cached at the next product
-
-
-COSTS = {
-    "avx2": Costs(),
-    # The dense product uses the processor's vectors in any case.
-    "scalar": Costs(
-        entry=0.62,
-        many_entry=3.0,
-        many_column=0.25,
-        convolution_column=0.09,
-        convolution_dense=0.075,
-    ),
-    "avx512": Costs(
-        entry=0.22,
-        many_entry=1.2,
-        many_column=0.03,
-        dense_cached=0.06,
-        dense_memory=0.27,
-        dense_column=0.0165,
-    ),
-    # The NumPy twins expand all coordinates, and go from row to row in Python.
-    None: Costs(call=50000.0, entry=40.0, row=3000.0, many_entry=40.0, many_column=1.0),
-}
 REGISTER = 8  # columns
 OWN_BYTES = 1 << 19  # dense weights that stay in a cache while other layers run
 PARALLEL_ENTRIES = 1 << 18  # entries times vectors for each thread; see `native.spmv`
@@ -125,7 +87,7 @@ def convolution_runs_dense(
     isa
         As for `runs_dense`, like the result.
     """
-    costs, pixels = _costs(isa), _in_registers(columns)
+    costs, pixels = costs_of.of(isa), _in_registers(columns)
     packed = (costs.many_entry + costs.convolution_column * pixels) * entries
     return isa is None or costs.convolution_dense * rows * cols * pixels < packed
 
@@ -134,7 +96,7 @@ def packed_ns(
     rows: int, cols: int, entries: int, columns: int, isa: str | None, threads: int
 ) -> float:
     """Estimate the nanoseconds of a packed product; parameters as for `runs_dense`."""
-    costs = _costs(isa)
+    costs = costs_of.of(isa)
     if columns == 1:
         work, vectors = costs.entry * entries + costs.row * rows, 1
     else:
@@ -149,7 +111,7 @@ def dense_ns(
     rows: int, cols: int, columns: int, isa: str | None, threads: int, *, among_others: bool = False
 ) -> float:
     """Estimate the nanoseconds of a dense product; parameters as for `runs_dense`."""
-    costs, size = _costs(isa), rows * cols
+    costs, size = costs_of.of(isa), rows * cols
     shared = _threads(size * columns / PARALLEL_DENSE, threads)
     if columns == 1:
         cached = min(size, (OWN_BYTES if among_others else costs.cache_bytes) // 4)
@@ -172,15 +134,6 @@ def density(rows: int, cols: int, columns: int, isa: str | None, threads: int) -
         return None
     first = bisect_left(range(size), True, key=dense)
     return first / size if first else 0.0
-
-
-def _costs(isa: str | None) -> Costs:
-    """Return the coefficients for an instruction set.
-
-    For one without measurements, such as NEON, they are those of scalar code: packed products
-    with several columns are then taken for slower than they are, and dense ones are chosen early.
-    """
-    return COSTS.get(isa, COSTS["scalar"])
 
 
 def _in_registers(columns: int) -> int:

@@ -2,6 +2,6 @@
 
 from .convolution import convolve
 from .forms import coordinates, survivors, transpose
-from .product import check_out, dot
+from .product import check_out, columns_of, dot
 
-__all__ = ["check_out", "convolve", "coordinates", "dot", "survivors", "transpose"]
+__all__ = ["check_out", "columns_of", "convolve", "coordinates", "dot", "survivors", "transpose"]

@@ -1,12 +1,10 @@
 """Which layouts there are, and which one a matrix gets when it is first multiplied, if any.
 
-Layouts are chosen for speed, as long as they take a fifth of the bytes of CSR or less, which has 8
-bytes for a survivor: its value and its column. Lists alone take nearly as many as CSR. They are the
-fastest for a matrix that a cache holds from one product to the next, and slower than lanes for one
-that comes from memory each time.
+Layouts are chosen for speed. All but lists take a fifth of the bytes of CSR or less, which has 8
+bytes for a survivor: its value and its column. Lists, the fastest for sparse matrices, take from
+three bytes, where many weights of a row are alike, to seven.
 """
 
-import math
 import re
 from functools import cache
 from pathlib import Path
@@ -34,10 +32,11 @@ MAX_MASK_CENTROIDS = 32  # as many as two registers hold
 MIN_TILE_ENTRIES = 18  # of a row in a tile, or tiles take more than a fifth of CSR's bytes
 MAX_TILE_COLS = 2**20  # so that 32 bits count the bytes of 256 rows
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
-# Of 32 MiB, 2 MiB: with one product before, lists of 1.5 MB take 0.76 of the time of lanes, those
-# of 4 MB 0.93, of 9 MB 1.1; in a loop, 0.65, 0.7 and 0.75.
-CACHE_SHARE = 16
+CSR_BYTES = 8  # of a survivor
+# Of 32 MiB, 4 MiB, from which lists are read in less time than lanes are unpacked, at any size.
+CACHE_SHARE = 8
 OWN_BYTES = 2**19  # of lists that stay in a cache while other products run
+MIN_SEGMENT = 8  # survivors of a row in a block of lists
 
 
 def build(
@@ -55,13 +54,13 @@ def build(
     dense : str
         The kind that may be chosen besides lanes, for a matrix that isn't very sparse.
     cached : str
-        The kind that may be chosen in place of lanes, for a sparse one that a cache holds.
+        The kind that may be chosen in place of lanes, for a sparse one.
     prefer : str
-        ``"speed"`` takes every matrix for one that a cache holds, ``"memory"`` none; ``"auto"``
-        those whose lists take a `CACHE_SHARE`-th of the largest cache or less.
+        ``"speed"`` takes lists wherever they may be, ``"memory"`` nowhere; ``"auto"`` if they take
+        half of CSR's bytes or a `CACHE_SHARE`-th of the largest cache, or less.
     among_others : bool
         Whether other products, such as those of a network's other layers, use the cache in
-        between: then ``"auto"`` takes those of `OWN_BYTES` or less.
+        between: then `OWN_BYTES` stand for that share of it.
 
     Returns
     -------
@@ -83,10 +82,12 @@ def build(
         built = masks.arrange(w, survivors, limit)
     else:
         gap_bits = best_width(counts, centroids)
+        is_small = lanes.size(counts[gap_bits], gap_bits, centroids) <= limit
+        if cached == "lists" and is_small and suits_lists(survivors, w.cols):
+            most = list_bytes(int(survivors.sum(dtype=np.int64)), prefer, among_others)
+            if (listed := lists.arrange(w, survivors, most, begins)) is not None:
+                return listed
         built = lanes.arrange(w, gap_bits, counts[gap_bits], limit, begins)
-        is_small = built is not None and built.nbytes <= limit
-        if cached == "lists" and is_small and suits_lists(survivors, w.cols, prefer, among_others):
-            return lists.arrange(w, survivors)
     return None if built is None or built.nbytes > limit else built
 
 
@@ -102,14 +103,17 @@ def cache_bytes() -> int:
     return max(sizes, default=2**23)
 
 
-def suits_lists(
-    survivors: npt.NDArray[np.uint32], cols: int, prefer: str, among_others: bool
-) -> bool:
-    """Tell whether lists are wanted, by the bytes that a product with a vector reads of them."""
-    auto = OWN_BYTES if among_others else cache_bytes() // CACHE_SHARE
-    most = {"memory": -1, "auto": auto, "speed": math.inf}[prefer]
-    read = lists.READ_BYTES * int(survivors.sum(dtype=np.int64))
-    return cols <= lists.MAX_COLS and read <= most
+def suits_lists(survivors: npt.NDArray[np.uint32], cols: int) -> bool:
+    """Tell whether rows are long enough for lists, in which blocks of each row have heads."""
+    blocks, _ = lists.blocks_of(cols)
+    return int(survivors.sum(dtype=np.int64)) >= MIN_SEGMENT * len(survivors) * blocks
+
+
+def list_bytes(survivors: int, prefer: str, among_others: bool) -> int | None:
+    """Return how many bytes lists may take; None for any number."""
+    cached = OWN_BYTES if among_others else cache_bytes() // CACHE_SHARE
+    auto = max(CSR_BYTES * survivors // 2, cached)
+    return {"memory": -1, "auto": auto, "speed": None}[prefer]
 
 
 def suits_tiles(survivors: npt.NDArray[np.uint32], cols: int, centroids: int) -> bool:

@@ -48,7 +48,7 @@ def arrange(
     """
     label_bits = packing.fixed_width(len(w.codebook) - 1)
     order = np.argsort(-counts.astype(np.int64), kind="stable").astype(np.uint32)
-    sizes = group_quads(counts[order]) * (8 * (gap_bits + label_bits))
+    sizes = group_quads(counts[order]) * _quad_bytes(gap_bits, label_bits)
     starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.uint64)
     if limit is not None and int(starts[-1]) > limit:
         return None
@@ -100,6 +100,17 @@ def entries(layout: Layout) -> tuple[Int64Array, UInt8Array]:
     rows[: layout.rows] = layout.order
     positions = np.repeat(rows * layout.cols - before, lengths) + col
     return plain.in_order(positions, labels)
+
+
+def size(counts: npt.NDArray[np.uint32], gap_bits: int, centroids: int) -> int:
+    """Return the bytes in memory of the layout, as `Layout.nbytes`, without building it."""
+    quads = group_quads(np.sort(counts)[::-1])
+    data = int(quads.sum()) * _quad_bytes(gap_bits, packing.fixed_width(centroids - 1))
+    return data + SLACK + 8 * (len(quads) + 1) + 4 * len(counts)
+
+
+def _quad_bytes(gap_bits: int, label_bits: int) -> int:
+    return 8 * (gap_bits + label_bits)
 
 
 def group_quads(descending: npt.NDArray[np.uint32]) -> Int64Array:

@@ -80,6 +80,11 @@ def dot(
     return out
 
 
+def columns_of(x: Any) -> int:
+    """Return the columns of an array that a matrix is to be multiplied with; 1 for all else."""
+    return x.shape[1] if isinstance(x, np.ndarray) and x.ndim == 2 else 1
+
+
 def check_out(out: Any, shape: tuple[int, ...], x: npt.NDArray[Any]) -> None:
     """Raise unless `out` can take the product."""
     if not isinstance(out, np.ndarray) or out.dtype != np.float32 or out.shape != shape:

@@ -86,22 +86,80 @@ static void sort_rows(const uint32_t *counts, size_t rows, uint32_t *order)
 
 #define LISTS 9
 
-/* The bytes of part p, in which there are `count` entries in a row. */
-static size_t part_bytes(enum dc_layout_kind kind, unsigned bits, size_t count)
+/* The segments of 32 rows, which have one block of columns, in order of their heads. */
+static void sort_heads(uint32_t *counts, uint32_t *heads)
 {
-    switch (kind) {
-    case DC_LAYOUT_LANES: return (count + 3) / 4 * 8 * bits;
-    case DC_LAYOUT_LISTS: return (count + 7) / 8 * 48;
-    default: return count;
+    for (uint32_t r = 0; r < 32; r++) {
+        const uint32_t head = (counts[r] & 0xffff) << 10 | counts[r] >> 16;
+        size_t at = r;
+        for (; at > 0 && heads[at - 1] >> 5 < head; at--)
+            heads[at] = heads[at - 1];
+        heads[at] = head << 5 | r;
     }
+}
+
+/* In lists; the columns are too few for more than one block. */
+static struct laid_out lay_out_lists(const struct dc_tensor *w)
+{
+    const size_t rows = (size_t)w->rows;
+    struct laid_out it = {.parts = (rows + 31) / 32};
+    const size_t heads = 32 * it.parts, counts_bytes = heads * sizeof(uint32_t);
+    const size_t places_bytes = 2 * heads * sizeof(uint64_t);
+    it.order_bytes = sizeof *it.order;
+    it.starts_bytes = (it.parts + 1) * sizeof *it.starts;
+    it.order = exact(it.order_bytes);
+    it.starts = exact(it.starts_bytes);
+    uint32_t *all = exact(9 * rows * sizeof *all), *counts = exact(counts_bytes);
+    uint32_t *order = exact(counts_bytes);
+    uint64_t *places = exact(places_bytes);
+    struct dc_row *begins = exact(rows * sizeof *begins);
+    memset(all, 0, 9 * rows * sizeof *all);
+    memset(counts, 0, counts_bytes);
+    const struct dc_team team = team_of(1 + rows % 3);
+    dc_layout_counts(w, all, begins, &team);
+    dc_list_counts(w, begins, counts, &team);
+    it.order[0] = 0;
+    for (size_t r = 0; r < rows; r++)
+        it.order[0] = all[r] > it.order[0] ? all[r] : it.order[0];
+    it.starts[0] = 0;
+    for (size_t p = 0; p < it.parts; p++) {
+        uint64_t at = it.starts[p] + 32 * sizeof *order;
+        sort_heads(counts + 32 * p, order + 32 * p);
+        for (size_t i = 0; i < 32; i++) {
+            const uint32_t head = order[32 * p + i], sixteens = head >> 15;
+            places[2 * (32 * p + head % 32)] = at;
+            at += 36 * sixteens + 48 * (head >> 5 & 1023);
+            order[32 * p + i] = sixteens | (head >> 5 & 1023) << 10 | head % 32 << 20;
+        }
+        for (size_t i = 0; i < 32; i++) {
+            places[2 * (32 * p + (order[32 * p + i] >> 20)) + 1] = at;
+            at += 8 * (order[32 * p + i] >> 10 & 1023);
+        }
+        it.starts[p + 1] = at;
+    }
+    it.data_bytes = it.starts[it.parts] + 64;
+    it.data = exact(it.data_bytes);
+    memset(it.data, 0, it.data_bytes);
+    for (size_t i = 0; i < heads; i++)
+        for (size_t k = 0; k < 4; k++)
+            it.data[it.starts[i / 32] + 4 * (i % 32) + k] = (uint8_t)(order[i] >> 8 * k);
+    dc_layout_lists(w, begins, places, it.data, &team);
+    it.layout = (struct dc_layout){DC_LAYOUT_LISTS, w->rows, w->cols, w->codebook, it.data,
+                                   it.starts, it.order, w->centroids, 0, 8};
+    release(all, 9 * rows * sizeof *all);
+    release(counts, counts_bytes);
+    release(order, counts_bytes);
+    release(places, places_bytes);
+    release(begins, rows * sizeof *begins);
+    return it;
 }
 
 /* In lanes with gaps of 1 to 8 bits, or for 0 in masks, for LISTS in lists. */
 static struct laid_out lay_out(const struct dc_tensor *w, unsigned way)
 {
-    const enum dc_layout_kind kind = way == LISTS ? DC_LAYOUT_LISTS
-                                     : way        ? DC_LAYOUT_LANES
-                                                  : DC_LAYOUT_MASKS;
+    if (way == LISTS)
+        return lay_out_lists(w);
+    const enum dc_layout_kind kind = way ? DC_LAYOUT_LANES : DC_LAYOUT_MASKS;
     const unsigned gap_bits = kind == DC_LAYOUT_LANES ? way : 0;
     size_t rows = (size_t)w->rows, masks = ((size_t)w->cols + 63) / 64;
     unsigned label_bits = 1;
@@ -121,16 +179,13 @@ static struct laid_out lay_out(const struct dc_tensor *w, unsigned way)
         sort_rows(mine, rows, it.order);
     it.starts[0] = kind == DC_LAYOUT_MASKS ? 8 * rows * masks : 0;
     for (size_t p = 0; p < it.parts; p++)
-        it.starts[p + 1] = it.starts[p] + part_bytes(kind, gap_bits + label_bits,
-                                                     mine[gap_bits ? it.order[16 * p] : p]);
+        it.starts[p + 1] = it.starts[p] + (gap_bits ? (mine[it.order[16 * p]] + 3) / 4 * 8 *
+                                                          (gap_bits + label_bits)
+                                                    : mine[p]);
     it.data_bytes = it.starts[it.parts] + 64;
-    if (kind == DC_LAYOUT_LISTS) /* labels */
-        it.data_bytes += it.starts[it.parts] / 6;
     it.data = exact(it.data_bytes);
     memset(it.data, 0, it.data_bytes);
-    if (kind == DC_LAYOUT_LISTS)
-        dc_layout_lists(w, it.starts, it.data);
-    else if (gap_bits)
+    if (gap_bits)
         dc_layout_lanes(w, gap_bits, label_bits, begins, it.order, it.starts, it.data, NULL);
     else
         dc_layout_masks(w, it.starts, it.data);
