@@ -25,22 +25,31 @@ static size_t panel_vectors(const struct dc_column_blocks *w)
     return least(TILE_BYTES / (w->block_cols * DC_VECTOR * sizeof(float)), DC_PANEL);
 }
 
-/* A row of the output from its sums; returns 1 if all were finite before the ReLU, which hides
- * what overflows. Without branches, so that compilers make vectors of it. */
-static int finish(const struct dc_convolution *c, const float *restrict sums, size_t count,
-                  float added, float *restrict to)
+/* The panel of the columns in vectors [from, to), at most DC_PANEL; the last one may be cut. */
+static struct dc_panel panel_of(const struct dc_geometry *g, size_t from, size_t to)
 {
-    uint32_t found = 0;
-    const float lowest = c->relu ? 0.0f : -INFINITY, high = c->high;
-    for (size_t k = 0; k < count; k++) {
-        float sum = sums[k] + added;
-        uint32_t bits;
-        memcpy(&bits, &sum, sizeof bits);
-        sum = sum < lowest ? lowest : sum;
-        to[k] = sum > high ? high : sum;
-        found |= (bits & 0x7f800000) == 0x7f800000;
+    struct dc_panel p = {.begin = from * DC_VECTOR, .vectors = (unsigned)(to - from)};
+    const int64_t batch = g->batch, width = g->out_width * batch;
+    const int in_line = g->stride[1] == 1 || batch == 1;
+    int64_t row = (int64_t)p.begin / width, in_row = (int64_t)p.begin % width;
+    p.count = (to * DC_VECTOR < dc_columns(g) ? to * DC_VECTOR : dc_columns(g)) - p.begin;
+    p.step = in_line ? g->stride[1] : 1;
+    for (size_t at = 0; at < p.count;) {
+        const int64_t pixel = in_row / batch;
+        const int64_t end = in_line ? width : (pixel + 1) * batch;
+        const size_t left = p.count - at, run = (size_t)(end - in_row);
+        const size_t count = run < left ? run : left;
+        p.stretch[p.stretches++] = (struct dc_stretch){
+            at, count, in_row, row * g->stride[0],
+            pixel * g->stride[1] * batch + in_row % batch};
+        at += count;
+        in_row += (int64_t)count;
+        if (in_row == width) {
+            in_row = 0;
+            row++;
+        }
     }
-    return !found;
+    return p;
 }
 
 /* Rows [first, last) of Y, within one group and of one chunk, in the columns of a panel. */
@@ -56,7 +65,7 @@ static int panel_product(const struct dc_convolution *c, const float *x,
         memset(sums, 0, (last - first) * stride * sizeof *sums);
     for (size_t block = 0, begin = 0; begin < cols; block++, begin += w->block_cols) {
         const size_t end = least(begin + w->block_cols, cols);
-        dc_gather(&c->geometry, x, panel, begin, end, tile);
+        c->kernels->gather(&c->geometry, x, panel, begin, end, tile);
         if (w->dense) {
             c->kernels->dense(w->dense + first * cols + begin, cols, last - first, end - begin,
                               tile, sums, panel->vectors, block == 0);
@@ -68,7 +77,7 @@ static int panel_product(const struct dc_convolution *c, const float *x,
         c->kernels->block(data, last - first, w->codebook, tile, sums, panel->vectors, block == 0);
     }
     for (size_t row = first; row < last; row++, sums += stride)
-        is_finite &= finish(c, sums, panel->count, c->bias ? c->bias[row] : 0.0f,
+        is_finite &= c->kernels->finish(c, sums, panel->count, c->bias ? c->bias[row] : 0.0f,
                             c->y + row * dc_columns(&c->geometry) + panel->begin);
     return is_finite;
 }
@@ -128,7 +137,7 @@ int dc_convolve_piece(const struct dc_convolution *c, size_t begin, size_t end, 
         for (size_t i = begin; i < end; i++) {
             /* Of about the same width, so that none is much less efficient. */
             const struct dc_panel panel =
-                dc_panel_of(g, vectors * i / c->panels, vectors * (i + 1) / c->panels);
+                panel_of(g, vectors * i / c->panels, vectors * (i + 1) / c->panels);
             is_finite &=
                 panel_product(c, c->x + group * group_size, &panel, row, chunk, tile, sums);
         }
