@@ -40,9 +40,14 @@ typedef int dc_finish_kernel(const struct dc_convolution *c, const float *sums, 
 /* Sums of the products of rows of a dense matrix with x, in eight parts each. */
 typedef void dc_rows_kernel(const float *w, size_t cols, size_t rows, const float *x, float *y);
 
-/* program/: outputs [first, last) of a depthwise convolution; returns 1 if all sums are finite
- * before the ReLU, else 0. */
-typedef int dc_depthwise_kernel(const struct dc_operation *op, size_t first, size_t last);
+/* program/: a task, of `tasks`, of an operation that is neither a convolution nor a product; no
+ * result depends on the number of tasks. Returns 1 if all that it computes is finite before the
+ * ReLU, else 0. `scratch` has a row of the images. */
+typedef int dc_layer_kernel(const struct dc_operation *op, size_t task, size_t tasks,
+                            float *scratch);
+
+/* Adds the bias to rows [first, last) of a product, whose ReLU follows; returns the same. */
+typedef int dc_bias_kernel(const struct dc_operation *op, size_t first, size_t last);
 
 struct dc_tiling;      /* spmv/spmm_tiled.h */
 struct dc_huffman_way; /* huffman/huffman_rounds.h */
@@ -60,7 +65,8 @@ struct dc_kernels {
     dc_rows_kernel *rows;
     dc_gather_kernel *gather;
     dc_finish_kernel *finish;
-    dc_depthwise_kernel *depthwise;
+    dc_layer_kernel *layer;
+    dc_bias_kernel *bias;
     const struct dc_huffman_way *huffman;
     const struct dc_rans_way *rans;
 };

@@ -14,6 +14,8 @@
 #define TILE_BYTES (24 << 10) /* of X, of a first cache of 32 KiB or more */
 #define CHUNK_ROWS 512        /* whose sums are with the tile in the second cache */
 #define ALIGNMENT 64
+#define LINE 16            /* elements of a cache line */
+#define CACHED (64 << 10)  /* elements of images that stay in a second cache */
 
 static size_t least(size_t a, size_t b)
 {
@@ -52,6 +54,28 @@ static struct dc_panel panel_of(const struct dc_geometry *g, size_t from, size_t
     return p;
 }
 
+/* Asks for what rows [first, last) of the next tile are gathered from, while this one is multiplied:
+ * a few lines here and there, which processors don't foresee. */
+static void prefetch(const struct dc_geometry *g, const float *x, const struct dc_panel *panel,
+                     size_t first, size_t last)
+{
+    const size_t places = (size_t)(g->kernel[0] * g->kernel[1]);
+    const int64_t channel = g->height * g->width * g->batch;
+    const int64_t reach = (g->kernel[1] - 1) * g->dilation[1] * g->batch;
+    for (size_t c = first / places; c * places < last; c++)
+        for (int64_t i = 0; i < g->kernel[0]; i++)
+            for (size_t k = 0; k < panel->stretches; k++) {
+                const struct dc_stretch *s = panel->stretch + k;
+                const int64_t row = s->image_row + i * g->dilation[0] - g->padding[0];
+                if (row < 0 || row >= g->height)
+                    continue;
+                const float *from = x + (int64_t)c * channel + row * g->width * g->batch + s->from;
+                const int64_t count = (int64_t)s->count * panel->step + reach;
+                for (int64_t n = 0; n < count; n += LINE)
+                    DC_PREFETCH(from + n);
+            }
+}
+
 /* Rows [first, last) of Y, within one group and of one chunk, in the columns of a panel. */
 static int panel_product(const struct dc_convolution *c, const float *x,
                          const struct dc_panel *panel, size_t first, size_t last, float *tile,
@@ -60,12 +84,16 @@ static int panel_product(const struct dc_convolution *c, const float *x,
     const struct dc_column_blocks *w = c->w;
     const size_t cols = (size_t)w->cols, stride = panel->vectors * DC_VECTOR;
     const size_t parts = ((size_t)w->rows + DC_PART_ROWS - 1) / DC_PART_ROWS;
+    const size_t image = (size_t)(c->geometry.height * c->geometry.width * c->geometry.batch);
+    const int is_large = (size_t)c->geometry.channels * image > CACHED;
     int is_finite = 1;
     if (cols == 0)
         memset(sums, 0, (last - first) * stride * sizeof *sums);
     for (size_t block = 0, begin = 0; begin < cols; block++, begin += w->block_cols) {
         const size_t end = least(begin + w->block_cols, cols);
         c->kernels->gather(&c->geometry, x, panel, begin, end, tile);
+        if (is_large)
+            prefetch(&c->geometry, x, panel, end, least(end + w->block_cols, cols));
         if (w->dense) {
             c->kernels->dense(w->dense + first * cols + begin, cols, last - first, end - begin,
                               tile, sums, panel->vectors, block == 0);

@@ -42,12 +42,19 @@ DC_INLINE size_t find_runs(const struct dc_geometry *g, const struct dc_panel *p
     return count;
 }
 
+/* A vector. As a loop, since compilers make two halves of memcpy. */
+DC_INLINE void copy_vector(float *restrict to, const float *restrict from)
+{
+    for (size_t k = 0; k < DC_VECTOR; k++)
+        to[k] = from[k];
+}
+
 DC_INLINE void copy(float *restrict to, const float *restrict from, size_t count)
 {
     if (count >= 8) {
         for (size_t k = 0; k + 8 < count; k += 8)
-            memcpy(to + k, from + k, 8 * sizeof *to);
-        memcpy(to + count - 8, from + count - 8, 8 * sizeof *to); /* some of them once more */
+            copy_vector(to + k, from + k);
+        copy_vector(to + count - 8, from + count - 8); /* some of them once more */
     } else if (count >= 4) {
         memcpy(to, from, 4 * sizeof *to);
         memcpy(to + count - 4, from + count - 4, 4 * sizeof *to);
@@ -114,7 +121,7 @@ DC_INLINE void gather(const struct dc_geometry *g, const float *x, const struct 
                 memset(to, 0, stride * sizeof *to);
             if (vectors)
                 for (size_t k = 0; k < count; k++)
-                    memcpy(to + runs[k].to, from + runs[k].from, DC_VECTOR * sizeof *to);
+                    copy_vector(to + runs[k].to, from + runs[k].from);
             for (const struct run *run = runs; run < runs + count && !vectors; run++)
                 if (step == 1)
                     copy(to + run->to, from + run->from, run->count);
