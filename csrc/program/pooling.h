@@ -36,13 +36,12 @@ DC_INLINE void take_larger(float *restrict to, const float *restrict from, size_
 DC_INLINE void largest_of_rows(const float *restrict rows, size_t count, size_t row_size,
                                float *restrict to)
 {
-    const float *restrict second = rows + row_size, *restrict third = second + row_size;
     if (count == 2) {
         for (size_t k = 0; k < row_size; k++)
-            to[k] = larger(rows[k], second[k]);
+            to[k] = larger(rows[k], rows[row_size + k]);
     } else if (count == 3) {
         for (size_t k = 0; k < row_size; k++)
-            to[k] = larger(larger(rows[k], second[k]), third[k]);
+            to[k] = larger(larger(rows[k], rows[row_size + k]), rows[2 * row_size + k]);
     } else {
         memcpy(to, rows, row_size * sizeof *to);
         for (size_t i = 1; i < count; i++)
