@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from deepcompress import CompressedNetwork
+from deepcompress import CompressedNetwork, native
 from deepcompress.native.program import Session
 from deepcompress.nn.wiring import Stage
 from deepcompress.runtime.inference import Inference
@@ -253,7 +253,10 @@ def main() -> None:
     kind, path = sys.argv[1], Path(sys.argv[2])
     batch, threads, rounds = map(int, sys.argv[3:6])
     clock = CLOCKS[sys.argv[6]]
+    native.active()  # loads the kernels: limits hold for libraries that are there
     with threadpool_limits(threads):
+        if native.threads() != threads:
+            raise SystemExit(f"{native.threads()} threads of ours, not {threads}")
         if kind == "times":
             whole = sys.argv[7:8] == ["whole"]
             answer = times(path, batch, threads, rounds, not whole, sys.argv[8 if whole else 7 :])

@@ -25,13 +25,15 @@
 #define PORTABLE                                                                                  \
     .spmv = {DC_LAYOUTS(SPMV)}, .spmm = {DC_LAYOUTS(SPMM)},                                       \
     .block = dc_block_product_scalar, .dense = dc_dense_product_scalar, .rows = dc_rows_scalar,   \
-    .depthwise = dc_depthwise_scalar, .huffman = &dc_huffman_scalar,                                  \
+    .gather = dc_gather_scalar, .finish = dc_finish_scalar,                                       \
+    .layer = dc_layer_scalar, .bias = dc_bias_scalar, .huffman = &dc_huffman_scalar,                                  \
     .rans = &dc_rans_scalar
 #define OF_AVX2                                                                                   \
     .spmm = {[DC_LAYOUT_TILES] = ON_X86(dc_spmm_tiles_avx2)},                                     \
     .tiles_scratch = DC_TILES_SCRATCH_AVX2, .block = ON_X86(dc_block_product_avx2),               \
     .dense = ON_X86(dc_dense_product_avx2), .rows = ON_X86(dc_rows_avx2),                         \
-    .depthwise = ON_X86(dc_depthwise_avx2), .huffman = ON_X86(&dc_huffman_avx2),                         \
+    .gather = ON_X86(dc_gather_avx2), .finish = ON_X86(dc_finish_avx2),                           \
+    .layer = ON_X86(dc_layer_avx2), .bias = ON_X86(dc_bias_avx2), .huffman = ON_X86(&dc_huffman_avx2),                         \
     .rans = ON_X86(&dc_rans_avx2)
 
 /* By kind of layout: lanes, masks, tiles, lists. For a vector, the portable way is as good where nothing

@@ -6,6 +6,9 @@
 #include "deepcompress.h"
 #include "platform.h"
 
+struct dc_convolution; /* spconv/spconv.h */
+struct dc_panel;       /* likewise */
+
 /* spmv/: as dc_spmv and dc_spmm, for layouts of one kind. */
 typedef void dc_spmv_kernel(const struct dc_layout *w, const float *x, float *y, size_t first,
                             size_t last);
@@ -24,12 +27,27 @@ typedef const uint16_t *dc_block_kernel(const uint16_t *data, size_t rows, const
 typedef void dc_dense_kernel(const float *w, size_t stride, size_t rows, size_t depth,
                              const float *tile, float *sums, unsigned vectors, int first);
 
+/* Writes rows [first, last) of what the kernels meet in the channels of a group, which begin at
+ * `x`: the tile of a panel, with zeros in the padding and beyond the columns. */
+typedef void dc_gather_kernel(const struct dc_geometry *g, const float *x,
+                              const struct dc_panel *panel, size_t first, size_t last, float *tile);
+
+/* `count` elements of a row of the output from its sums, with `added` and the ReLU; returns 1 if all
+ * were finite before that, else 0. */
+typedef int dc_finish_kernel(const struct dc_convolution *c, const float *sums, size_t count,
+                             float added, float *to);
+
 /* Sums of the products of rows of a dense matrix with x, in eight parts each. */
 typedef void dc_rows_kernel(const float *w, size_t cols, size_t rows, const float *x, float *y);
 
-/* program/: outputs [first, last) of a depthwise convolution; returns 1 if all sums are finite
- * before the ReLU, else 0. */
-typedef int dc_depthwise_kernel(const struct dc_operation *op, size_t first, size_t last);
+/* program/: a task, of `tasks`, of an operation that is neither a convolution nor a product; no
+ * result depends on the number of tasks. Returns 1 if all that it computes is finite before the
+ * ReLU, else 0. `scratch` has a row of the images. */
+typedef int dc_layer_kernel(const struct dc_operation *op, size_t task, size_t tasks,
+                            float *scratch);
+
+/* Adds the bias to rows [first, last) of a product, whose ReLU follows; returns the same. */
+typedef int dc_bias_kernel(const struct dc_operation *op, size_t first, size_t last);
 
 struct dc_tiling;      /* spmv/spmm_tiled.h */
 struct dc_huffman_way; /* huffman/huffman_rounds.h */
@@ -45,7 +63,10 @@ struct dc_kernels {
     dc_block_kernel *block;
     dc_dense_kernel *dense;
     dc_rows_kernel *rows;
-    dc_depthwise_kernel *depthwise;
+    dc_gather_kernel *gather;
+    dc_finish_kernel *finish;
+    dc_layer_kernel *layer;
+    dc_bias_kernel *bias;
     const struct dc_huffman_way *huffman;
     const struct dc_rans_way *rans;
 };

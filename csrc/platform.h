@@ -38,6 +38,13 @@
 #define DC_INLINE static inline
 #endif
 
+/* Asks for the cache line of an address that is read soon. */
+#if DC_GNU
+#define DC_PREFETCH(address) __builtin_prefetch(address)
+#else
+#define DC_PREFETCH(address) ((void)(address))
+#endif
+
 /* Before a loop of at most 16 rounds, which becomes none. */
 #ifdef __clang__
 #define DC_UNROLL _Pragma("unroll")

@@ -123,7 +123,7 @@ LAYERS = [
 
 @pytest.mark.parametrize("isa", [*isas()])
 @pytest.mark.parametrize("layer", LAYERS, ids=str)
-@pytest.mark.parametrize("shape", [(5, 7, 8, 1), (4, 9, 5, 3), (3, 30, 31, 1)])
+@pytest.mark.parametrize("shape", [(5, 7, 8, 1), (4, 9, 5, 3), (3, 30, 31, 1), (19, 7, 6, 1)])
 def test_a_layer_alone(layer, shape, isa):
     network, x = Network("alone", (layer,), shape[:-1]), images(*shape)
     expected = layer.forward({}, x)[0]

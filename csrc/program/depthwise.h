@@ -61,7 +61,7 @@ DC_INLINE int depthwise(const struct dc_operation *op, size_t first, size_t last
             for (size_t k = 0; k < row_size; k++)
                 y[k] = op->bias[output];
             depthwise_row(g, op->x + output / each * image, op->dense + output * places, row, y);
-            is_finite &= dc_rectified(op, y, row_size);
+            is_finite &= rectified(op, y, row_size);
         }
     }
     return is_finite;

@@ -80,23 +80,6 @@ static struct cut cut_of(const struct run *run, const struct dc_operation *op)
     }
 }
 
-static void rectify(const float *x, size_t count, float *y)
-{
-    for (size_t i = 0; i < count; i++)
-        y[i] = x[i] < 0.0f ? 0.0f : x[i];
-}
-
-/* Bias and ReLU in consecutive elements of a row; returns 1 if they are finite before the ReLU,
- * which makes 0 of what overflows below that. */
-static int add_bias(const struct dc_operation *op, size_t row)
-{
-    const size_t batch = (size_t)op->geometry.batch;
-    float *y = op->y + row * batch;
-    for (size_t b = 0; b < batch; b++)
-        y[b] += op->bias[row];
-    return dc_rectified(op, y, batch);
-}
-
 static int multiply(const struct run *run, const struct dc_operation *op, size_t task, size_t tasks,
                     void *scratch)
 {
@@ -108,9 +91,7 @@ static int multiply(const struct run *run, const struct dc_operation *op, size_t
         const size_t first = dc_begin(rows, task, tasks), end = dc_begin(rows, task + 1, tasks);
         dc_kernels_of(run->isa)->rows(op->dense + first * cols, cols, end - first, op->x,
                                       op->y + first);
-        for (size_t row = first; row < end; row++)
-            is_finite &= add_bias(op, row);
-        return is_finite;
+        return dc_kernels_of(run->isa)->bias(op, first, end);
     }
     const size_t first = dc_share(w, task, tasks), end = dc_share(w, task + 1, tasks);
     if (batch == 1)
@@ -118,8 +99,12 @@ static int multiply(const struct run *run, const struct dc_operation *op, size_t
     else
         dc_spmm(run->isa, w, op->x, batch, op->y, batch, batch, first, end, scratch);
     const size_t each = dc_rows_of_part(w), stop = least(end * each, (size_t)w->rows);
-    for (size_t i = first * each; i < stop; i++)
-        is_finite &= add_bias(op, dc_row_in_place(w, i));
+    if (w->kind != DC_LAYOUT_LANES && first < end) /* rows are where they were */
+        return dc_kernels_of(run->isa)->bias(op, first * each, stop);
+    for (size_t i = first * each; i < stop; i++) {
+        const size_t row = dc_row_in_place(w, i);
+        is_finite &= dc_kernels_of(run->isa)->bias(op, row, row + 1);
+    }
     return is_finite;
 }
 
@@ -139,25 +124,10 @@ static int do_task(const struct run *run, const struct dc_operation *op, struct 
                                  scratch);
     }
     case DC_MULTIPLY: return multiply(run, op, task, tasks, scratch);
-    case DC_MAX_POOL: return dc_max_pool(op, task, tasks, scratch);
-    case DC_AVERAGE: return dc_average(op, task, tasks);
-    case DC_NORMALIZE: return dc_normalize(op, task, tasks);
-    case DC_RECTIFY: rectify(op->x + from, to - from, op->y + from); break;
     case DC_COPY: memcpy(op->y + from, op->x + from, (to - from) * sizeof *op->x); break;
-    case DC_DEPTHWISE: {
-        const size_t outputs = (size_t)op->outputs;
-        return dc_kernels_of(run->isa)->depthwise(op, dc_begin(outputs, task, tasks),
-                                                  dc_begin(outputs, task + 1, tasks));
-    }
-    case DC_MEAN_POOL: return dc_mean_pool(op, task, tasks, scratch);
-    case DC_SCALE: return dc_scale(op, task, tasks);
-    case DC_ADD: return dc_add(op, task, tasks);
-    case DC_TIMES: return dc_times(op, task, tasks);
-    case DC_ACTIVATE: return dc_activate(op, task, tasks);
-    case DC_SOFTMAX: return dc_softmax(op, task, tasks);
     case DC_PAD: dc_pad(op, task, tasks); break;
     case DC_PERMUTE: dc_permute(op, task, tasks); break;
-    case DC_OPERATION_KINDS: break;
+    default: return dc_kernels_of(run->isa)->layer(op, task, tasks, scratch);
     }
     return 1;
 }

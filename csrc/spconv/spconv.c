@@ -14,6 +14,8 @@
 #define TILE_BYTES (24 << 10) /* of X, of a first cache of 32 KiB or more */
 #define CHUNK_ROWS 512        /* whose sums are with the tile in the second cache */
 #define ALIGNMENT 64
+#define LINE 16            /* elements of a cache line */
+#define CACHED (64 << 10)  /* elements of images that stay in a second cache */
 
 static size_t least(size_t a, size_t b)
 {
@@ -25,22 +27,53 @@ static size_t panel_vectors(const struct dc_column_blocks *w)
     return least(TILE_BYTES / (w->block_cols * DC_VECTOR * sizeof(float)), DC_PANEL);
 }
 
-/* A row of the output from its sums; returns 1 if all were finite before the ReLU, which hides
- * what overflows. Without branches, so that compilers make vectors of it. */
-static int finish(const struct dc_convolution *c, const float *restrict sums, size_t count,
-                  float added, float *restrict to)
+/* The panel of the columns in vectors [from, to), at most DC_PANEL; the last one may be cut. */
+static struct dc_panel panel_of(const struct dc_geometry *g, size_t from, size_t to)
 {
-    uint32_t found = 0;
-    const float lowest = c->relu ? 0.0f : -INFINITY, high = c->high;
-    for (size_t k = 0; k < count; k++) {
-        float sum = sums[k] + added;
-        uint32_t bits;
-        memcpy(&bits, &sum, sizeof bits);
-        sum = sum < lowest ? lowest : sum;
-        to[k] = sum > high ? high : sum;
-        found |= (bits & 0x7f800000) == 0x7f800000;
+    struct dc_panel p = {.begin = from * DC_VECTOR, .vectors = (unsigned)(to - from)};
+    const int64_t batch = g->batch, width = g->out_width * batch;
+    const int in_line = g->stride[1] == 1 || batch == 1;
+    int64_t row = (int64_t)p.begin / width, in_row = (int64_t)p.begin % width;
+    p.count = (to * DC_VECTOR < dc_columns(g) ? to * DC_VECTOR : dc_columns(g)) - p.begin;
+    p.step = in_line ? g->stride[1] : 1;
+    for (size_t at = 0; at < p.count;) {
+        const int64_t pixel = in_row / batch;
+        const int64_t end = in_line ? width : (pixel + 1) * batch;
+        const size_t left = p.count - at, run = (size_t)(end - in_row);
+        const size_t count = run < left ? run : left;
+        p.stretch[p.stretches++] = (struct dc_stretch){
+            at, count, in_row, row * g->stride[0],
+            pixel * g->stride[1] * batch + in_row % batch};
+        at += count;
+        in_row += (int64_t)count;
+        if (in_row == width) {
+            in_row = 0;
+            row++;
+        }
     }
-    return !found;
+    return p;
+}
+
+/* Asks for what rows [first, last) of the next tile are gathered from, while this one is multiplied:
+ * a few lines here and there, which processors don't foresee. */
+static void prefetch(const struct dc_geometry *g, const float *x, const struct dc_panel *panel,
+                     size_t first, size_t last)
+{
+    const size_t places = (size_t)(g->kernel[0] * g->kernel[1]);
+    const int64_t channel = g->height * g->width * g->batch;
+    const int64_t reach = (g->kernel[1] - 1) * g->dilation[1] * g->batch;
+    for (size_t c = first / places; c * places < last; c++)
+        for (int64_t i = 0; i < g->kernel[0]; i++)
+            for (size_t k = 0; k < panel->stretches; k++) {
+                const struct dc_stretch *s = panel->stretch + k;
+                const int64_t row = s->image_row + i * g->dilation[0] - g->padding[0];
+                if (row < 0 || row >= g->height)
+                    continue;
+                const float *from = x + (int64_t)c * channel + row * g->width * g->batch + s->from;
+                const int64_t count = (int64_t)s->count * panel->step + reach;
+                for (int64_t n = 0; n < count; n += LINE)
+                    DC_PREFETCH(from + n);
+            }
 }
 
 /* Rows [first, last) of Y, within one group and of one chunk, in the columns of a panel. */
@@ -51,12 +84,16 @@ static int panel_product(const struct dc_convolution *c, const float *x,
     const struct dc_column_blocks *w = c->w;
     const size_t cols = (size_t)w->cols, stride = panel->vectors * DC_VECTOR;
     const size_t parts = ((size_t)w->rows + DC_PART_ROWS - 1) / DC_PART_ROWS;
+    const size_t image = (size_t)(c->geometry.height * c->geometry.width * c->geometry.batch);
+    const int is_large = (size_t)c->geometry.channels * image > CACHED;
     int is_finite = 1;
     if (cols == 0)
         memset(sums, 0, (last - first) * stride * sizeof *sums);
     for (size_t block = 0, begin = 0; begin < cols; block++, begin += w->block_cols) {
         const size_t end = least(begin + w->block_cols, cols);
-        dc_gather(&c->geometry, x, panel, begin, end, tile);
+        c->kernels->gather(&c->geometry, x, panel, begin, end, tile);
+        if (is_large)
+            prefetch(&c->geometry, x, panel, end, least(end + w->block_cols, cols));
         if (w->dense) {
             c->kernels->dense(w->dense + first * cols + begin, cols, last - first, end - begin,
                               tile, sums, panel->vectors, block == 0);
@@ -68,7 +105,7 @@ static int panel_product(const struct dc_convolution *c, const float *x,
         c->kernels->block(data, last - first, w->codebook, tile, sums, panel->vectors, block == 0);
     }
     for (size_t row = first; row < last; row++, sums += stride)
-        is_finite &= finish(c, sums, panel->count, c->bias ? c->bias[row] : 0.0f,
+        is_finite &= c->kernels->finish(c, sums, panel->count, c->bias ? c->bias[row] : 0.0f,
                             c->y + row * dc_columns(&c->geometry) + panel->begin);
     return is_finite;
 }
@@ -128,7 +165,7 @@ int dc_convolve_piece(const struct dc_convolution *c, size_t begin, size_t end, 
         for (size_t i = begin; i < end; i++) {
             /* Of about the same width, so that none is much less efficient. */
             const struct dc_panel panel =
-                dc_panel_of(g, vectors * i / c->panels, vectors * (i + 1) / c->panels);
+                panel_of(g, vectors * i / c->panels, vectors * (i + 1) / c->panels);
             is_finite &=
                 panel_product(c, c->x + group * group_size, &panel, row, chunk, tile, sums);
         }

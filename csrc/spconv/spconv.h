@@ -32,14 +32,8 @@ static inline size_t dc_columns(const struct dc_geometry *g)
     return (size_t)g->out_height * (size_t)g->out_width * (size_t)g->batch;
 }
 
-/* The panel of the columns in vectors [from, to), at most DC_PANEL; the last one may be cut. */
-struct dc_panel dc_panel_of(const struct dc_geometry *g, size_t from, size_t to);
-
-/* Writes rows [first, last) of what the kernels meet in the channels of a group, which begin at
- * `x`: the tile of a panel, with zeros in the padding and beyond the columns. */
-void dc_gather(const struct dc_geometry *g, const float *x, const struct dc_panel *panel,
-               size_t first, size_t last, float *tile);
-
+dc_gather_kernel dc_gather_scalar, dc_gather_avx2;
+dc_finish_kernel dc_finish_scalar, dc_finish_avx2;
 dc_block_kernel dc_block_product_scalar, dc_block_product_avx2;
 dc_dense_kernel dc_dense_product_scalar, dc_dense_product_avx2;
 dc_rows_kernel dc_rows_scalar, dc_rows_avx2;

@@ -1,6 +1,7 @@
 /* Products of a block of W with a tile of X, eight columns to a register. */
 #include "platform.h"
 #include "spconv/spconv.h"
+#include "spconv/spconv_gather.h"
 
 #if DC_X86
 #include <immintrin.h>
@@ -46,6 +47,18 @@ AVX2 const uint16_t *dc_block_product_avx2(const uint16_t *data, size_t rows,
         FOR_VECTORS(11)
     default: return block_product(data, rows, codebook, tile, sums, first, DC_PANEL);
     }
+}
+
+AVX2 void dc_gather_avx2(const struct dc_geometry *g, const float *x, const struct dc_panel *panel,
+                    size_t first, size_t last, float *tile)
+{
+    gather(g, x, panel, first, last, tile);
+}
+
+AVX2 int dc_finish_avx2(const struct dc_convolution *c, const float *sums, size_t count, float added,
+                   float *to)
+{
+    return finish(c, sums, count, added, to);
 }
 
 #endif

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "spconv/spconv.h"
+#include "spconv/spconv_gather.h"
 
 #define STRIP 16 /* columns whose sums a compiler keeps in registers */
 
@@ -36,4 +37,16 @@ const uint16_t *dc_block_product_scalar(const uint16_t *data, size_t rows, const
         data += count;
     }
     return data;
+}
+
+void dc_gather_scalar(const struct dc_geometry *g, const float *x, const struct dc_panel *panel,
+                    size_t first, size_t last, float *tile)
+{
+    gather(g, x, panel, first, last, tile);
+}
+
+int dc_finish_scalar(const struct dc_convolution *c, const float *sums, size_t count, float added,
+                   float *to)
+{
+    return finish(c, sums, count, added, to);
 }

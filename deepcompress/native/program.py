@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..structs import ColumnBlocks, Layout, Operation, Program
-from ..tensors import Float32Array, UInt8Array
+from ..tensors import Float32Array
 from .gateway import _bytes, _check, _choice, _ffi, _floats, _lib
 from .layout import blocks_struct, layout_struct
 from .pool import team
@@ -42,7 +42,8 @@ class Session:
                     self._readers.append((struct, field))
                 else:
                     setattr(struct, field, start + place)
-        self._scratch: UInt8Array = np.empty(0, np.uint8)
+        self._most = int(self._work // PRODUCTS_PER_THREAD)  # threads that it is worth
+        self._scratch: dict[tuple[int, int], Any] = {}  # by instruction set and threads
         self._progress = np.zeros(2 * len(program.operations), np.uint32)
         self._progress_at = _ffi().from_buffer("uint32_t[]", self._progress)
         self._is_finite = _ffi().new("int *")
@@ -50,24 +51,31 @@ class Session:
         self._result = self._memory[first : first + math.prod(shape)].reshape(shape)
 
     def run(self, x: Float32Array, seconds: Seconds | None = None) -> Float32Array | None:
-        """Call dc_run for x that is finite; return None if anything that follows isn't.
+        """Call dc_run; return None if x isn't finite, or anything that follows.
 
         `seconds`, an element for each operation, gets the time that it took.
         """
-        isa, count = _choice().isa, len(self._operations)
-        work = self._work
-        workers, threads = team(work * NS_PER_PRODUCT, int(work // PRODUCTS_PER_THREAD))
-        size = threads * _lib().dc_run_scratch(isa, self._operations, count)
-        if self._scratch.nbytes < size:
-            self._scratch = np.empty(size, np.uint8)
         taken = _floats(x)
+        if not _lib().dc_all_finite(taken, x.size):
+            return None
+        isa, workers, threads = _choice().isa, _ffi().NULL, 1
+        if self._most > 1:
+            workers, threads = team(self._work * NS_PER_PRODUCT, self._most)
         for struct, field in self._readers:
             setattr(struct, field, taken)
         self._progress.fill(0)
+        scratch = self._scratch.get((isa, threads)) or self._make_scratch(isa, threads)
         times = _ffi().NULL if seconds is None else _ffi().from_buffer("double *", seconds)
-        room = self._progress_at, _bytes(self._scratch), times, self._is_finite
-        _check(_lib().dc_run(isa, self._operations, count, workers, *room), isa)
+        room = self._progress_at, scratch, times, self._is_finite
+        operations = self._operations, len(self._operations)
+        _check(_lib().dc_run(isa, *operations, workers, *room), isa)
         return self._result.copy() if self._is_finite[0] else None
+
+    def _make_scratch(self, isa: int, threads: int) -> Any:
+        """Return memory for so many threads, in place of what was for others."""
+        size = _lib().dc_run_scratch(isa, self._operations, len(self._operations))
+        self._scratch = {(isa, threads): _bytes(np.empty(threads * size, np.uint8))}
+        return self._scratch[isa, threads]
 
     def _fields(self, operation: Operation) -> dict[str, Any]:
         """Return the fields of a struct dc_operation, but for x and y."""

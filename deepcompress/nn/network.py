@@ -23,6 +23,7 @@ from .parallel import workers
 from .wiring import INPUT, Stage, Step, departures, evaluate, fused, plan
 
 INITIALIZERS = {"he": 2.0, "xavier": 1.0}  # variance of a weight times its fan-in
+_FLOATS = np.dtype(np.float32), np.dtype(np.float64)
 MAX_ELEMENTS = 2**31  # in an activation for one input: far more than a real network has
 
 
@@ -163,6 +164,8 @@ class Network:
 
     def columns(self, x: Array) -> Array:
         """Turn inputs (B, ...) into the layers' layout (..., B)."""
+        if len(x) == 1:
+            return x.reshape(*self.input_shape, 1)  # nothing moves
         columns = x.reshape(len(x), -1).T
         if len(self.input_shape) == 1:
             return columns  # BLAS takes a transposed view as it is
@@ -282,7 +285,7 @@ class Network:
                 f"network {self.name!r}: inputs of shape {x.shape}, "
                 f"expected (n, {features}) or (n, *{self.input_shape})"
             )
-        if x.dtype not in (np.float32, np.float64):
+        if x.dtype not in _FLOATS:
             raise ArgumentError(
                 f"network {self.name!r}: inputs of dtype {x.dtype}, expected float32 or float64"
             )

@@ -40,12 +40,13 @@ class Inference:
 
     def run(self, params: Params, x: Array) -> Array:
         """Return the outputs (B, ...) of inputs (B, ...); see `Network.infer`."""
-        # A batch of one piece goes through the whole network at once.
-        split = self._split if len(x) > self._piece else len(self._stages)
-        head, tail = self._stages[:split], self._stages[split:]
-        y = self._in_pieces(head, params, x) if head else self._network.columns(x)
-        if tail:
-            y = self.evaluate(tail, params, y, head[-1].name if head else INPUT)
+        if len(x) <= self._piece and self._stages:  # the whole network at once
+            y = self.evaluate(self._stages, params, self._network.columns(x))
+        else:
+            head, tail = self._stages[: self._split], self._stages[self._split :]
+            y = self._in_pieces(head, params, x) if head else self._network.columns(x)
+            if tail:
+                y = self.evaluate(tail, params, y, head[-1].name if head else INPUT)
         return np.ascontiguousarray(y.transpose(y.ndim - 1, *range(y.ndim - 1)))
 
     def evaluate(

@@ -32,9 +32,9 @@ DEPTHWISE_WORK = 2.0
 COPY_WORK = 2.0
 LAYER_WORK = {
     OperationKind.RECTIFY: COPY_WORK,
-    OperationKind.MAX_POOL: 6.0,
+    OperationKind.MAX_POOL: 3.0,
     OperationKind.MEAN_POOL: 8.0,
-    OperationKind.AVERAGE: 10.0,
+    OperationKind.AVERAGE: 3.0,
     OperationKind.NORMALIZE: 25.0,
     OperationKind.SCALE: COPY_WORK,
     OperationKind.ADD: COPY_WORK,

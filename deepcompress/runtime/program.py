@@ -11,7 +11,6 @@ from its by rounding, and not with the number of threads.
 """
 
 import math
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,7 +19,6 @@ import numpy as np
 from .. import native
 from ..locks import ForkSafeLock
 from ..native import program as native_program
-from ..native import spmv as native_spmv
 from ..nn.layers import Array, Concat, Dropout, Flatten
 from ..nn.rearranging import Reshape
 from ..nn.wiring import Stage
@@ -45,8 +43,7 @@ class Programs:
     def __init__(self, params: Mapping[str, Any]) -> None:
         self._params = params
         self._lock = ForkSafeLock()
-        self._made: OrderedDict[Any, tuple[Program | None, list[native_program.Session]]]
-        self._made = OrderedDict()
+        self._made: dict[Any, tuple[Program | None, list[native_program.Session]]] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Programs, (self._params,)  # a copy makes its own
@@ -57,23 +54,32 @@ class Programs:
             return None
         if not (x.flags.c_contiguous and x.flags.aligned):
             x = np.require(x, np.float32, ["C", "A"])
-        if not native_spmv.all_finite(x):
-            return None
         key = stages[0].step.layer.name, stages[0].name, stages[-1].name, x.shape
-        with self._lock:
-            if key not in self._made:
-                self._made[key] = compiled(stages, self._params, x.shape, source), []
-            self._made.move_to_end(key)
-            while len(self._made) > KEPT_SHAPES:
-                self._made.popitem(last=False)
-            program, idle = self._made[key]
-            session = idle.pop() if idle else None
+        # Without the lock once there is a program: looking it up and taking a session are each one
+        # step of Python's.
+        found = self._made.get(key) or self._make(key, stages, source)
+        program, idle = found
         if program is None:
             return None
-        session = session or native_program.Session(program)
+        try:
+            session = idle.pop()
+        except IndexError:  # others have them all
+            session = native_program.Session(program)
         y = session.run(x)
         idle.append(session)
         return y
+
+    def _make(
+        self, key: tuple[Any, ...], stages: Sequence[Stage], source: str
+    ) -> tuple[Program | None, list[native_program.Session]]:
+        """Make a program, unless another thread has, and forget the oldest beyond `KEPT_SHAPES`."""
+        with self._lock:
+            found = self._made.get(key)
+            if found is None:
+                found = self._made[key] = compiled(stages, self._params, key[-1], source), []
+            while len(self._made) > KEPT_SHAPES:
+                del self._made[next(iter(self._made))]
+        return found
 
 
 def compiled(

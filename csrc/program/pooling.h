@@ -1,18 +1,23 @@
-/* Max pooling, averages and normalization, channel by channel: nn/pool.py and nn/norm.py define
- * them. */
+/* Max pooling, averages and normalization, channel by channel, for each instruction set compiled
+ * anew: nn/pool.py and nn/norm.py define them. */
+#ifndef DC_POOLING_H
+#define DC_POOLING_H
+
 #include <math.h>
 #include <string.h>
 
 #include "program/program.h"
 #include "tasks.h"
 
-static inline float larger(float a, float b)
+#define CHAINS 8 /* sums at a time */
+
+DC_INLINE float larger(float a, float b)
 {
     return a > b ? a : b;
 }
 
 /* to = max(to, from), for every `stride`-th pixel of `batch` elements. */
-static void take_larger(float *restrict to, const float *restrict from, size_t pixels,
+DC_INLINE void take_larger(float *restrict to, const float *restrict from, size_t pixels,
                         size_t stride, size_t batch)
 {
     if (stride == 1)
@@ -27,10 +32,39 @@ static void take_larger(float *restrict to, const float *restrict from, size_t p
                 to[i * batch + b] = larger(to[i * batch + b], from[i * stride * batch + b]);
 }
 
-/* A row of the output from the largest of each column of its windows. */
-static void pool_row(const struct dc_geometry *g, const float *columns, float *to)
+/* The largest of each column of `count` rows, in one pass where they are two or three. */
+DC_INLINE void largest_of_rows(const float *restrict rows, size_t count, size_t row_size,
+                               float *restrict to)
 {
-    const size_t batch = (size_t)g->batch;
+    if (count == 2) {
+        for (size_t k = 0; k < row_size; k++)
+            to[k] = larger(rows[k], rows[row_size + k]);
+    } else if (count == 3) {
+        for (size_t k = 0; k < row_size; k++)
+            to[k] = larger(larger(rows[k], rows[row_size + k]), rows[2 * row_size + k]);
+    } else {
+        memcpy(to, rows, row_size * sizeof *to);
+        for (size_t i = 1; i < count; i++)
+            take_larger(to, rows + i * row_size, row_size, 1, 1);
+    }
+}
+
+/* A row of the output from the largest of each column of its windows. */
+DC_INLINE void pool_row(const struct dc_geometry *g, const float *restrict columns,
+                        float *restrict to)
+{
+    const size_t batch = (size_t)g->batch, width = (size_t)g->out_width;
+    const int is_common = g->stride[1] == 2 && batch == 1 && g->padding[1] == 0;
+    if (is_common && g->kernel[1] == 2 && 2 * g->out_width <= g->width) {
+        for (size_t i = 0; i < width; i++)
+            to[i] = larger(columns[2 * i], columns[2 * i + 1]);
+        return;
+    }
+    if (is_common && g->kernel[1] == 3 && 2 * g->out_width < g->width) {
+        for (size_t i = 0; i < width; i++)
+            to[i] = larger(larger(columns[2 * i], columns[2 * i + 1]), columns[2 * i + 2]);
+        return;
+    }
     for (size_t i = 0; i < (size_t)g->out_width * batch; i++)
         to[i] = -INFINITY;
     for (int64_t place = 0; place < g->kernel[1]; place++) {
@@ -45,7 +79,7 @@ static void pool_row(const struct dc_geometry *g, const float *columns, float *t
     }
 }
 
-int dc_max_pool(const struct dc_operation *op, size_t task, size_t tasks, float *scratch)
+DC_INLINE int max_pool(const struct dc_operation *op, size_t task, size_t tasks, float *scratch)
 {
     const struct dc_geometry *g = &op->geometry;
     const size_t row_size = (size_t)(g->width * g->batch);
@@ -57,23 +91,21 @@ int dc_max_pool(const struct dc_operation *op, size_t task, size_t tasks, float 
             const int64_t first = top > 0 ? top : 0;
             const int64_t last = top + g->kernel[0] < g->height ? top + g->kernel[0] : g->height;
             const float *row = op->x + (c * (size_t)g->height + (size_t)first) * row_size;
-            memcpy(scratch, row, row_size * sizeof *row);
-            for (int64_t h = first + 1; h < last; h++)
-                take_larger(scratch, row += row_size, row_size, 1, 1);
+            largest_of_rows(row, (size_t)(last - first), row_size, scratch);
             pool_row(g, scratch, op->y + (c * (size_t)g->out_height + (size_t)i) * out_size);
         }
     return 1;
 }
 
 /* The pixels of an axis that windows are the mean of: from *first to before the result. */
-static int64_t within(int64_t start, int64_t kernel, int64_t extent, int64_t *first)
+DC_INLINE int64_t within(int64_t start, int64_t kernel, int64_t extent, int64_t *first)
 {
     *first = start > 0 ? start : 0;
     return start + kernel < extent ? start + kernel : extent;
 }
 
 /* How many of a window's places count, from its start, with the padding before and after. */
-static int64_t counted(int64_t start, int64_t kernel, int64_t extent, int64_t after, int all)
+DC_INLINE int64_t counted(int64_t start, int64_t kernel, int64_t extent, int64_t after, int all)
 {
     int64_t first;
     if (!all)
@@ -81,7 +113,7 @@ static int64_t counted(int64_t start, int64_t kernel, int64_t extent, int64_t af
     return start + kernel < extent + after ? kernel : extent + after - start;
 }
 
-int dc_mean_pool(const struct dc_operation *op, size_t task, size_t tasks, float *scratch)
+DC_INLINE int mean_pool(const struct dc_operation *op, size_t task, size_t tasks, float *scratch)
 {
     const struct dc_geometry *g = &op->geometry;
     const size_t batch = (size_t)g->batch, row_size = (size_t)g->width * batch;
@@ -111,33 +143,44 @@ int dc_mean_pool(const struct dc_operation *op, size_t task, size_t tasks, float
                         sum += scratch[(size_t)w * batch + b];
                     y[b] = sum / (float)count;
                 }
-                is_finite &= dc_all_finite(y, batch);
+                is_finite &= all_finite(y, batch);
             }
         }
     return is_finite;
 }
 
-int dc_average(const struct dc_operation *op, size_t task, size_t tasks)
+/* The means of `chains` images, one after the other, each of `batch` pixels side by side: sums that
+ * don't wait for each other. */
+DC_INLINE void means(const float *x, size_t chains, size_t size, size_t batch, float *y)
+{
+    double sum[CHAINS] = {0};
+    for (size_t i = 0; i < size; i += batch)
+        for (size_t k = 0; k < chains; k++)
+            sum[k] += x[k * size + i];
+    for (size_t k = 0; k < chains; k++)
+        y[k * batch] = (float)(sum[k] / (double)(size / batch));
+}
+
+DC_INLINE int average(const struct dc_operation *op, size_t task, size_t tasks)
 {
     const struct dc_geometry *g = &op->geometry;
     const size_t batch = (size_t)g->batch, size = (size_t)(g->height * g->width) * batch;
     const size_t channels = (size_t)g->channels;
     const size_t first = dc_begin(channels, task, tasks), end = dc_begin(channels, task + 1, tasks);
-    const float *x = op->x + first * size;
-    for (size_t c = first; c < end; c++, x += size)
-        for (size_t b = 0; b < batch; b++) {
-            double sum = 0;
-            for (size_t i = b; i < size; i += batch)
-                sum += x[i];
-            op->y[c * batch + b] = (float)(sum / (double)(g->height * g->width));
-        }
-    return dc_all_finite(op->y + first * batch, (end - first) * batch);
+    size_t c = first;
+    for (; c + CHAINS <= end; c += CHAINS)
+        for (size_t b = 0; b < batch; b++)
+            means(op->x + c * size + b, CHAINS, size, batch, op->y + c * batch + b);
+    for (; c < end; c++)
+        for (size_t b = 0; b < batch; b++)
+            means(op->x + c * size + b, 1, size, batch, op->y + c * batch + b);
+    return all_finite(op->y + first * batch, (end - first) * batch);
 }
 
 /* Elements from `from` to before `to` of all channels, at most NORM_RUN. */
 #define NORM_RUN 256
 
-static int normalize_run(const struct dc_operation *op, size_t from, size_t to, size_t size)
+DC_INLINE int normalize_run(const struct dc_operation *op, size_t from, size_t to, size_t size)
 {
     const int64_t reach = op->size / 2, channels = op->geometry.channels;
     float sum[NORM_RUN];
@@ -166,7 +209,7 @@ static int normalize_run(const struct dc_operation *op, size_t from, size_t to, 
     return !found;
 }
 
-int dc_normalize(const struct dc_operation *op, size_t task, size_t tasks)
+DC_INLINE int normalize(const struct dc_operation *op, size_t task, size_t tasks)
 {
     const struct dc_geometry *g = &op->geometry;
     const size_t size = (size_t)(g->height * g->width * g->batch);
@@ -177,3 +220,7 @@ int dc_normalize(const struct dc_operation *op, size_t task, size_t tasks)
             normalize_run(op, from, from + NORM_RUN < end ? from + NORM_RUN : end, size);
     return is_finite;
 }
+
+#undef CHAINS
+
+#endif

@@ -1,16 +1,27 @@
-/* What is computed number by number, and softmax: nn/activations.py, joins.py and norm.py define
- * it. */
+/* What is computed number by number, and softmax, for each instruction set compiled anew:
+ * nn/activations.py, joins.py and norm.py define it. */
+#ifndef DC_ELEMENTWISE_H
+#define DC_ELEMENTWISE_H
+
 #include <math.h>
 
 #include "program/program.h"
 #include "tasks.h"
 
-static size_t places(const struct dc_geometry *g)
+DC_INLINE size_t places(const struct dc_geometry *g)
 {
     return (size_t)(g->height * g->width * g->batch);
 }
 
-int dc_scale(const struct dc_operation *op, size_t task, size_t tasks)
+DC_INLINE void rectify(const struct dc_operation *op, size_t task, size_t tasks)
+{
+    const size_t size = places(&op->geometry) * (size_t)op->geometry.channels;
+    const size_t end = dc_begin(size, task + 1, tasks);
+    for (size_t i = dc_begin(size, task, tasks); i < end; i++)
+        op->y[i] = op->x[i] < 0.0f ? 0.0f : op->x[i];
+}
+
+DC_INLINE int scale(const struct dc_operation *op, size_t task, size_t tasks)
 {
     const size_t size = places(&op->geometry), channels = (size_t)op->geometry.channels;
     const size_t end = dc_begin(channels, task + 1, tasks);
@@ -20,21 +31,21 @@ int dc_scale(const struct dc_operation *op, size_t task, size_t tasks)
         float *y = op->y + c * size;
         for (size_t i = 0; i < size; i++)
             y[i] = x[i] * factor + added;
-        is_finite &= dc_rectified(op, y, size);
+        is_finite &= rectified(op, y, size);
     }
     return is_finite;
 }
 
-int dc_add(const struct dc_operation *op, size_t task, size_t tasks)
+DC_INLINE int add(const struct dc_operation *op, size_t task, size_t tasks)
 {
     const size_t size = places(&op->geometry) * (size_t)op->geometry.channels;
     const size_t from = dc_begin(size, task, tasks), to = dc_begin(size, task + 1, tasks);
     for (size_t i = from; i < to; i++)
         op->y[i] = op->x[i] + op->other[i];
-    return dc_rectified(op, op->y + from, to - from);
+    return rectified(op, op->y + from, to - from);
 }
 
-int dc_times(const struct dc_operation *op, size_t task, size_t tasks)
+DC_INLINE int times(const struct dc_operation *op, size_t task, size_t tasks)
 {
     const size_t size = places(&op->geometry), batch = (size_t)op->geometry.batch;
     const size_t channels = (size_t)op->geometry.channels;
@@ -50,17 +61,17 @@ int dc_times(const struct dc_operation *op, size_t task, size_t tasks)
                 for (size_t b = 0; b < batch; b++)
                     y[i + b] = x[i + b] * other[b];
     }
-    return dc_all_finite(op->y + first * size, (end - first) * size);
+    return all_finite(op->y + first * size, (end - first) * size);
 }
 
 /* Powers that can't overflow. */
-static float sigmoid(float x)
+DC_INLINE float sigmoid(float x)
 {
     const float power = expf(-fabsf(x));
     return (x < 0.0f ? power : 1.0f) / (1.0f + power);
 }
 
-static float ramp(float x, float alpha, float k)
+DC_INLINE float ramp(float x, float alpha, float k)
 {
     const float y = alpha * x + k;
     return y < 0.0f ? 0.0f : y > 1.0f ? 1.0f : y;
@@ -73,7 +84,7 @@ static float ramp(float x, float alpha, float k)
     }                                                                                             \
     break
 
-int dc_activate(const struct dc_operation *op, size_t task, size_t tasks)
+DC_INLINE int activate(const struct dc_operation *op, size_t task, size_t tasks)
 {
     const size_t size = places(&op->geometry) * (size_t)op->geometry.channels;
     const size_t from = dc_begin(size, task, tasks), count = dc_begin(size, task + 1, tasks) - from;
@@ -89,10 +100,10 @@ int dc_activate(const struct dc_operation *op, size_t task, size_t tasks)
     case DC_HARD_SWISH: EACH(z * ramp(z, alpha, k));
     case DC_FUNCTIONS: break;
     }
-    return dc_all_finite(y, count);
+    return all_finite(y, count);
 }
 
-int dc_softmax(const struct dc_operation *op, size_t task, size_t tasks)
+DC_INLINE int softmax(const struct dc_operation *op, size_t task, size_t tasks)
 {
     const size_t size = places(&op->geometry), channels = (size_t)op->geometry.channels;
     const size_t end = dc_begin(size, task + 1, tasks);
@@ -107,3 +118,7 @@ int dc_softmax(const struct dc_operation *op, size_t task, size_t tasks)
     }
     return 1; /* the difference of finite numbers is -infinity at worst, whose power is 0 */
 }
+
+#undef EACH
+
+#endif
