@@ -154,21 +154,33 @@ def test_products_with_several_columns_take_lanes() -> None:
     with native.use("native", "scalar"):
         first, fast, late = w.packed[:], w.packed[:], w.packed[:]
         assert_product(w._replace(packed=first), several)
-        assert first.layout().kind == "lanes"
+        lanes_bytes = first.nbytes
+        assert first.layout(columns=3).kind == "lanes"
+        assert first.layout().kind == "lists"
+        assert first.nbytes > 2 * lanes_bytes
         fast.layout("speed")
         assert_product(w._replace(packed=fast), several)
         assert fast.layout().kind == "lists"  # as was asked for
-        for of, kind in (
-            (x, "lists"),
-            (x[:, np.newaxis], "lists"),
-            (several, "lanes"),
-            (x, "lanes"),
-        ):
-            assert_product(w._replace(packed=late), of)
-            assert late.layout().kind == kind
+        assert fast.layout(columns=3) is fast.layout()
+        before = [(late @ of).tobytes() for of in (x, x[:, np.newaxis], several)]
+        assert [(late @ of).tobytes() for of in (x, x[:, np.newaxis], several)] == before
+        assert [(first @ of).tobytes() for of in (x, x[:, np.newaxis], several)] == before
+        late.layout("memory")
+        assert late.layout(columns=3) is late.layout()
+        assert late.nbytes == lanes_bytes
+        np.testing.assert_array_equal(late.to_dense(), w.dense)
         turned = w.packed[:].T
         turned @ draw_x(0, 64)
         assert turned.layout().kind == "lanes"  # of short rows
+
+
+@needs_extension
+def test_a_layout_that_isnt_lists_is_that_of_several_columns_too() -> None:
+    w = random_tensor((300, 40), 0.1, 5).packed  # of short rows
+    assert w.layout(columns=3) is w.layout()
+    other = w[:]
+    assert other.layout() is other.layout(columns=3)
+    assert w.nbytes == other.nbytes
 
 
 @needs_extension

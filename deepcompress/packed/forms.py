@@ -18,11 +18,11 @@ MAX_FILLERS, FEW_FILLERS = 64, 2**16
 
 
 class Forms:
-    """A stream, or a form that products made from it: at least one of four at any time.
+    """A stream, or a form that products made from it: at least one of five at any time.
 
-    A layout, that of the transpose and column blocks are built by the first caller that wants
-    them. They then replace the stream if it can be rebuilt from them: if it has fillers only where
-    `relindex` puts them.
+    A layout, one for several columns if that should be another, that of the transpose and column
+    blocks are built by the first caller that wants them. They then replace the stream if it can be
+    rebuilt from them: if it has fillers only where `relindex` puts them.
 
     Parameters
     ----------
@@ -41,13 +41,16 @@ class Forms:
         self._is_transposed = False
         self._is_laid_out = False
         self._preferred = "auto"  # as it was laid out
+        self._of_several: Layout | None = None  # columns; it may be the layout itself
+        self._is_of_several = False  # known
         self._is_minimal = is_minimal
         self._lock = ForkSafeLock()
 
     @property
     def nbytes(self) -> int:
         """Bytes of all that is held, but for the codebook."""
-        held = self._stream, self._layout, self._blocks, self._transposed
+        of_several = None if self._of_several is self._layout else self._of_several
+        held = self._stream, self._layout, of_several, self._blocks, self._transposed
         return sum(form.nbytes for form in held if form)
 
     def any(self) -> Form:
@@ -56,7 +59,7 @@ class Forms:
 
     def _own(self) -> Form | None:
         # In this order: the stream is released only after another form has been put there.
-        return self._stream or self._layout or self._blocks
+        return self._stream or self._layout or self._of_several or self._blocks
 
     def stream(self) -> Stream:
         """Return the stream, rebuilt for the caller if it isn't held."""
@@ -72,21 +75,22 @@ class Forms:
         return spmv.transpose((self.cols, self.rows), *self._transposed.survivors())
 
     def of_products(self, columns: int = 1) -> Stream | Layout:
-        """Return the layout, or the stream where that is better left as it is.
+        """Return the layout, or the stream where that is better left as it is."""
+        return self.layout(columns=columns) or self.stream()
 
-        Products with several columns take longer from lists: the first of them has lists give way
-        to lanes, for good, unless somebody has asked for speed.
+    def layout(
+        self, prefer: str = "auto", *, columns: int = 1, among_others: bool = False
+    ) -> Layout | None:
+        """Return the layout, if there is any; ``"auto"`` takes that which there is already.
+
+        Products with several columns take longer from lists, and ``"auto"`` has a layout of their
+        own for them: of whatever was multiplied before, no bit of a product depends on it.
         """
-        prefer = _preferred(columns)
-        layout = self._layout
-        if layout is None or (layout.kind == "lists" and self._preferred == "auto" != prefer):
-            layout = self._lay_out(prefer)
-        return layout or self.stream()
-
-    def layout(self, prefer: str = "auto", *, among_others: bool = False) -> Layout | None:
-        """Return the layout, if there is any; ``"auto"`` takes that which there is already."""
-        if prefer == "auto" and self._layout is not None:
-            return self._layout
+        if prefer == "auto":
+            if columns > 1 and self._preferred == "auto":
+                return self._of_several or self._lay_out_for_several()
+            if self._layout is not None:
+                return self._layout
         return self._lay_out(prefer, among_others)
 
     def blocks(self) -> ColumnBlocks | None:
@@ -107,7 +111,7 @@ class Forms:
             if not self._is_transposed:
                 built = self._transposed = self._transpose()
                 self._is_transposed = True
-                self._release(built.layout(_preferred(columns)) if built else None)
+                self._release(built.layout(columns=columns) if built else None)
             return self._transposed
 
     def _transpose(self) -> "Forms | None":
@@ -123,14 +127,30 @@ class Forms:
     def _lay_out(self, prefer: str = "auto", among_others: bool = False) -> Layout | None:
         with self._lock:
             if not self._is_laid_out or prefer not in ("auto", self._preferred):
-                is_native = native.active()
-                dense = native_layout.dense_layout() if is_native else "lanes"
-                cached = native_layout.cached_layout() if is_native else "lanes"
-                w = self.stream()
-                self._layout = choose.build(w, dense, cached, prefer, among_others)
+                built = self._build(prefer, among_others)
+                if built and built.kind != "lists" and self._of_several:
+                    built = self._of_several  # which is the same
+                self._layout = built
                 self._is_laid_out, self._preferred = True, prefer
                 self._release(self._layout)
+                if prefer != "auto" and built:  # as was asked for, for any columns
+                    self._of_several, self._is_of_several = None, False
             return self._layout
+
+    def _lay_out_for_several(self) -> Layout | None:
+        with self._lock:
+            if not self._is_of_several:
+                is_other = not self._is_laid_out or (self._layout and self._layout.kind == "lists")
+                self._of_several = self._build("memory", False) if is_other else self._layout
+                self._is_of_several = True
+                self._release(self._of_several)
+            return self._of_several
+
+    def _build(self, prefer: str, among_others: bool) -> Layout | None:
+        is_native = native.active()
+        dense = native_layout.dense_layout() if is_native else "lanes"
+        cached = native_layout.cached_layout() if is_native else "lanes"
+        return choose.build(self.stream(), dense, cached, prefer, among_others)
 
     def _release(self, built: Layout | ColumnBlocks | None) -> None:
         """Let go of the stream if it can be rebuilt from the form that was built."""
@@ -151,11 +171,6 @@ class Forms:
     def _rebuild(self, positions: Int64Array, survivors: UInt8Array) -> Stream:
         matrix, widths = (self.rows, self.cols), (self.label_bits, self.gap_bits)
         return _stream(matrix, self.codebook, widths, positions, survivors)
-
-
-def _preferred(columns: int) -> str:
-    """Return which layout suits products with so many columns."""
-    return "auto" if columns == 1 else "memory"
 
 
 def _stream(

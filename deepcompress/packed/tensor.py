@@ -393,7 +393,9 @@ class CompressedTensor:
         """Return the packed form; rebuilt for the caller if another has replaced it."""
         return self._forms.stream()
 
-    def layout(self, prefer: str = "auto", *, among_others: bool = False) -> Layout | None:
+    def layout(
+        self, prefer: str = "auto", *, columns: int = 1, among_others: bool = False
+    ) -> Layout | None:
         """Return the form for products, built by the first caller; None if there is none.
 
         It then replaces the packed arrays, if they can be rebuilt from it: if they have
@@ -406,8 +408,10 @@ class CompressedTensor:
             products with several columns. ``"speed"`` for the fastest with a vector, which takes
             a third of CSR's bytes to seven eighths. ``"auto"`` for the second where it takes half
             of CSR's bytes or less, or an eighth of the processor's largest cache; but if a form was
-            built before, for that one. (The first product with several columns has it give way
-            to the first.)
+            built before, for that one.
+        columns : int
+            Of what it is multiplied with: with several, ``"auto"`` is the first. Both are
+            held if both are asked for.
         among_others : bool
             Whether other matrices are multiplied in between, so that less of the cache is its own.
 
@@ -418,7 +422,7 @@ class CompressedTensor:
         """
         if prefer not in choose.PREFER:
             raise ArgumentError(f"prefer must be one of {', '.join(choose.PREFER)}: {prefer!r}")
-        return self._forms.layout(prefer, among_others=among_others)
+        return self._forms.layout(prefer, columns=columns, among_others=among_others)
 
     def blocks(self) -> ColumnBlocks | None:
         """Return the form for convolutions, as `layout` the one for products."""

@@ -126,8 +126,7 @@ def _product(task: Task, weight: Any, geometry: Geometry, kind: OperationKind) -
         weight = weight.blocks()
         work = float(weight.entries * columns) if weight else 0.0
     else:
-        prefer = "auto" if columns == 1 else "memory"  # which is the faster one then
-        weight = weight.layout(prefer, among_others=True)
+        weight = weight.layout(columns=columns, among_others=True)
         work = max(ENTRY_WORK, columns) * weight.work_bytes if weight else 0.0  # a byte an entry
     if weight is None:
         return None
