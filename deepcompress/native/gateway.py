@@ -107,8 +107,9 @@ def threads() -> int:
     """Return how many threads native work may take in the calling thread, at least 1.
 
     All processors that the process may use, unless `set_threads`, ``OMP_NUM_THREADS`` or
-    ``threadpoolctl.threadpool_limits`` say otherwise. It is 1 with the reference backend, and
-    where the extension was built without threads. Raises as `backend`.
+    ``threadpoolctl.threadpool_limits`` say otherwise; the last of them only if the extension was
+    loaded before, as by this function. It is 1 with the reference backend, and where the
+    extension was built without threads. Raises as `backend`.
     """
     return limits.number() if active() and _has_threads() else 1
 
