@@ -81,8 +81,14 @@ def dot(
 
 
 def columns_of(x: Any) -> int:
-    """Return the columns of an array that a matrix is to be multiplied with; 1 for all else."""
-    return x.shape[1] if isinstance(x, np.ndarray) and x.ndim == 2 else 1
+    """Return the columns of what a matrix is to be multiplied with; 1 for what isn't an array."""
+    shape = getattr(x, "shape", None)
+    if not isinstance(shape, tuple):
+        try:
+            shape = np.shape(x)
+        except Exception:  # whatever it raises, the product will tell
+            return 1
+    return shape[1] if len(shape) == 2 else 1
 
 
 def check_out(out: Any, shape: tuple[int, ...], x: npt.NDArray[Any]) -> None:
