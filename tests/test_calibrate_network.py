@@ -8,9 +8,9 @@ import pytest
 import deepcompress
 from deepcompress import CompressedNetwork, native
 from deepcompress.calibrate import NetworkSubject, calibrate, calibrated, weights_alone
+from deepcompress.calibrate.batches import multiplications, spread
 from deepcompress.calibrate.divergence import kl_divergence, row_costs
 from deepcompress.calibrate.driver import Settings
-from deepcompress.calibrate.network import multiplications, spread
 from deepcompress.calibrate.rows import gather
 from deepcompress.errors import ArgumentError
 from deepcompress.native import gateway
