@@ -6,6 +6,7 @@ refused by an error of ours, and raises anything else if something is wrong. It 
 break, such as checksums. None of them needs a fuzzer to be imported: the tests replay the seeds.
 """
 
+import gc
 import resource
 import sys
 import tempfile
@@ -42,10 +43,17 @@ def limited(what: str, max_bytes: int = MAX_BYTES) -> Iterator[None]:
     """Raise a finding if the block takes too long or too much memory.
 
     Memory is told by the highest resident size that the process ever had, which costs
-    nothing; so what an earlier input took, and gave back, can hide as much.
+    nothing; so what an earlier input took, and gave back, can hide as much. Python's collector
+    waits, as it would look through all that the process has: seconds, where that is a large one.
     """
-    memory, start = _peak(), time.process_time()
-    yield
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        memory, start = _peak(), time.process_time()
+        yield
+    finally:
+        if collects:
+            gc.enable()
     seconds, grown = time.process_time() - start, _peak() - memory
     require(seconds <= MAX_SECONDS, f"{what} took {seconds:.1f} s")
     require(grown <= max_bytes + _SLACK, f"{what} took {grown:,} bytes of {max_bytes:,}")
