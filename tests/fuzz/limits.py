@@ -38,23 +38,35 @@ def require(holds: object, what: str) -> None:
         raise Finding(what)
 
 
+class _Collector:
+    """Told by Python's collector when it begins and ends, it sums up its seconds."""
+
+    def __init__(self) -> None:
+        self.seconds, self._start = 0.0, 0.0
+
+    def __call__(self, phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            self._start = time.process_time()
+        else:
+            self.seconds += time.process_time() - self._start
+
+
 @contextmanager
 def limited(what: str, max_bytes: int = MAX_BYTES) -> Iterator[None]:
     """Raise a finding if the block takes too long or too much memory.
 
     Memory is told by the highest resident size that the process ever had, which costs
-    nothing; so what an earlier input took, and gave back, can hide as much. Python's collector
-    waits, as it would look through all that the process has: seconds, where that is a large one.
+    nothing; so what an earlier input took, and gave back, can hide as much. The seconds of Python's
+    collector don't count, which looks through all that the process has.
     """
-    collects = gc.isenabled()
-    gc.disable()
+    collector = _Collector()
+    gc.callbacks.append(collector)
     try:
         memory, start = _peak(), time.process_time()
         yield
     finally:
-        if collects:
-            gc.enable()
-    seconds, grown = time.process_time() - start, _peak() - memory
+        gc.callbacks.remove(collector)
+    seconds, grown = time.process_time() - start - collector.seconds, _peak() - memory
     require(seconds <= MAX_SECONDS, f"{what} took {seconds:.1f} s")
     require(grown <= max_bytes + _SLACK, f"{what} took {grown:,} bytes of {max_bytes:,}")
 
