@@ -13,7 +13,8 @@ where ``n = (sum u)^2 / sum u^2`` says how many inputs there are in effect, of w
 leave fewer rows to tell which inputs of a layer go together: up to 250 photographs all count the
 same, and of 50,000 digits the unsure ones decide. Nearly full weights, on SqueezeNet, took 4 % more
 divergence at the same size; that was read on the photographs that measure it, so that 250 isn't a
-choice without them, though no figure with so few inputs moves by it. The share has the form of James and Stein's (1961), towards the mean.
+choice without them, though no figure with so few inputs moves by it. The share has the form of
+James and Stein's (1961), towards the mean.
 
 Deviation: in the paper a weight's size alone tells whether it goes (section 2).
 """
