@@ -5,12 +5,13 @@ Those of the C kernels are run by ``tests/fuzz/run.py``, which has the compiler 
 
 import importlib
 import tracemalloc
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
-from fuzz.limits import outcome
+from fuzz.limits import ATTEMPTS, Slow, outcome, run
 from fuzz.make_seeds import SEEDS
 
 from deepcompress.errors import ArgumentError, DeepCompressError, FormatError
@@ -35,7 +36,20 @@ CASES = [
 
 @pytest.mark.parametrize(("target", "path"), CASES)
 def test_nothing_is_found(target: ModuleType, path: Path) -> None:
-    target.test_one_input(path.read_bytes())
+    run(target, path.read_bytes())
+
+
+@pytest.mark.parametrize("times", [ATTEMPTS - 1, ATTEMPTS])
+def test_a_finding_is_what_is_slow_each_time(times: int) -> None:
+    target, slow = ModuleType("target"), iter([True] * times + [False])
+
+    def test_one_input(data: bytes) -> None:
+        if next(slow):
+            raise Slow(f"reading {data!r} took 9 s")
+
+    target.test_one_input = test_one_input
+    with nullcontext() if times < ATTEMPTS else pytest.raises(Slow, match="took 9 s"):
+        run(target, b"bytes")
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -1,5 +1,6 @@
 """Fuzz one reader in Python: ``python tests/fuzz/drive.py TARGET [libFuzzer's arguments]``."""
 
+import functools
 import importlib
 import random
 import sys
@@ -14,6 +15,7 @@ def main() -> None:
     target = sys.argv.pop(1)
     with atheris.instrument_imports(include=["deepcompress"], enable_loader_override=False):
         module = importlib.import_module(f"fuzz.{target}")
+        limits = importlib.import_module("fuzz.limits")
     options = {}
     if hasattr(module, "mutate"):
 
@@ -24,7 +26,7 @@ def main() -> None:
                 return atheris.Mutate(data, max_size)
 
         options["custom_mutator"] = mutator
-    atheris.Setup(sys.argv, module.test_one_input, **options)
+    atheris.Setup(sys.argv, functools.partial(limits.run, module), **options)
     atheris.Fuzz()
 
 
