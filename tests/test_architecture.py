@@ -11,7 +11,7 @@ import deepcompress
 
 PACKAGE = Path(deepcompress.__file__).parent
 
-GROUND = {"errors", "dtypes", "locks", "tensors", "structs", "checks", "files"}
+GROUND = {"errors", "dtypes", "locks", "tensors", "structs", "checks", "files", "trellis"}
 STAGES = {"prune", "quantize", "relindex", "huffman", "container", "spmv"}
 PRODUCT = {
     *("packed", "coding", "kinds", "config", "presets", "ties"),
@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "dtypes": {"errors"},
     "tensors": {"errors", "dtypes"},
     "structs": {"errors", "tensors"},
+    "trellis": {"tensors"},
     "checks": {"errors", "tensors"},
     "files": {"errors"},
     "native": GROUND,
