@@ -7,9 +7,9 @@ import pytest
 
 from deepcompress import native
 from deepcompress.calibrate import centroids
-from deepcompress.calibrate.layer import with_bias
 from deepcompress.calibrate.moments import Curvature, inverse_factor
 from deepcompress.calibrate.sweep import descend, sweep
+from deepcompress.calibrate.ways import with_bias
 from deepcompress.native import gateway
 
 LEVELS = np.array([-1.0, 0.0, 1.0])

@@ -23,12 +23,13 @@ from ..pipeline.models import put
 from ..pipeline.weights import Kept, naming
 from ..tensors import Float64Array
 from . import trust
-from .layer import Decided, Effort, decide, with_bias
+from .layer import Decided, Effort, decide
 from .moments import DAMPING, Curvature, Moments, curvature
 from .packing import CONTEXTS, encodable, rounded, stream_coder
 from .rates import Rates, entropy_rates
 from .subject import LayerSpec, Subject, Weights
 from .trust import LEAST_SENSITIVITY, TINY, Trust
+from .ways import with_bias
 
 FIRST = Effort(sweeps=2, rounds=0)  # to measure the factor with
 TRIES = 2
@@ -184,6 +185,7 @@ def _compressed(
         rates=settings.rates,
         effort=settings.effort,
         half=settings.half,
+        contexts=settings.coder == CONTEXTS,
     )
     final = with_bias(curved, decided.values)
     values, bias = _parts(layer, final)
@@ -223,7 +225,14 @@ def _factor(
     """
     factor, before = 1.0, _parts(layer, curved.target)
     for _ in range(TRIES):
-        decided = decide(curved, factor * matters, settings.lam, rates=settings.rates, effort=FIRST)
+        decided = decide(
+            curved,
+            factor * matters,
+            settings.lam,
+            rates=settings.rates,
+            effort=FIRST,
+            contexts=settings.coder == CONTEXTS,
+        )
         after = with_bias(curved, decided.values)
         predicted = float((matters * curved.error(after)).sum())
         measured = subject.divergence(layer, before, _parts(layer, after))

@@ -14,6 +14,7 @@ import math
 
 import numpy as np
 
+from ..errors import ArgumentError
 from ..tensors import Float32Array, Float64Array
 
 FINER = 0.85
@@ -51,3 +52,23 @@ def uniform_grid(
             if len(places) <= most:
                 return np.asarray(step * places)
         step *= max(WIDER, math.sqrt(len(near) / (2 * most)))
+
+
+def is_grid(levels: Float64Array) -> bool:
+    """Tell whether levels, ascending, are all multiples of a step between two of them."""
+    step = float(np.diff(levels).min(initial=np.inf))
+    places = np.rint(levels / step)
+    return len(levels) > 1 and bool((np.diff(places) == 1).all())
+
+
+def in_file(levels: Float64Array, scale: float) -> Float64Array:
+    """Return the levels of a grid times a number, as a file holds them: multiples of a float32."""
+    zero = int(np.searchsorted(levels, 0))
+    step = levels[zero + 1] if zero + 1 < len(levels) else -levels[zero - 1]
+    with np.errstate(over="ignore"):
+        stored = np.float64(np.float32(scale * step))
+        found = (np.arange(len(levels)) - zero) * stored
+        found = found.astype(np.float32).astype(np.float64)
+    if not np.isfinite(found).all() or stored == 0:
+        raise ArgumentError("weights are too large or too small for float32")
+    return found

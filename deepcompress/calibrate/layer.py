@@ -1,17 +1,24 @@
 """One layer: from its weights and the curvature of its error to labels and centroids."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
 from ..errors import ArgumentError
 from ..tensors import Float64Array, UInt8Array
 from . import centroids, grid
-from .moments import Curvature, inverse_factor
+from .moments import Curvature
 from .rates import Rates, counts_of, entropy_rates
-from .sweep import descend, sweep
+from .ways import Along, Free, Way, with_bias
 
+# Steps for a trellis that are tried, as shares of the best one without, from `FIRST` on.
+FINER = (0.34, 0.4, 0.48, 0.57, 0.68, 0.8)
+FIRST = 3
+TRIAL_ROWS = 64
+GRID_BITS = 40  # that a grid takes in a file
 DEAD = 0.02  # of the largest element of a Hessian's diagonal: below, an input is as good as dead
 
 
@@ -32,6 +39,9 @@ class Effort:
     sweeps: int = 3
     rounds: int = 2
     descents: int = 3
+
+
+TRIAL = Effort(sweeps=2, rounds=1, descents=1)
 
 
 @dataclass(frozen=True)
@@ -60,13 +70,6 @@ class Decided:
         return self.levels[self.labels]
 
 
-def with_bias(curved: Curvature, values: Float64Array) -> Float64Array:
-    """Return weights (G, R, D) with the best bias for each row of values (G, R, d)."""
-    off = values - curved.target[:, :, :-1]
-    last = curved.hessian[:, :-1, -1:] / curved.hessian[:, -1:, -1:]
-    return np.concatenate([values, curved.target[:, :, -1:] - off @ last], axis=2)
-
-
 def decide(
     curved: Curvature,
     matters: Float64Array,
@@ -76,6 +79,7 @@ def decide(
     effort: Effort | None = None,
     half: bool = False,
     step: float | None = None,
+    contexts: bool = False,
 ) -> Decided:
     """Choose levels, labels and centroids for a layer.
 
@@ -91,62 +95,114 @@ def decide(
     half : bool
         Whether centroids become numbers of float16, not float32.
     step : float, optional
-        Of the grid of levels, in place of the best one by `grid`.
+        Of the grid of levels without a trellis, in place of the best one by `grid`.
+    contexts : bool
+        Whether labels are coded by contexts, which also know of grids and trellises. Levels then
+        stay on a grid, and labels are along a trellis, where 255 levels are enough and there are
+        no groups, whose rows would be too short.
     """
     effort = effort or Effort()
-    groups, columns = len(curved.target), curved.target.shape[2] - 1
-    targets = curved.target[:, :, :-1]
-    orders = [np.argsort(-np.diagonal(h)[:-1], kind="stable") for h in curved.hessian]
-    with_last = [np.append(order, columns) for order in orders]
-    factors = [
-        inverse_factor(h[np.ix_(order, order)])
-        for h, order in zip(curved.hessian, with_last, strict=True)
-    ]
-    pivots = np.stack([np.diagonal(factor)[:-1] for factor in factors])
-    if step is None:
-        curvatures = matters[:, :, None] / (pivots * pivots)[:, None, :]
-        step = grid.step_for(_of_survivors(curvatures, targets, curved.hessian, orders), lam)
-    levels = grid.uniform_grid(targets, step)
     scaled = matters / lam
-    labels = np.searchsorted((levels[1:] + levels[:-1]) / 2, targets).astype(np.uint8)
-    charged = rates(counts_of(labels, len(levels)))
-    for _ in range(effort.sweeps):
-        for g in range(groups):
-            start = np.ascontiguousarray(curved.target[g][:, with_last[g]])
-            found = sweep(start, factors[g], scaled[g], levels, charged)[1]
-            labels[g][:, orders[g]] = found
-        charged = rates(counts_of(labels, len(levels)))
+    free = Free(curved, scaled, rates)
+    if step is None:
+        step = _best_step(free)
+    if contexts and len(curved.target) == 1:
+        along = Along(curved, scaled, rates)
+        levels = _finer(along, step)
+        if levels is not None:
+            return _settled(along, levels, effort, step, partial(_on_grid, along))
+    levels = grid.uniform_grid(free.targets, step)
     schur = curved.without_bias()
+
+    def refitted(levels: Float64Array, labels: UInt8Array) -> Float64Array:
+        parts = list(labels), list(free.targets), schur, list(scaled)
+        return in_file(centroids.refitted(levels, *parts), half)
+
+    found = _settled(free, levels, effort, step, refitted)
+    if not (contexts and grid.is_grid(levels)):
+        return found
+    levels = grid.in_file(levels, 1.0)
+    gridded = _settled(free, levels, effort, step, partial(_on_grid, free))
+    codebook = (16 if half else 32) * np.count_nonzero(counts_of(found.labels, len(levels)))
+    costs = _objective(free, found) + codebook, _objective(free, gridded) + GRID_BITS
+    return found if costs[0] < costs[1] else gridded
+
+
+def _settled(
+    way: Way,
+    levels: Float64Array,
+    effort: Effort,
+    step: float,
+    refitted: Callable[[Float64Array, UInt8Array], Float64Array],
+) -> Decided:
+    """Sweep, refit levels, and descend from there."""
+    labels, charged = np.zeros(way.targets.shape, np.uint8), way.first(levels)
+    for _ in range(effort.sweeps):
+        labels = way.sweep(levels, charged)
+        charged, _ = way.charged(levels, labels)
     for _ in range(effort.rounds):
-        levels = centroids.refitted(levels, list(labels), list(targets), schur, list(scaled))
-        levels = in_file(levels, half)
-        weights = with_bias(curved, levels[labels])
-        slopes = curved.slopes(weights)
-        for _ in range(effort.descents):
-            for g in range(groups):
-                weights[g], slopes[g], labels[g] = descend(
-                    weights[g], slopes[g], curved.hessian[g], scaled[g], levels, charged, labels[g]
-                )
-            charged = rates(counts_of(labels, len(levels)))
-    counts = counts_of(labels, len(levels))
-    return Decided(levels, labels, float(counts @ charged), step)
+        levels = refitted(levels, labels)
+        charged, labels = way.descend(levels, charged, labels, effort.descents)
+    return Decided(levels, labels, way.charged(levels, labels)[1], step)
 
 
-def _of_survivors(
-    curvatures: Float64Array,
-    targets: Float64Array,
-    hessians: Float64Array,
-    orders: list[npt.NDArray[np.int64]],
-) -> Float64Array:
-    """Return the curvatures in weights that aren't 0, of inputs that aren't dead; or in all.
+def _on_grid(way: Way, levels: Float64Array, labels: UInt8Array) -> Float64Array:
+    """Return levels with the best step for labels, in closed form, as a file holds them."""
+    above = below = 0.0
+    schur = way.curved.without_bias()
+    for one, target, matrix, s in zip(levels[labels], way.targets, schur, way.scaled, strict=True):
+        slopes = (one @ matrix) * s[:, None]
+        above += float((slopes * target).sum())
+        below += float((slopes * one).sum())
+    return grid.in_file(levels, above / below if above > 0 and below > 0 else 1.0)
 
-    Others are likely to become 0, whatever the step is.
+
+def _finer(along: Along, step: float) -> Float64Array | None:
+    """Return the levels of the best step for a trellis, tried on some rows; None if too many."""
+    some = along.of_rows(max(1, along.targets.shape[1] // TRIAL_ROWS))
+    costs: dict[int, float] = {}
+
+    def cost(place: int) -> float:
+        if not 0 <= place < len(FINER):
+            return math.inf
+        if place not in costs:
+            levels = grid.uniform_grid(along.targets, FINER[place] * step)
+            if grid.is_grid(levels):
+                settle = partial(_settled, some, levels, TRIAL, step)
+                costs[place] = _objective(some, settle(partial(_on_grid, some)))
+            else:
+                costs[place] = math.inf
+        return costs[place]
+
+    best = min(range(FIRST, len(FINER)), key=cost)
+    while cost(best - 1) < cost(best):
+        best -= 1
+    if cost(best) == math.inf:
+        return None
+    return grid.in_file(grid.uniform_grid(along.targets, FINER[best] * step), 1.0)
+
+
+def _objective(way: Way, found: Decided) -> float:
+    """Return error and labels in bits."""
+    error = way.curved.error(with_bias(way.curved, found.values))
+    return float((way.scaled * error).sum()) + found.bits
+
+
+def _best_step(free: Free) -> float:
+    """Return the best step of a grid, by the curvatures in weights of which few become 0.
+
+    Those that are 0, and those of dead inputs, are likely to become 0 whatever the step is; where
+    there are no others, all count.
     """
-    diagonals = [np.diagonal(h)[order] for h, order in zip(hessians, orders, strict=True)]
+    pivots = free.pivots
+    curvatures = free.scaled[:, :, None] / (pivots * pivots)[:, None, :]
+    diagonals = [
+        np.diagonal(h)[order] for h, order in zip(free.curved.hessian, free.orders, strict=True)
+    ]
     alive = np.stack([d > DEAD * d[0] for d in diagonals])[:, None, :]
-    kept = np.stack([t[:, order] != 0 for t, order in zip(targets, orders, strict=True)])
-    found = curvatures[alive & kept]
-    return found if found.size else curvatures.ravel()
+    kept = [t[:, order] != 0 for t, order in zip(free.targets, free.orders, strict=True)]
+    found = curvatures[alive & np.stack(kept)]
+    return grid.step_for(found if found.size else curvatures.ravel(), 1.0)
 
 
 def in_file(levels: Float64Array, half: bool) -> Float64Array:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..tensors import Float32Array, Float64Array, UInt8Array
+from ..trellis import STATES
 from .gateway import _bytes, _ffi, _floats, _lib
 from .pool import team
 
@@ -52,6 +53,44 @@ def descend(
     return moved, slopes, labels
 
 
+def trellis_sweep(
+    weights: Float64Array,
+    factor: Float64Array,
+    matters: Float64Array,
+    levels: Float64Array,
+    rates: Float64Array,
+    zero: int,
+) -> UInt8Array:
+    """Call dc_trellis_sweep for weights (R, D); return labels (R, D - 1)."""
+    rows, cols = weights.shape[0], weights.shape[1] - 1
+    labels = np.empty((rows, cols), np.uint8)
+    _lib().dc_trellis_sweep(
+        *(_doubles(weights), rows, cols, *map(_doubles, (factor, matters, levels, rates))),
+        *(len(levels), zero, _bytes(labels), *_scratch_and_team(rows, cols)),
+    )
+    return labels
+
+
+def trellis_descend(
+    weights: Float64Array,
+    slopes: Float64Array,
+    hessian: Float64Array,
+    matters: Float64Array,
+    levels: Float64Array,
+    rates: Float64Array,
+    zero: int,
+) -> UInt8Array:
+    """Call dc_trellis_descend for weights and slopes (R, D); return labels (R, D - 1)."""
+    rows, cols = weights.shape[0], weights.shape[1] - 1
+    labels = np.empty((rows, cols), np.uint8)
+    _lib().dc_trellis_descend(
+        *(_doubles(weights), _doubles(slopes), rows, cols),
+        *map(_doubles, (hessian, matters, levels, rates)),
+        *(len(levels), zero, _bytes(labels), *_scratch_and_team(rows, cols)),
+    )
+    return labels
+
+
 def expected_sweep(
     targets: Float32Array,
     positions: int,
@@ -90,6 +129,13 @@ def expected_descend(
         *(len(levels), _bytes(labels), team(rows * cols * NS_PER_WEIGHT, rows)[0]),
     )
     return labels
+
+
+def _scratch_and_team(rows: int, cols: int) -> tuple[Any, Any]:
+    """Return what the versions of a row take for each thread, and the team."""
+    chosen, count = team(rows * cols * (cols * NS_PER_PRODUCT + NS_PER_WEIGHT) * STATES, rows)
+    words = -(-_lib().dc_trellis_scratch(cols) * count // 8)
+    return _ffi().from_buffer("char[]", np.empty(words)), chosen
 
 
 def _team_for(rows: int, cols: int) -> Any:
