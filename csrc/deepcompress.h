@@ -319,25 +319,31 @@ struct dc_matrix {
 };
 
 /* context: the rank of each label among the centroids of its sign, from the one nearest to 0, which
- * has 1; label 0 alone has 0. label[negative][magnitude] leads back, up to count[negative]. */
+ * has 1; label 0 alone has 0. label[negative][magnitude] leads back, up to count[negative]. `trellis`
+ * is 1 where labels are told among those that a trellis allows, else 0. */
 struct dc_levels {
     uint8_t magnitude[256], negative[256], label[2][256];
-    unsigned count[2];
+    unsigned count[2], trellis;
 };
 
-/* context: how many words of workspace the other two need. */
+/* context: the first element whose label a trellis doesn't allow, or their number. */
+size_t dc_context_fitting(const uint8_t *labels, const struct dc_matrix *matrix,
+                          const struct dc_levels *levels);
+
+/* context: how many words of workspace the two that follow need. */
 size_t dc_context_words(size_t cols);
 
 /* context: writes labels into the first `capacity` bytes of the payload, and returns how many it
- * has, which may be more. Each label has a level. Unless it is NULL, prices[p >> 4] is what a decision
- * of probability p / 2**16 costs, and costs[i] becomes the sum for each label. */
+ * has, which may be more. Each label has a level, and the trellis allows it if there is one. Unless it
+ * is NULL, prices[p >> 4] is what a decision of probability p / 2**16 costs, and costs[i] becomes the
+ * sum for each label. */
 size_t dc_context_encode(const uint8_t *labels, const struct dc_matrix *matrix,
                          const struct dc_levels *levels, uint32_t *workspace, uint8_t *payload,
                          size_t capacity, const uint32_t *prices, uint32_t *costs);
 
 /* context: the labels of a payload. DC_TRUNCATED (with all elements there, where the end lacks),
- * DC_BAD_LABEL (a weight, but there is no centroid): *at is the element. DC_TRAILING and DC_BAD_END,
- * all elements being there: *at is the byte where the end should begin. */
+ * DC_BAD_LABEL (a weight, but there is no centroid for it): *at is the element. DC_TRAILING and
+ * DC_BAD_END, all elements being there: *at is the byte where the end should begin. */
 enum dc_status dc_context_decode(const uint8_t *payload, size_t size,
                                  const struct dc_matrix *matrix, const struct dc_levels *levels,
                                  uint32_t *workspace, uint8_t *labels, size_t *at);

@@ -228,9 +228,12 @@ class LabelLevels:
         By `negative` and `magnitude`.
     count : (int, int)
         How many centroids have either sign.
+    trellis : bool
+        Whether labels are told among those that a trellis allows.
     """
 
     magnitude: UInt8Array
     negative: UInt8Array
     label: UInt8Array
     count: tuple[int, int]
+    trellis: bool = False

@@ -28,11 +28,11 @@ static void prepare(struct context_model *m, const struct dc_levels *levels)
     for (size_t i = 0; i < SETS * SET_WORDS; i++)
         m->weights[i] = i % SET_WORDS == SET_WORDS - 1 ? 0 : FIRST_WEIGHT;
     for (unsigned set = 0; set < SETS; set++)
-        m->weights[set * SET_WORDS + (set < 8    ? FLAG_INPUTS
-                                      : set == 8 ? SIGN_INPUTS
-                                                 : MAGNITUDE_INPUTS)] = 0;
+        m->weights[set * SET_WORDS + (set < 8 || set >= ODD_SET ? FLAG_INPUTS
+                                      : set == 8                ? SIGN_INPUTS
+                                                                : MAGNITUDE_INPUTS)] = 0;
     for (unsigned label = 0; label < 256; label++) {
-        const unsigned a = levels->magnitude[label];
+        const unsigned a = (levels->magnitude[label] + levels->trellis) >> levels->trellis;
         const unsigned category = a < 3 ? a : digits(a) + 1;
         m->category[label] = (uint8_t)(category < 7 ? category : 7);
         m->sign[label] = (uint8_t)(a ? 1 + levels->negative[label] : 0);
@@ -46,14 +46,14 @@ static inline unsigned density(const struct context_model *m, uint32_t counter)
 }
 
 struct near_sizes {
-    unsigned side, left, above, sum; /* of the magnitudes nearby */
+    unsigned alone, left, above, sum; /* its sign and state, and the magnitudes nearby */
 };
 
 static inline int decide_magnitude(struct context_model *m, struct context_coder *c,
                                    struct near_sizes near, unsigned node, unsigned bit, int decoding)
 {
     const uint32_t places[] = {
-        MAGNITUDE_ALONE + near.side * NODES + node,
+        MAGNITUDE_ALONE + near.alone * NODES + node,
         MAGNITUDE_LEFT + node * 64 + near.left,
         MAGNITUDE_ABOVE + node * 64 + near.above,
         MAGNITUDE_SUM + node * 64 + near.sum,
@@ -91,11 +91,11 @@ static inline int code_magnitude(struct context_model *m, struct context_coder *
 }
 
 /* Codes all labels; the element at which the stream ends, or has a label without a centroid, or
- * their number. */
+ * their number. Along a trellis, magnitudes are numbers. */
 static inline size_t code_labels(struct context_model *m, struct context_coder *c,
                                  const struct dc_matrix *matrix, const struct dc_levels *levels,
                                  uint32_t *columns, uint8_t *labels, uint32_t *costs,
-                                 enum dc_status *status, int decoding)
+                                 enum dc_status *status, int decoding, unsigned trellis)
 {
     const size_t cols = matrix->cols;
     const int is_kernel = matrix->kernel > 1;
@@ -109,6 +109,7 @@ static inline size_t code_labels(struct context_model *m, struct context_coder *
         const unsigned row_class = digits(row) < 7 ? digits(row) : 7;
         const uint32_t known = whole & 1023;
         uint32_t in_row = (whole & ~UINT32_C(1023)) | (known < ROW_HEAD_START ? known : ROW_HEAD_START);
+        unsigned state = TRELLIS_START; /* stays, without a trellis */
         for (size_t col = 0; col < cols; col++, i++) {
             const uint8_t *here = labels + i;
             /* W, WW, N, NE, NW, A, B: label 0 beyond the edges. */
@@ -134,19 +135,24 @@ static inline size_t code_labels(struct context_model *m, struct context_coder *
             const unsigned row_density = density(m, in_row);
             const uint32_t flag_places[] = {
                 FLAG_COLUMN + density(m, own) * 8 + row_class,
-                FLAG_SIZES + near[0] * 64u + near[5] * 8u + near[6],
+                FLAG_SIZES + state * 512 + near[0] * 64u + near[5] * 8u + near[6],
                 FLAG_NEAR + flags * 8 + row_density / 4,
                 FLAG_DENSITY + density(m, around) * 32 + row_density,
                 FLAG_ABOVE + near[1] * 64u + near[2] * 8u + near[3],
             };
-            const unsigned magnitude = decoding ? 0 : levels->magnitude[*here];
-            const int flag = decide(m, c, flag_places, FLAG_INPUTS, row_class, magnitude > 0, decoding);
+            const unsigned odd = state & 1, set = row_class + odd * ODD_SET;
+            const unsigned wanted =
+                decoding ? 0 : (levels->magnitude[*here] + trellis) >> trellis;
+            const int flag = decide(m, c, flag_places, FLAG_INPUTS, set, wanted > 0, decoding);
             if (flag < 0)
                 return i;
             unsigned label = 0;
+            int magnitude = 0;
             if (flag) {
+                const unsigned most[2] = {(levels->count[0] + odd) >> trellis,
+                                          (levels->count[1] + odd) >> trellis};
                 int side = decoding ? 0 : levels->negative[*here];
-                if (levels->count[0] && levels->count[1]) {
+                if (most[0] && most[1]) {
                     uint8_t signs[7];
                     for (unsigned k = 0; k < 7; k++)
                         signs[k] = m->sign[near_labels[k]];
@@ -155,26 +161,27 @@ static inline size_t code_labels(struct context_model *m, struct context_coder *
                     side = decide(m, c, places, SIGN_INPUTS, 8, (unsigned)side, decoding);
                     if (side < 0)
                         return i;
-                } else if (levels->count[0] || levels->count[1])
-                    side = levels->count[0] == 0;
+                } else if (most[0] || most[1])
+                    side = most[0] == 0;
                 else {
                     *status = DC_BAD_LABEL;
                     return i;
                 }
                 const struct near_sizes sizes = {
-                    (unsigned)side,
+                    2u * odd + (unsigned)side,
                     near[0] * 8u + near[5],
                     near[6] * 8u + near[2],
                     2u * near[0] + near[1] + near[2] + near[5] + near[6],
                 };
-                const int found =
-                    code_magnitude(m, c, sizes, levels->count[side], magnitude, decoding);
-                if (found < 0)
+                magnitude = code_magnitude(m, c, sizes, most[side], wanted, decoding);
+                if (magnitude < 0)
                     return i;
-                label = levels->label[side][found];
+                label = levels->label[side][((unsigned)magnitude << trellis) - odd];
             }
             if (decoding)
                 labels[i] = (uint8_t)label;
+            if (trellis)
+                state = trellis_following(state, (unsigned)magnitude);
             if (costs) {
                 costs[i] = c->cost < UINT32_MAX ? (uint32_t)c->cost : UINT32_MAX;
                 c->cost = 0;
@@ -202,6 +209,22 @@ static unsigned ending(const struct context_coder *c, uint32_t *value)
     return 4;
 }
 
+size_t dc_context_fitting(const uint8_t *labels, const struct dc_matrix *matrix,
+                          const struct dc_levels *levels)
+{
+    size_t i = 0;
+    for (size_t row = 0; row < matrix->rows; row++) {
+        unsigned state = TRELLIS_START;
+        for (size_t col = 0; col < matrix->cols; col++, i++) {
+            const unsigned magnitude = levels->magnitude[labels[i]];
+            if (magnitude && (magnitude ^ state) & 1)
+                return i;
+            state = trellis_following(state, (magnitude + 1) / 2);
+        }
+    }
+    return i;
+}
+
 size_t dc_context_words(size_t cols)
 {
     return (sizeof(struct context_model) + 3) / 4 + cols;
@@ -220,7 +243,11 @@ size_t dc_context_encode(const uint8_t *labels, const struct dc_matrix *matrix,
         return 0;
     prepare(m, levels);
     /* Nothing is written to the labels where `decoding` is 0. */
-    code_labels(m, &c, matrix, levels, columns, (uint8_t *)labels, costs, &status, 0);
+    uint8_t *unchanged = (uint8_t *)labels;
+    if (levels->trellis)
+        code_labels(m, &c, matrix, levels, columns, unchanged, costs, &status, 0, 1);
+    else
+        code_labels(m, &c, matrix, levels, columns, unchanged, costs, &status, 0, 0);
     uint32_t value;
     const unsigned bytes = ending(&c, &value);
     for (unsigned k = 0; k < bytes; k++, c.at++)
@@ -243,7 +270,9 @@ enum dc_status dc_context_decode(const uint8_t *payload, size_t size,
     prepare(m, levels);
     for (size_t k = 0; k < 4; k++)
         c.code = c.code << 8 | (k < size ? payload[k] : 0);
-    *at = code_labels(m, &c, matrix, levels, columns, labels, NULL, &status, 1);
+    *at = levels->trellis
+              ? code_labels(m, &c, matrix, levels, columns, labels, NULL, &status, 1, 1)
+              : code_labels(m, &c, matrix, levels, columns, labels, NULL, &status, 1, 0);
     if (*at < matrix->rows * matrix->cols)
         return status;
     uint32_t value;

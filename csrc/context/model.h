@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "deepcompress.h"
+#include "trellis.h"
 
 enum {
     SQUASH_SIDE = 2047, /* logits are -2047 .. 2047, in units of 1/256 */
@@ -25,7 +26,8 @@ enum {
     BIAS = 256,
     CATEGORIES = 8,
     NODES = 144,
-    SETS = 9 + NODES,    /* of weights: flags by row, signs, magnitudes by node */
+    ODD_SET = 9 + NODES, /* of weights: flags by row, signs, magnitudes by node; then */
+    SETS = ODD_SET + 8,  /* flags by row in odd states of a trellis */
     SET_WORDS = 7,       /* 5 inputs, the bias, and how often it was used */
     FLAG_INPUTS = 5,
     SIGN_INPUTS = 3,
@@ -35,15 +37,15 @@ enum {
 /* Where each table of counters begins. */
 enum {
     FLAG_COLUMN = 0,
-    FLAG_SIZES = FLAG_COLUMN + 32 * 8,
-    FLAG_NEAR = FLAG_SIZES + 512,
+    FLAG_SIZES = FLAG_COLUMN + 32 * 8, /* for each state */
+    FLAG_NEAR = FLAG_SIZES + TRELLIS_STATES * 512,
     FLAG_DENSITY = FLAG_NEAR + 1024,
     FLAG_ABOVE = FLAG_DENSITY + 1024,
     SIGN_NEAR = FLAG_ABOVE + 512,
     SIGN_FAR = SIGN_NEAR + 27,
     SIGN_ALONE = SIGN_FAR + 9,
-    MAGNITUDE_ALONE = SIGN_ALONE + 1,
-    MAGNITUDE_LEFT = MAGNITUDE_ALONE + 2 * NODES,
+    MAGNITUDE_ALONE = SIGN_ALONE + 1, /* for even and odd states */
+    MAGNITUDE_LEFT = MAGNITUDE_ALONE + 4 * NODES,
     MAGNITUDE_ABOVE = MAGNITUDE_LEFT + 64 * NODES,
     MAGNITUDE_SUM = MAGNITUDE_ABOVE + 64 * NODES,
     COUNTERS = MAGNITUDE_SUM + 64 * NODES,

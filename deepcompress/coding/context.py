@@ -9,6 +9,9 @@ al. 2020 ("DeepCABAC", arXiv:1907.11900) coded networks so.
 The coder of decisions is that of carryless arithmetic coding: an interval of 32-bit integers is
 divided in proportion to the probabilities, and its common first bytes are written.
 
+Where weights were chosen along a trellis (see `trellis`), their labels are told among those that it
+allows, which takes fewer bits.
+
 `docs/format.md` specifies the stream.
 """
 
@@ -24,6 +27,7 @@ from ..native import context as native_context
 from ..packed.stream import matrix_of
 from ..structs import LabelLevels, LabelMatrix
 from ..tensors import Float32Array, Float64Array, UInt8Array
+from ..trellis import states as trellis_states
 from .context_model import BitCoder, code_labels
 
 # What a decision costs by the first 12 bits of its probability, in bits of 2**-16.
@@ -37,7 +41,7 @@ def matrix(shape: tuple[int, ...]) -> LabelMatrix:
     return LabelMatrix(rows, cols, *(kernel, shape[-1]) if kernel > 1 else (1, 1))
 
 
-def levels(codebook: Float32Array) -> LabelLevels:
+def levels(codebook: Float32Array, trellis: bool = False) -> LabelLevels:
     """Return the order of a codebook's centroids: those below 0, and all others, by their size."""
     magnitude, negative = np.zeros(256, np.uint8), np.zeros(256, np.uint8)
     label, count = np.zeros((2, 256), np.uint8), [0, 0]
@@ -48,10 +52,32 @@ def levels(codebook: Float32Array) -> LabelLevels:
         label[side, 1 : len(members) + 1] = members
         magnitude[members] = np.arange(1, len(members) + 1)
         negative[members] = side
-    return LabelLevels(magnitude, negative, label, (count[0], count[1]))
+    return LabelLevels(magnitude, negative, label, (count[0], count[1]), trellis)
 
 
-def encode(labels: npt.ArrayLike, shape: tuple[int, ...], codebook: Float32Array) -> bytes:
+def fitting(labels: UInt8Array, shape: tuple[int, ...], codebook: Float32Array) -> int:
+    """Return the first element whose label a trellis doesn't allow, or their number.
+
+    Each label has a centroid. Of equal centroids, that of the lower label has the lower rank.
+
+    Examples
+    --------
+    >>> codebook = np.array([0, -2, -1, 1, 2], np.float32)
+    >>> fitting(np.array([0, 4, 3, 1, 1], np.uint8), (1, 5), codebook)
+    2
+    """
+    form, order = matrix(shape), levels(codebook)
+    if native.active():
+        return native_context.fitting(labels, form, order)
+    above = order.magnitude.astype(np.int64)
+    ranks = np.where(order.negative, -above, above)
+    _, allowed = trellis_states(ranks[labels].reshape(form.rows, form.cols))
+    return labels.size if allowed.all() else int(allowed.argmin())
+
+
+def encode(
+    labels: npt.ArrayLike, shape: tuple[int, ...], codebook: Float32Array, trellis: bool = False
+) -> bytes:
     """Write the labels of all elements.
 
     Parameters
@@ -62,6 +88,8 @@ def encode(labels: npt.ArrayLike, shape: tuple[int, ...], codebook: Float32Array
         Of the tensor.
     codebook : ndarray of shape (K,), float32
         Of which the order of the centroids counts.
+    trellis : bool
+        Whether labels are told among those that a trellis allows.
 
     Returns
     -------
@@ -71,7 +99,7 @@ def encode(labels: npt.ArrayLike, shape: tuple[int, ...], codebook: Float32Array
     Raises
     ------
     ArgumentError
-        If the labels aren't as said, or one has no centroid.
+        If the labels aren't as said, one has no centroid, or the trellis doesn't allow it.
 
     Examples
     --------
@@ -80,43 +108,46 @@ def encode(labels: npt.ArrayLike, shape: tuple[int, ...], codebook: Float32Array
     >>> len(stream), decode(stream, (2, 3), np.array([0, -2, 1.5], np.float32))
     (2, array([0, 2, 0, 0, 0, 1], dtype=uint8))
     """
-    checked = _checked(labels, shape, codebook)
+    checked, order = _checked(labels, shape, codebook, trellis), levels(codebook, trellis)
     if native.active():
-        return native_context.encode(checked, matrix(shape), levels(codebook))
+        return native_context.encode(checked, matrix(shape), order)
     writer = _Writer()
     if checked.size:
-        code_labels(writer, matrix(shape), levels(codebook), bytearray(checked))
+        code_labels(writer, matrix(shape), order, bytearray(checked))
         writer.finish()
     return bytes(writer.payload)
 
 
-def bits(labels: npt.ArrayLike, shape: tuple[int, ...], codebook: Float32Array) -> Float64Array:
+def bits(
+    labels: npt.ArrayLike, shape: tuple[int, ...], codebook: Float32Array, trellis: bool = False
+) -> Float64Array:
     """Return about how many bits `encode` spends on each label, shape (size,).
 
     Arguments and errors are those of `encode`. The sum is that of the stream within some bytes
     and 1/1000. What a label costs depends on all before it, so this tells what labels cost where
     they are, not what others would cost in their place.
     """
-    checked = _checked(labels, shape, codebook)
+    checked, order = _checked(labels, shape, codebook, trellis), levels(codebook, trellis)
     if native.active():
-        costs = native_context.costs(checked, matrix(shape), levels(codebook), PRICES)
-        return costs / 65536
+        return native_context.costs(checked, matrix(shape), order, PRICES) / 65536
     meter = _Meter()
     if checked.size:
-        code_labels(meter, matrix(shape), levels(codebook), bytearray(checked))
+        code_labels(meter, matrix(shape), order, bytearray(checked))
     return np.array(meter.costs, np.float64) / 65536
 
 
-def decode(stream: bytes, shape: tuple[int, ...], codebook: Float32Array) -> UInt8Array:
+def decode(
+    stream: bytes, shape: tuple[int, ...], codebook: Float32Array, trellis: bool = False
+) -> UInt8Array:
     """Return the labels of all elements, shape (size,).
 
     Raises
     ------
     FormatError
         If the stream is too short or too long, doesn't end as it must, or has a weight where
-        there is no centroid.
+        there is no centroid, or none that a trellis allows.
     """
-    form, order = matrix(shape), levels(codebook)
+    form, order = matrix(shape), levels(codebook, trellis)
     if native.active():
         return native_context.decode(stream, form, order)
     labels = bytearray(form.rows * form.cols)
@@ -132,12 +163,16 @@ def decode(stream: bytes, shape: tuple[int, ...], codebook: Float32Array) -> UIn
     return np.frombuffer(labels, np.uint8)
 
 
-def _checked(labels: npt.ArrayLike, shape: tuple[int, ...], codebook: Float32Array) -> UInt8Array:
+def _checked(
+    labels: npt.ArrayLike, shape: tuple[int, ...], codebook: Float32Array, trellis: bool
+) -> UInt8Array:
     checked = as_uint8(labels, "labels")
     if len(checked) != math.prod(shape):
         raise ArgumentError(f"{len(checked)} labels for a tensor of shape {shape}")
     if checked.size and checked.max() >= len(codebook):
         raise ArgumentError(f"label {checked.max()} has no centroid, there are {len(codebook) - 1}")
+    if trellis and (first := fitting(checked, shape, codebook)) < checked.size:
+        raise ArgumentError(f"the trellis doesn't allow label {checked[first]} of element {first}")
     return checked
 
 

@@ -10,10 +10,14 @@ saw. A mixer weighs the estimates, as logits, and learns from each decision whom
 2005, "Adaptive weighing of context models for lossless data compression"). Nothing is stored:
 writer and reader learn the same from what both know.
 
+Along a trellis (see `trellis`), the number of a rank takes the place of the magnitude, and which
+ranks are allowed is a context, too: that of 0 has more or fewer others beside it.
+
 `docs/format.md` has all of it. The arithmetic is that of integers, so that all machines agree.
 """
 
 from ..structs import LabelLevels, LabelMatrix
+from ..trellis import FOLLOWING, START, STATES
 
 MOST_LOGIT = 2047  # logits are within -2047 … 2047, in units of 1/256
 KNOTS = [32768, 40793, 47911, 53581, 57724, 60565, 62428, 63615, 64357]
@@ -25,19 +29,20 @@ FIRST_WEIGHT, MOST_WEIGHT, BIAS = 1 << 14, 1 << 20, 256
 MOST_USES = 368
 NODES = 144
 FIRST_COUNTER = 1 << 31  # 22 bits of probability 1/2, above 10 bits of the count 0
-FLAG_SET, SIGN_SET, MAGNITUDE_SET = 0, 8, 9  # sets of weights
+# Sets of weights; those of flags in odd states of a trellis are apart.
+FLAG_SET, SIGN_SET, MAGNITUDE_SET, ODD_FLAG_SET = 0, 8, 9, 9 + NODES
 
 # Where each table of counters begins.
 FLAG_COLUMN = 0
 FLAG_SIZES = FLAG_COLUMN + 32 * 8
-FLAG_NEAR = FLAG_SIZES + 512
+FLAG_NEAR = FLAG_SIZES + 512 * STATES
 FLAG_DENSITY = FLAG_NEAR + 1024
 FLAG_ABOVE = FLAG_DENSITY + 1024
 SIGN_NEAR = FLAG_ABOVE + 512
 SIGN_FAR = SIGN_NEAR + 27
 SIGN_ALONE = SIGN_FAR + 9
 MAGNITUDE_ALONE = SIGN_ALONE + 1
-MAGNITUDE_LEFT = MAGNITUDE_ALONE + 2 * NODES
+MAGNITUDE_LEFT = MAGNITUDE_ALONE + 4 * NODES
 MAGNITUDE_ABOVE = MAGNITUDE_LEFT + 64 * NODES
 MAGNITUDE_SUM = MAGNITUDE_ABOVE + 64 * NODES
 COUNTERS = MAGNITUDE_SUM + 64 * NODES
@@ -66,6 +71,7 @@ SQUASH = _squash()
 STRETCH = _stretch()
 RATES = [131072 // (2 * n + 3) for n in range(LIMIT + 1)]
 DENSITIES = [min(max((x + 2048) >> 7, 0), 31) for x in STRETCH]
+FOLLOWING_STATE: list[list[int]] = FOLLOWING.tolist()
 
 
 class BitCoder:
@@ -99,6 +105,7 @@ class ContextModel:
         self._weights = [[FIRST_WEIGHT] * 5 + [0] for _ in range(8)]
         self._weights += [[FIRST_WEIGHT] * 3 + [0]]
         self._weights += [[FIRST_WEIGHT] * 4 + [0] for _ in range(NODES)]
+        self._weights += [[FIRST_WEIGHT] * 5 + [0] for _ in range(8)]
         self._uses = [0] * len(self._weights)
 
     def decide(self, places: tuple[int, ...], set_: int, bit: int) -> int:
@@ -119,19 +126,22 @@ class ContextModel:
             counters[place] = update(counters[place], found, LIMIT)
         return found
 
-    def magnitude(self, side: int, near: list[int], most: int, wanted: int) -> int:
-        """Code a magnitude of 1 to `most`; `near` are the categories of the neighbours."""
+    def magnitude(self, alone: int, near: list[int], most: int, wanted: int) -> int:
+        """Code a magnitude of 1 to `most`.
+
+        `alone` is its sign, and 2 more in an odd state; `near` are the categories of neighbours.
+        """
         w, ww, n, _, _, a, b = near
         contexts = (
-            MAGNITUDE_ALONE + side * NODES,
+            MAGNITUDE_ALONE + alone * NODES,
             MAGNITUDE_LEFT + 8 * w + a,
             MAGNITUDE_ABOVE + 8 * b + n,
             MAGNITUDE_SUM + 2 * w + ww + n + a + b,
         )
 
         def decide(node: int, bit: int) -> int:
-            alone, *others = contexts
-            places = (alone + node, *[context + 64 * node for context in others])
+            first, *others = contexts
+            places = (first + node, *[context + 64 * node for context in others])
             return self.decide(places, MAGNITUDE_SET + node, bit)
 
         rest = 0  # digits after the first
@@ -167,16 +177,17 @@ def code_labels(
     """
     model = ContextModel(coder)
     cols = matrix.cols
-    categories = [category(magnitude) for magnitude in levels.magnitude.tolist()]
+    along = int(levels.trellis)
+    magnitudes = [magnitude + along >> along for magnitude in levels.magnitude.tolist()]
+    categories = [category(magnitude) for magnitude in magnitudes]
     signs = [(m > 0) * (1 + neg) for m, neg in zip(levels.magnitude, levels.negative, strict=True)]
     signs = [int(sign) for sign in signs]
-    magnitudes, negative, label_of = (
-        part.tolist() for part in (levels.magnitude, levels.negative, levels.label)
-    )
+    negative, label_of = levels.negative.tolist(), levels.label.tolist()
     columns, whole, index = [FIRST_COUNTER] * cols, FIRST_COUNTER, 0
     for row in range(matrix.rows):
         row_class = min(row.bit_length(), 7)
         in_row = whole >> 10 << 10 | min(whole & 1023, ROW_HEAD_START)
+        state = START
         for col in range(cols):
             beside = _neighbours(labels, matrix, row, col, index)
             near = [categories[label] for label in beside]
@@ -189,16 +200,18 @@ def code_labels(
             row_density = DENSITIES[in_row >> 20]
             places = (
                 FLAG_COLUMN + 8 * DENSITIES[own >> 20] + row_class,
-                FLAG_SIZES + 64 * w + 8 * a + b,
+                FLAG_SIZES + 512 * state + 64 * w + 8 * a + b,
                 FLAG_NEAR + 8 * flags + row_density // 4,
                 FLAG_DENSITY + 32 * DENSITIES[around >> 20] + row_density,
                 FLAG_ABOVE + 64 * ww + 8 * n + ne,
             )
-            label = labels[index]
-            flag = model.decide(places, FLAG_SET + row_class, int(magnitudes[label] > 0))
+            label, magnitude, odd = labels[index], 0, state & 1
+            set_ = (ODD_FLAG_SET if odd else FLAG_SET) + row_class
+            flag = model.decide(places, set_, int(magnitudes[label] > 0))
             if flag:
                 side = negative[label]
-                if all(levels.count):
+                most = [count + odd >> along for count in levels.count]
+                if all(most):
                     s = [signs[label] for label in beside]
                     signed = (
                         SIGN_NEAR + 9 * s[0] + 3 * s[2] + s[5],
@@ -206,12 +219,14 @@ def code_labels(
                         SIGN_ALONE,
                     )
                     side = model.decide(signed, SIGN_SET, side)
-                elif not any(levels.count):
+                elif not any(most):
                     return index
                 else:
-                    side = int(levels.count[0] == 0)
-                found = model.magnitude(side, near, levels.count[side], magnitudes[label])
-                labels[index] = label_of[side][found]
+                    side = int(most[0] == 0)
+                magnitude = model.magnitude(2 * odd + side, near, most[side], magnitudes[label])
+                labels[index] = label_of[side][(magnitude << along) - odd]
+            if along:
+                state = FOLLOWING_STATE[state][magnitude & 1]
             columns[col] = update(own, flag, COLUMN_LIMIT)
             in_row = update(in_row, flag, ROW_LIMIT)
             whole = update(whole, flag, LIMIT)

@@ -47,7 +47,8 @@ def decode_symbols(record: SharedRecord, first: int = 0) -> Iterator[BlockSymbol
     """
     if record.coding.encoding == CONTEXT:
         for block in record.blocks:  # there is one, or none is asked for
-            labels = context.decode(block.labels, record.shape, record.codebook)
+            kind = record.shape, record.codebook, record.coding.trellis
+            labels = context.decode(block.labels, *kind)
             yield BlockSymbols(len(labels), labels, np.zeros(0, np.uint8))
         return
     codes, coding, k = read_codes(record), record.coding, len(record.codebook) - 1

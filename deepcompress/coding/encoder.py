@@ -35,7 +35,8 @@ def encode(weights: Survivors | CompressedTensor, coding: Coding) -> SharedRecor
         With blocks of a size that leaves only one, a packed tensor whose gaps have the same
         width keeps its fillers as they are; otherwise they are placed anew. Where rANS
         would put more symbols into a byte than a file may, Huffman codes take its place; and
-        float32, where float16 hasn't all centroids.
+        float32, where float16 hasn't all centroids. Labels that a trellis doesn't allow are
+        coded without it.
 
     Returns
     -------
@@ -45,11 +46,14 @@ def encode(weights: Survivors | CompressedTensor, coding: Coding) -> SharedRecor
         coding = replace(coding, half=False)
     k = len(weights.codebook) - 1
     if coding.encoding == CONTEXT:  # which has one block, whatever was asked for
-        coding = Coding(CONTEXT, block_bits=MAX_BLOCK_BITS, half=coding.half)
+        coding = Coding(CONTEXT, 0, 0, 0, MAX_BLOCK_BITS, coding.half, coding.trellis)
     blocks = list(block_symbols(weights, coding))
     if coding.encoding == CONTEXT:
         (whole,) = blocks
-        stream = context.encode(whole.labels, weights.shape, weights.codebook)
+        kind = weights.shape, weights.codebook
+        if coding.trellis and context.fitting(whole.labels, *kind) < whole.count:
+            coding = replace(coding, trellis=False)
+        stream = context.encode(whole.labels, *kind, coding.trellis)
         return SharedRecord(
             weights.shape,
             weights.codebook,

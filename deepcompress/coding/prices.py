@@ -127,8 +127,20 @@ def prices(weights: Survivors | CompressedTensor, choice: Choice) -> Iterator[Pr
 
 
 def _context_price(weights: Survivors | CompressedTensor, half: bool) -> Price:
-    """Return the price of labels coded by contexts, which tells only who codes them."""
-    coding = Coding(CONTEXT, block_bits=MAX_BLOCK_BITS, half=half)
+    """Return the price of labels coded by contexts, which tells only who codes them.
+
+    Labels that were chosen along a trellis are coded along it where that takes fewer bytes.
+    """
+    coding = Coding(CONTEXT, block_bits=MAX_BLOCK_BITS, half=half, trellis=True)
+    found = _coded(weights, coding)
+    if not found.coding.trellis:
+        return found
+    plain = _coded(weights, replace(coding, trellis=False))
+    return found if found.size_bytes < plain.size_bytes else plain
+
+
+def _coded(weights: Survivors | CompressedTensor, coding: Coding) -> Price:
+    """Return the price of a coding by contexts, with its record."""
     record = encoder.encode(weights, coding)
     (block,), k = record.blocks, len(weights.codebook) - 1
     sizes = block.count, len(block.labels), 0

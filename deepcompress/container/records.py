@@ -15,7 +15,7 @@ from ..dtypes import FLOAT32, NUMPY_LACKS, TYPES, ElementType
 from ..tensors import Float32Array
 
 MAGIC = b"\x89DCNN\r\n\x1a"
-VERSION = 3  # the newest; a file has the lowest version that can hold it
+VERSION = 4  # the newest; a file has the lowest version that can hold it
 PREFIX = struct.Struct("<8sBI")  # Magic_Number, Format_Version, Header_Bytes
 CRC = struct.Struct("<I")
 RAW, RELATIVE, DENSE, BITMASK, PLANES, TIED, DELTA, CONTEXT, GROUPED = range(9)
@@ -26,6 +26,7 @@ SHARED = (RELATIVE, DENSE, BITMASK, CONTEXT)
 SHARED_ENCODINGS = tuple(ENCODINGS[encoding] for encoding in SHARED)
 CODERS = ("fixed", "huffman", "rans1", "rans")  # by their numbers in files
 DTYPES = tuple(one.bits for one in TYPES if one.name not in NUMPY_LACKS)  # those of version 1
+TRELLIS = 1  # in a Coder_Descriptor of contexts, of version 4: labels are along a trellis
 HALF = 8  # in a Coder_Descriptor, of version 3: centroids are float16
 WIDE_DTYPE = 15  # in a Tensor_Descriptor: the dtype is in the byte that follows
 MAX_RANK = 32
@@ -45,8 +46,8 @@ def coder_count(version: int) -> int:
 
     Examples
     --------
-    >>> [CODERS[coder_count(version) - 1] for version in (1, 2, 3)]
-    ['rans1', 'rans1', 'rans']
+    >>> [CODERS[coder_count(version) - 1] for version in (1, 2, 3, 4)]
+    ['rans1', 'rans1', 'rans', 'rans']
     """
     return len(CODERS) if version > 2 else CODERS.index("rans")
 
@@ -67,6 +68,8 @@ class Coding:
         log2 of the elements of a block, 0 to 62.
     half : bool
         Whether centroids are stored as float16, of a float32 or float64 tensor.
+    trellis : bool
+        Whether labels that are coded by contexts are told among those that a trellis allows.
     """
 
     encoding: int
@@ -75,6 +78,7 @@ class Coding:
     gap_bits: int = 0
     block_bits: int = 20
     half: bool = False
+    trellis: bool = False
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from .records import (
     MAX_CENTROIDS,
     RELATIVE,
     SYMBOLS_PER_BYTE,
+    TRELLIS,
     VERSION,
     Block,
     Coding,
@@ -105,7 +106,8 @@ def parse_head(
     """
     may_be_half = version > 2 and dtype.name in WIDE_FLOATS
     if encoding == CONTEXT:
-        return _parse_context(cursor, math.prod(shape), dtype, may_be_half)
+        may_have = HALF * may_be_half | TRELLIS * (version > 3)
+        return _parse_context(cursor, math.prod(shape), dtype, may_have)
     coding = _parse_coding(cursor, encoding, may_be_half, version)
     centroid_count = cursor.varint("number of centroids")
     if centroid_count > MAX_CENTROIDS:
@@ -134,15 +136,16 @@ def parse_head(
     return SharedHead(coding, codebook, *tables, blocks, head_bytes, tuple(spans), dtype)
 
 
-def _parse_context(
-    cursor: Cursor, elements: int, dtype: ElementType, may_be_half: bool
-) -> SharedHead:
-    """Read and check the head of a tensor whose labels are coded by contexts."""
-    # > Coder_Descriptor is 0 but for Half_Centroids: there are no other coders.
+def _parse_context(cursor: Cursor, elements: int, dtype: ElementType, may_have: int) -> SharedHead:
+    """Read and check the head of a tensor whose labels are coded by contexts.
+
+    `may_have` are the bits that its descriptor may have.
+    """
+    # > Coder_Descriptor is 0 but for Half_Centroids and Trellis: there are no other coders.
     descriptor = cursor.byte("coders")
-    half = may_be_half and descriptor == HALF
-    if descriptor and not half:
+    if descriptor & ~may_have:
         raise cursor.error(f"unknown coder in {descriptor:#04x}")
+    half = bool(descriptor & HALF)
     centroid_count = cursor.varint("number of centroids")
     if centroid_count > MAX_CENTROIDS:
         raise cursor.error(f"{centroid_count} centroids, {MAX_CENTROIDS} is the most")
@@ -155,7 +158,8 @@ def _parse_context(
     # > Element_Count is at most 4096 * (Stream_Bytes + 4).
     if elements > CONTEXT_ELEMENTS_PER_BYTE * (context_stream + CONTEXT_FREE_BYTES):
         raise cursor.error(f"{elements} elements in a stream of {context_stream} bytes")
-    coding = Coding(CONTEXT, block_bits=MAX_BLOCK_BITS, half=half)
+    trellis = bool(descriptor & TRELLIS)
+    coding = Coding(CONTEXT, block_bits=MAX_BLOCK_BITS, half=half, trellis=trellis)
     blocks, spans = (
         (BlockSize(elements, context_stream, 0),),
         ((head_bytes, head_bytes + context_stream),),

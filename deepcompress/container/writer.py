@@ -35,6 +35,7 @@ from .records import (
     RAW_CHUNK_BYTES,
     RELATIVE,
     TIED,
+    TRELLIS,
     UNROTATED,
     WIDE_DTYPE,
     Coding,
@@ -176,17 +177,20 @@ def tensor_part(name: str, previous: str, record: ToWrite) -> TensorPart:
         for piece in pieces:
             crc = crc32(piece, crc)
         data += [*pieces, CRC.pack(crc)]
-    return TensorPart(header, data, max(needed_version(encoding, dtype), 3 * _is_newer(record)))
+    return TensorPart(header, data, max(needed_version(encoding, dtype), _coding_version(record)))
 
 
-def _is_newer(record: ToWrite) -> bool:
-    """Tell whether a record whose encoding is older needs version 3."""
+def _coding_version(record: ToWrite) -> int:
+    """Return the lowest version that has a record's coding, its encoding left aside."""
+    is_third = False
     if isinstance(record, SharedRecord):
         coding = record.coding
-        return coding.half or RANS in (coding.label_coder, coding.position_coder)
+        if coding.trellis:
+            return 4
+        is_third = coding.half or RANS in (coding.label_coder, coding.position_coder)
     if isinstance(record, PlanesRecord | PlannedPlanes):
-        return record.coding.unrotated or RANS in record.coding.coders
-    return False
+        is_third = record.coding.unrotated or RANS in record.coding.coders
+    return 3 if is_third else 1
 
 
 def tensor_descriptor(encoding: int, dtype: ElementType) -> bytes:
@@ -304,9 +308,10 @@ def shared_head(
     blocks : sequence of (int, int, int)
         ``Entry_Count``, ``Label_Bytes`` and ``Position_Bytes`` of each block.
     """
-    coders = coding.position_coder << 4 | coding.label_coder | HALF * coding.half
     if coding.encoding == CONTEXT:
-        return bytes([coders]) + varint(centroid_count)
+        descriptor = HALF * coding.half | TRELLIS * coding.trellis
+        return bytes([descriptor]) + varint(centroid_count)
+    coders = coding.position_coder << 4 | coding.label_coder | HALF * coding.half
     head = bytearray([coders, coding.block_bits])
     if coding.encoding == RELATIVE:
         head.append(coding.gap_bits)

@@ -44,8 +44,19 @@ def decode(stream: bytes, matrix: LabelMatrix, levels: LabelLevels) -> UInt8Arra
     return labels
 
 
+def fitting(labels: UInt8Array, matrix: LabelMatrix, levels: LabelLevels) -> int:
+    """Call dc_context_fitting."""
+    count: int = _lib().dc_context_fitting(_bytes(labels), *_structs(matrix, levels))
+    return count
+
+
 def _arguments(matrix: LabelMatrix, levels: LabelLevels) -> tuple[Any, Any, Any]:
     """Return both structs, and the workspace."""
+    workspace = np.empty(_lib().dc_context_words(matrix.cols), np.uint32)
+    return *_structs(matrix, levels), _ffi().from_buffer("uint32_t[]", workspace)
+
+
+def _structs(matrix: LabelMatrix, levels: LabelLevels) -> tuple[Any, Any]:
     c_matrix = _ffi().new("struct dc_matrix *")
     c_matrix.rows, c_matrix.cols = matrix.rows, matrix.cols
     c_matrix.kernel, c_matrix.width = matrix.kernel, matrix.width
@@ -53,6 +64,5 @@ def _arguments(matrix: LabelMatrix, levels: LabelLevels) -> tuple[Any, Any, Any]
     for name in ("magnitude", "negative", "label"):
         array = getattr(levels, name)
         _ffi().memmove(getattr(c_levels, name), array, array.nbytes)
-    c_levels.count = levels.count
-    workspace = np.empty(_lib().dc_context_words(matrix.cols), np.uint32)
-    return c_matrix, c_levels, _ffi().from_buffer("uint32_t[]", workspace)
+    c_levels.count, c_levels.trellis = levels.count, levels.trellis
+    return c_matrix, c_levels
