@@ -144,7 +144,7 @@ def _calibrated(
             with naming(name):
                 own = named(np.asarray(values).dtype)
                 parts = result.levels, result.labels, values.shape, own
-                weights = encodable(*parts, settings.coder, settings.half)
+                weights = encodable(*parts, settings.coder, settings.half, result.whole)
             put(model, name, weights, coder=stream_coder(settings.coder))
         else:
             kept = Kept(rounded(result, settings.half, name), small=settings.half)

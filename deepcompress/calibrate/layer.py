@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -57,12 +57,15 @@ class Decided:
         What the rates say that labels cost.
     step : float
         Of the grid from which the levels come.
+    whole : bool
+        Whether they are still on it, with those that no label has.
     """
 
     levels: Float64Array
     labels: UInt8Array
     bits: float
     step: float
+    whole: bool = False
 
     @property
     def values(self) -> Float64Array:
@@ -110,7 +113,8 @@ def decide(
         along = Along(curved, scaled, rates)
         levels = _finer(along, step)
         if levels is not None:
-            return _settled(along, levels, effort, step, partial(_on_grid, along))
+            found = _settled(along, levels, effort, step, partial(_on_grid, along))
+            return replace(found, whole=True)
     levels = grid.uniform_grid(free.targets, step)
     schur = curved.without_bias()
 
@@ -125,7 +129,7 @@ def decide(
     gridded = _settled(free, levels, effort, step, partial(_on_grid, free))
     codebook = (16 if half else 32) * np.count_nonzero(counts_of(found.labels, len(levels)))
     costs = _objective(free, found) + codebook, _objective(free, gridded) + GRID_BITS
-    return found if costs[0] < costs[1] else gridded
+    return found if costs[0] < costs[1] else replace(gridded, whole=True)
 
 
 def _settled(

@@ -24,6 +24,7 @@ def encodable(
     element_type: ElementType,
     coder: str,
     half: bool,
+    whole: bool = False,
 ) -> Encodable | Kept:
     """Return a tensor with the cheapest coding; its values if sharing takes more bytes.
 
@@ -39,11 +40,16 @@ def encodable(
         One of `CODINGS`.
     half : bool
         Whether centroids are stored as float16, unless the tensor's elements are as narrow.
+    whole : bool
+        Whether `levels` ascend and are a grid: those that no label has are kept as well, between
+        others, and none is made a float16.
     """
     with np.errstate(over="ignore", under="ignore"):
-        narrow = levels.astype(np.float16) if half else levels
+        narrow = levels.astype(np.float16) if half and not whole else levels
     exact = element_type.rounded(narrow.astype(np.float32))
     used = counts_of(labels, len(levels)) > 0
+    if whole:
+        used = np.maximum.accumulate(used) & np.maximum.accumulate(used[::-1])[::-1]
     centroids = np.unique(exact[used & (exact != 0)])
     places = (np.searchsorted(centroids, exact) + 1) * (exact != 0)
     renamed = places.astype(np.uint8)[labels.ravel()]

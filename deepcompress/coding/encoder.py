@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..bits.alphabet import histogram
+from ..container.grids import GRID_BYTES, grid_of
 from ..container.records import (
     CONTEXT,
     MAX_BLOCK_BITS,
@@ -17,7 +18,9 @@ from ..container.records import (
     Coding,
     SharedRecord,
 )
+from ..container.shared_weights import WIDE_FLOATS
 from ..container.sizes import stream_bits
+from ..dtypes import ElementType
 from ..packed.tensor import CompressedTensor
 from ..tensors import HUFFMAN, Float32Array, Int64Array, Survivors, UInt8Array
 from . import context
@@ -36,7 +39,8 @@ def encode(weights: Survivors | CompressedTensor, coding: Coding) -> SharedRecor
         width keeps its fillers as they are; otherwise they are placed anew. Where rANS
         would put more symbols into a byte than a file may, Huffman codes take its place; and
         float32, where float16 hasn't all centroids. Labels that a trellis doesn't allow are
-        coded without it.
+        coded without it. In contexts, a codebook that is a grid is stored as one where that is
+        smaller.
 
     Returns
     -------
@@ -46,7 +50,9 @@ def encode(weights: Survivors | CompressedTensor, coding: Coding) -> SharedRecor
         coding = replace(coding, half=False)
     k = len(weights.codebook) - 1
     if coding.encoding == CONTEXT:  # which has one block, whatever was asked for
-        coding = Coding(CONTEXT, 0, 0, 0, MAX_BLOCK_BITS, coding.half, coding.trellis)
+        grid = _is_cheaper_as_grid(weights.codebook, weights.element_type, coding.half)
+        half = coding.half and not grid
+        coding = Coding(CONTEXT, 0, 0, 0, MAX_BLOCK_BITS, half, coding.trellis, grid)
     blocks = list(block_symbols(weights, coding))
     if coding.encoding == CONTEXT:
         (whole,) = blocks
@@ -79,6 +85,13 @@ def encode(weights: Survivors | CompressedTensor, coding: Coding) -> SharedRecor
         tuple(map(Block, (block.count for block in blocks), labels, positions)),
         weights.element_type,
     )
+
+
+def _is_cheaper_as_grid(codebook: Float32Array, dtype: ElementType, half: bool) -> bool:
+    """Tell whether centroids are multiples of a step, which alone takes fewer bytes."""
+    if dtype.name not in WIDE_FLOATS or grid_of(codebook) is None:
+        return False
+    return (len(codebook) - 1) * (2 if half else 4) > GRID_BYTES
 
 
 def _are_half(codebook: Float32Array) -> bool:

@@ -27,6 +27,7 @@ SHARED_ENCODINGS = tuple(ENCODINGS[encoding] for encoding in SHARED)
 CODERS = ("fixed", "huffman", "rans1", "rans")  # by their numbers in files
 DTYPES = tuple(one.bits for one in TYPES if one.name not in NUMPY_LACKS)  # those of version 1
 TRELLIS = 1  # in a Coder_Descriptor of contexts, of version 4: labels are along a trellis
+GRID = 2  # as well: centroids are multiples of a step
 HALF = 8  # in a Coder_Descriptor, of version 3: centroids are float16
 WIDE_DTYPE = 15  # in a Tensor_Descriptor: the dtype is in the byte that follows
 MAX_RANK = 32
@@ -70,6 +71,8 @@ class Coding:
         Whether centroids are stored as float16, of a float32 or float64 tensor.
     trellis : bool
         Whether labels that are coded by contexts are told among those that a trellis allows.
+    grid : bool
+        Whether of centroids there is only the step, of a float32 or float64 tensor in contexts.
     """
 
     encoding: int
@@ -79,6 +82,7 @@ class Coding:
     block_bits: int = 20
     half: bool = False
     trellis: bool = False
+    grid: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from ..dtypes import FLOAT16, FLOAT32, ElementType
 from ..errors import ArgumentError
 from ..tensors import FIXED_WIDTH, MAX_BITS, Float32Array
 from .cursor import Cursor
+from .grids import grid_codebook
 from .records import (
     BITMASK,
     CONTEXT,
@@ -16,6 +17,7 @@ from .records import (
     CONTEXT_FREE_BYTES,
     CRC,
     DENSE,
+    GRID,
     HALF,
     MAX_BLOCK_BITS,
     MAX_CENTROIDS,
@@ -28,7 +30,7 @@ from .records import (
     SharedRecord,
     coder_count,
 )
-from .sizes import block_count, block_size, centroid_bytes, stream_bits, stream_symbols
+from .sizes import block_count, block_size, codebook_bytes, stream_bits, stream_symbols
 
 WIDE_FLOATS = ("float32", "float64")  # whose centroids may be stored as float16
 
@@ -76,7 +78,7 @@ class SharedHead:
     def parts(self, encoding: int) -> list[tuple[str, int]]:
         """Return the uses of the tensor's data, with bytes that sum to its size."""
         tables = len(self.label_table) + len(self.position_table)
-        codebook = (len(self.codebook) - 1) * centroid_bytes(self.coding, self.dtype)
+        codebook = codebook_bytes(self.coding, self.dtype, len(self.codebook) - 1)
         return [
             ("header", self.bytes - codebook - tables),
             ("codebooks", codebook),
@@ -106,7 +108,8 @@ def parse_head(
     """
     may_be_half = version > 2 and dtype.name in WIDE_FLOATS
     if encoding == CONTEXT:
-        may_have = HALF * may_be_half | TRELLIS * (version > 3)
+        is_fourth = version > 3
+        may_have = HALF * may_be_half | TRELLIS * is_fourth | GRID * (may_be_half and is_fourth)
         return _parse_context(cursor, math.prod(shape), dtype, may_have)
     coding = _parse_coding(cursor, encoding, may_be_half, version)
     centroid_count = cursor.varint("number of centroids")
@@ -141,7 +144,7 @@ def _parse_context(cursor: Cursor, elements: int, dtype: ElementType, may_have: 
 
     `may_have` are the bits that its descriptor may have.
     """
-    # > Coder_Descriptor is 0 but for Half_Centroids and Trellis: there are no other coders.
+    # > Coder_Descriptor is 0 but for Half_Centroids, Trellis and Grid: there are no other coders.
     descriptor = cursor.byte("coders")
     if descriptor & ~may_have:
         raise cursor.error(f"unknown coder in {descriptor:#04x}")
@@ -149,8 +152,15 @@ def _parse_context(cursor: Cursor, elements: int, dtype: ElementType, may_have: 
     centroid_count = cursor.varint("number of centroids")
     if centroid_count > MAX_CENTROIDS:
         raise cursor.error(f"{centroid_count} centroids, {MAX_CENTROIDS} is the most")
-    codebook = np.zeros(centroid_count + 1, np.float32)
-    codebook[1:] = _parse_centroids(cursor, centroid_count, FLOAT16 if half else dtype)
+    grid = bool(descriptor & GRID)
+    # > Half_Centroids and Grid aren't both 1.
+    if half and grid:
+        raise cursor.error("centroids that are float16 and multiples of a step")
+    if grid:
+        codebook = _parse_grid(cursor, centroid_count)
+    else:
+        codebook = np.zeros(centroid_count + 1, np.float32)
+        codebook[1:] = _parse_centroids(cursor, centroid_count, FLOAT16 if half else dtype)
     head_bytes = cursor.offset
     if cursor.left < CRC.size:
         raise cursor.error(f"a checksum needs {CRC.size} bytes, {cursor.left} are left")
@@ -158,8 +168,9 @@ def _parse_context(cursor: Cursor, elements: int, dtype: ElementType, may_have: 
     # > Element_Count is at most 4096 * (Stream_Bytes + 4).
     if elements > CONTEXT_ELEMENTS_PER_BYTE * (context_stream + CONTEXT_FREE_BYTES):
         raise cursor.error(f"{elements} elements in a stream of {context_stream} bytes")
-    trellis = bool(descriptor & TRELLIS)
-    coding = Coding(CONTEXT, block_bits=MAX_BLOCK_BITS, half=half, trellis=trellis)
+    coding = Coding(
+        CONTEXT, block_bits=MAX_BLOCK_BITS, half=half, trellis=bool(descriptor & TRELLIS), grid=grid
+    )
     blocks, spans = (
         (BlockSize(elements, context_stream, 0),),
         ((head_bytes, head_bytes + context_stream),),
@@ -183,6 +194,20 @@ def _parse_centroids(cursor: Cursor, count: int, dtype: ElementType) -> Float32A
     if not is_exact:
         raise cursor.error(f"a centroid is no {dtype}")
     return values
+
+
+def _parse_grid(cursor: Cursor, count: int) -> Float32Array:
+    """Read and check the codebook of a grid."""
+    below = cursor.byte("number of centroids below 0")
+    (step,) = np.frombuffer(cursor.take(4, "step of the centroids"), "<f4")
+    # > Below_Count is at most Centroid_Count, which isn't 0. Step is above 0, and all centroids are
+    # > finite.
+    if below > count or count == 0:
+        raise cursor.error(f"{below} centroids below 0, of {count}")
+    codebook = grid_codebook(step, below, count)
+    if not step > 0 or not np.isfinite(codebook).all():
+        raise cursor.error(f"a step of {step} for {count} centroids")
+    return codebook
 
 
 def _parse_coding(cursor: Cursor, encoding: int, may_be_half: bool, version: int) -> Coding:

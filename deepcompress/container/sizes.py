@@ -5,6 +5,7 @@ import zlib
 from ..bits.packing import fixed_width
 from ..dtypes import ElementType
 from .cursor import varint
+from .grids import GRID_BYTES
 from .records import BITMASK, CONTEXT, CRC, DENSE, RAW_CHUNK_BYTES, RELATIVE, Coding
 
 
@@ -34,9 +35,11 @@ def stream_symbols(coding: Coding, entry_count: int, elements: int) -> tuple[int
     return labels, positions[coding.encoding]
 
 
-def centroid_bytes(coding: Coding, dtype: ElementType) -> int:
-    """Return the bytes of a centroid."""
-    return 2 if coding.half else dtype.centroid_bits.itemsize
+def codebook_bytes(coding: Coding, dtype: ElementType, centroid_count: int) -> int:
+    """Return the bytes of all centroids."""
+    if coding.grid:
+        return GRID_BYTES
+    return centroid_count * (2 if coding.half else dtype.centroid_bits.itemsize)
 
 
 def raw_chunk_count(element_bytes: int) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
+import numpy as np
 import numpy.typing as npt
 
 from .. import dtypes, native
@@ -17,12 +18,14 @@ from ..native import pages as native_pages
 from ..tensors import FIXED_WIDTH, RANS
 from .checksum import crc32
 from .cursor import common_bytes, varint
+from .grids import grid_of
 from .header import needed_version
 from .records import (
     CONTEXT,
     CRC,
     DELTA,
     DENSE,
+    GRID,
     GROUPED,
     HALF,
     MAGIC,
@@ -48,7 +51,7 @@ from .records import (
     TiedRecord,
     ToWrite,
 )
-from .sizes import centroid_bytes, chunk_crc_start
+from .sizes import chunk_crc_start, codebook_bytes
 
 Chunk = tuple[bytes | memoryview, ...]  # its pieces, which nothing lies between
 
@@ -185,7 +188,7 @@ def _coding_version(record: ToWrite) -> int:
     is_third = False
     if isinstance(record, SharedRecord):
         coding = record.coding
-        if coding.trellis:
+        if coding.trellis or coding.grid:
             return 4
         is_third = coding.half or RANS in (coding.label_coder, coding.position_coder)
     if isinstance(record, PlanesRecord | PlannedPlanes):
@@ -235,14 +238,21 @@ def shared_chunks(record: SharedRecord) -> list[Chunk]:
         (len(record.label_table), len(record.position_table)),
         [(block.count, len(block.labels), len(block.positions)) for block in record.blocks],
     )
-    centroids = record.codebook[1:]
-    stored = centroids.astype("<f2") if record.coding.half else record.dtype.narrowed(centroids)
-    head += stored.tobytes()
+    head += _codebook(record)
     head += record.label_table + record.position_table
     blocks = [(block.labels, block.positions) for block in record.blocks]
     # > If Block_Count is 1, there is one chunk: the head followed by the block. Otherwise the head
     # > is chunk 0 and block i is chunk i + 1.
     return [(head, *blocks[0])] if len(blocks) == 1 else [(head,), *blocks]
+
+
+def _codebook(record: SharedRecord) -> bytes:
+    centroids = record.codebook[1:]
+    if record.coding.grid and (found := grid_of(record.codebook)):
+        step, below = found
+        return bytes([below]) + np.array(step, "<f4").tobytes()
+    stored = centroids.astype("<f2") if record.coding.half else record.dtype.narrowed(centroids)
+    return stored.tobytes()
 
 
 def planes_chunks(record: PlanesRecord) -> list[Chunk]:
@@ -309,7 +319,7 @@ def shared_head(
         ``Entry_Count``, ``Label_Bytes`` and ``Position_Bytes`` of each block.
     """
     if coding.encoding == CONTEXT:
-        descriptor = HALF * coding.half | TRELLIS * coding.trellis
+        descriptor = HALF * coding.half | TRELLIS * coding.trellis | GRID * coding.grid
         return bytes([descriptor]) + varint(centroid_count)
     coders = coding.position_coder << 4 | coding.label_coder | HALF * coding.half
     head = bytearray([coders, coding.block_bits])
@@ -340,7 +350,7 @@ def shared_size(
     chunks = 1 if len(blocks) == 1 else len(blocks) + 1
     streams = sum(labels + positions for _, labels, positions in blocks)
     head = len(shared_head(coding, centroid_count, table_bytes, blocks))
-    centroids = centroid_bytes(coding, dtype) * centroid_count
+    centroids = codebook_bytes(coding, dtype, centroid_count)
     return head + centroids + sum(table_bytes) + streams + CRC.size * chunks
 
 
