@@ -106,6 +106,7 @@ def parse_head(
     """
     may_be_half = version > 2 and dtype.name in WIDE_FLOATS
     if encoding == CONTEXT:
+        # > Trellis is 0 before version 4.
         may_have = HALF * may_be_half | TRELLIS * (version > 3)
         return _parse_context(cursor, math.prod(shape), dtype, may_have)
     coding = _parse_coding(cursor, encoding, may_be_half, version)
