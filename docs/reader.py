@@ -22,6 +22,8 @@ FIXED_WIDTH, HUFFMAN, RANS1, RANS = range(4)
 # At logits of 0, 128 … 2048.
 S = [32768, 40793, 47911, 53581, 57724, 60565, 62428, 63615, 64357]
 S += [64816, 65097, 65269, 65374, 65438, 65476, 65500, 65514]
+# What follows each state after an even number, and after an odd one.
+FOLLOWING = [(0, 2), (7, 5), (1, 3), (6, 4), (2, 0), (5, 7), (3, 1), (4, 6)]
 bits_of = partial(np.unpackbits, bitorder="little")
 
 
@@ -113,7 +115,7 @@ def read(
             )
             elements = widened(elements, code)
         elif encoding == CONTEXT:
-            elements = read_context(chunks, code, shape)
+            elements = read_context(chunks, code, shape, data[8])
         else:
             elements = read_shared(chunks, encoding, code, n, data[8])
         chunks.end()
@@ -127,7 +129,7 @@ def read_header(file: Cursor) -> tuple[dict, dict[str, tuple]]:
     # > A reader refuses a Format_Version that it doesn't know.
     require(file.take(8) == b"\x89DCNN\r\n\x1a", "this isn't a .dcnn file")
     version = file.next()
-    require(1 <= version <= 3, f"version {version} is unknown")
+    require(1 <= version <= 4, f"version {version} is unknown")
     # > Header_CRC covers every byte before it, from Magic_Number to the end of Header.
     header = Cursor(file.take(int.from_bytes(file.take(4), "little")))
     file.check_crc()
@@ -381,28 +383,52 @@ def read_centroids(data: Cursor, code: int, k: int, half: int) -> np.ndarray:
     return weights.astype(DTYPES[code] if code < BFLOAT16 else np.float32)
 
 
-def read_context(data: Cursor, code: int, shape: tuple[int, ...]) -> np.ndarray:
+def read_context(data: Cursor, code: int, shape: tuple[int, ...], version: int) -> np.ndarray:
     """Read shared weights whose labels are coded by contexts."""
-    # > Coder_Descriptor is 0 but for Half_Centroids: there are no other coders.
-    half = data.next()
-    require(half in ((0, 8) if code in (FLOAT32, FLOAT64) else (0,)), "unknown coder")
+    # > Coder_Descriptor is 0 but for Half_Centroids, Grid and Trellis: there are no other coders.
+    descriptor = data.next()
+    half, grid, trellis = descriptor & 8, descriptor & 2, descriptor & 1
+    require(not (half or grid) or code in (FLOAT32, FLOAT64), "centroids of another dtype")
+    # > Trellis is 0 before version 4.
+    # > Grid is 0 before version 4, and unless Dtype is float32 or float64.
+    require(not (grid or trellis) or version > 3, "a grid or a trellis before version 4")
+    # > Half_Centroids and Grid aren't both 1.
+    require(descriptor == half + grid + trellis and not (half and grid), "unknown coder")
     k = data.varint()
     require(k <= 255, f"{k} centroids")
-    weights = read_centroids(data, code, k, half)
+    weights = read_grid(data, code, k) if grid else read_centroids(data, code, k, half)
     stream = data.take(max(len(data.data) - data.at - 4, 0))
     # > Element_Count is at most 4096 * (Stream_Bytes + 4).
     require(prod(shape) <= 4096 * (len(stream) + 4), "too many elements for the stream")
-    labels = Contexts(stream).labels(shape, weights.tolist()) if prod(shape) else []
+    contexts = Contexts(stream, trellis)
+    labels = contexts.labels(shape, weights.tolist()) if prod(shape) else []
     require(len(labels) > 0 or not stream, "bytes are left over")
     data.check_crc()
     return weights[np.array(labels, np.int64)]
 
 
+def read_grid(data: Cursor, code: int, k: int) -> np.ndarray:
+    """Return the weight of each label, 0 to k, as multiples of a step."""
+    below = data.next()  # Below_Count
+    (step,) = np.frombuffer(data.take(4), "<f4").tolist()
+    # > Below_Count is at most Centroid_Count, which isn't 0.
+    require(below <= k and k > 0, f"{below} centroids below 0, of {k}")
+    # > Centroid i is the float32 that is nearest to Step * r, the product of the numbers, where r
+    # > is i - 1 - Below_Count for the first Below_Count centroids, and i - Below_Count for others.
+    r = [0, *(i - 1 - below if i <= below else i - below for i in range(1, k + 1))]
+    with np.errstate(over="ignore"):
+        weights = (step * np.array(r, np.float64)).astype(np.float32)
+    # > Step is above 0, and all centroids are finite.
+    require(step > 0 and np.isfinite(weights).all(), f"a step of {step}")
+    return weights.astype(DTYPES[code])
+
+
 class Contexts:
     """The decoder of labels that have contexts."""
 
-    def __init__(self, stream: bytes) -> None:
+    def __init__(self, stream: bytes, trellis: int) -> None:
         self.stream, self.at, self.low, self.high = stream, 0, 0, 2**32 - 1
+        self.trellis = trellis
         self.word = int.from_bytes((stream + bytes(4))[:4], "big")
         self.squashed = [self.squash(x) for x in range(-2047, 2048)]
         x, self.stretched = -2047, []
@@ -486,12 +512,15 @@ class Contexts:
         signed = [[0, *order[len(below) :]], [0, *below[::-1]]]  # by sign and magnitude
         level = {0: (0, 0)}
         for sign, group in enumerate(signed):
-            level |= {label: (sign + 1, m) for m, label in enumerate(group) if m}
+            for rank, label in enumerate(group[1:], 1):
+                # > The magnitude of a label is the number of its rank, (rank + 1) // 2.
+                level[label] = sign + 1, (rank + 1) // 2 if self.trellis else rank
         found: list[list[int]] = []
         columns, whole = [[2**21, 0] for _ in range(cols)], [2**21, 0]
         for r in range(rows):
             found.append([])
             row, r1 = [whole[0], min(whole[1], 4)], min(r.bit_length(), 7)
+            state = 0
             for c in range(cols):
 
                 def at(up: int, left: int, r: int = r, c: int = c) -> tuple[int, int]:
@@ -506,24 +535,34 @@ class Contexts:
                 beside = (max(c - 1, 0), c, c, min(c + 1, cols - 1))
                 around = sum(p * 1024 + count for p, count in map(columns.__getitem__, beside)) >> 2
                 dense = self.density(row[0])
+                odd = state % 2
                 flag = self.decide(
-                    r1,
+                    153 + r1 if odd else r1,
                     ("column", self.density(columns[c][0]), r1),
-                    ("W A B", w, a, b),
+                    ("W A B", state, w, a, b),
                     ("flags", *(m > 0 for _, m in near), dense // 4),
                     ("around", self.density(around >> 10), dense),
                     ("WW N NE", ww, n, ne),
                 )
-                label = 0
+                label = m = 0
                 if flag:
-                    require(len(weights) > 1, "a label without a centroid")
-                    sign = int(len(signed[0]) == 1)
-                    if min(map(len, signed)) > 1:
+                    # > Of a sign with N centroids there are M = (N + state % 2) // 2 numbers.
+                    most = [len(group) - 1 for group in signed]
+                    if self.trellis:
+                        most = [(ranks + odd) // 2 for ranks in most]
+                    require(any(most), "a label without a centroid")
+                    sign = int(most[0] == 0)
+                    if all(most):
                         s = [sign for sign, _ in near]
                         first, second = ("signs", s[0], s[2], s[5]), ("signs", s[1], s[6])
                         sign = self.decide(8, first, second, ("sign",))
                     sizes = (w, a), (b, n), (2 * w + ww + n + a + b,)
-                    label = signed[sign][self.magnitude(sign, len(signed[sign]) - 1, *sizes)]
+                    m = self.magnitude((sign, odd), most[sign], *sizes)
+                    # > In an even state, number m is that of rank 2 * m, in an odd state that of
+                    # > rank 2 * m - 1.
+                    label = signed[sign][2 * m - odd if self.trellis else m]
+                if self.trellis:
+                    state = FOLLOWING[state][m % 2]
                 found[r].append(label)
                 self.learn(columns[c], flag, 255)
                 self.learn(row, flag, 63)
@@ -531,12 +570,12 @@ class Contexts:
         self.end()
         return [label for row in found for label in row]
 
-    def magnitude(self, sign: int, most: int, *sizes: tuple) -> int:
-        """Return the next magnitude, 1 to `most`."""
+    def magnitude(self, alone: tuple[int, int], most: int, *sizes: tuple) -> int:
+        """Return the next magnitude, 1 to `most`; `alone` are its sign and if its state is odd."""
 
         def decide(node: int) -> int:
             tables = [(f"m{i}", node, *size) for i, size in enumerate(sizes)]
-            return self.decide(9 + node, ("m", sign, node), *tables)
+            return self.decide(9 + node, ("m", *alone, node), *tables)
 
         more, v = 0, 1
         while more < most.bit_length() - 1 and decide(more):

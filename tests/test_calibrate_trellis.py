@@ -9,7 +9,7 @@ from deepcompress import native
 from deepcompress.calibrate import trellis
 from deepcompress.calibrate.moments import Curvature, inverse_factor
 from deepcompress.calibrate.rates import entropy_rates
-from deepcompress.calibrate.ways import Along, Free, with_bias
+from deepcompress.calibrate.ways import Along, Unbound, with_bias
 from deepcompress.native import gateway
 from deepcompress.trellis import ranks, states
 
@@ -154,7 +154,7 @@ def test_it_is_worth_its_while():
     curved = Curvature(hessian[None], target[None], 0, 0)
     scaled = np.full((1, 300), 40.0)
     costs = []
-    for way, step in ((Free, 0.5), (Along, 0.28)):
+    for way, step in ((Unbound, 0.5), (Along, 0.28)):
         found = way(curved, scaled, entropy_rates)
         levels = step * np.arange(-20.0, 21)
         labels, charged = None, found.first(levels)

@@ -215,7 +215,7 @@ def test_unfit_files(tmp_path: Path, small_file: bytes, command: str) -> None:
     newer = MAGIC + bytes([VERSION + 1]) + small_file[len(MAGIC) + 1 :]
     for content, reason in (
         (b"PK" + small_file[2:], "not a .dcnn file"),
-        (newer, "format version 4 is newer than 3"),
+        (newer, "format version 5 is newer than 4"),
         (small_file[:50], "header at offset 13 needs"),
         (small_file[:-5], "5 of "),
     ):

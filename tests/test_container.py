@@ -85,6 +85,7 @@ def test_writer_and_readers_quote_the_document() -> None:
         "planes",
         "reader",
         "shared_weights",
+        "grids",
         "groups",
         "references",
         "sizes",

@@ -15,6 +15,7 @@ GOLDENS = [
     *("v1-encodings", "v1-blocks", "v1-rans", "v1-every-coder"),
     *("v2-dtypes", "v2-lacking", "v2-planes", "v2-compressed"),
     *("v3-ties", "v3-deltas", "v3-grouped", "v3-half", "v3-context", "v3-rans", "v3-rans-states"),
+    "v4-trellis",
 ]
 
 

@@ -66,7 +66,7 @@ VECTORS = [
     ("another file's magic", b"PK\3\4" + EXAMPLE[4:], FormatError, "not a .dcnn file"),
     ("only a part of the magic", EXAMPLE[:5], TruncatedError, "only 5 bytes"),
     ("line ends changed", EXAMPLE.replace(b"\r\n", b"\n", 1), FormatError, "not a .dcnn file"),
-    ("version 4", EXAMPLE[:8] + b"\4" + EXAMPLE[9:], VersionError, "version 4 is newer than 3"),
+    ("version 5", EXAMPLE[:8] + b"\5" + EXAMPLE[9:], VersionError, "version 5 is newer than 4"),
     ("version 0", EXAMPLE[:8] + b"\0" + EXAMPLE[9:], FormatError, "no format version 0"),
     ("header of 4 GiB", EXAMPLE[:9] + b"\xff" * 4 + EXAMPLE[13:], TruncatedError, "4294967295"),
     # the header

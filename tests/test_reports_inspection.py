@@ -16,10 +16,19 @@ from deepcompress.coding import decoder, rans_levels
 from deepcompress.coding.decoder import decode_symbols
 from deepcompress.coding.prices import Choice
 from deepcompress.container.reader import Reader, parse
-from deepcompress.container.records import CODERS, DENSE, ENCODINGS, SHARED_ENCODINGS, Coding
+from deepcompress.container.records import (
+    CODERS,
+    CONTEXT,
+    DENSE,
+    ENCODINGS,
+    SHARED_ENCODINGS,
+    Coding,
+)
 from deepcompress.container.sizes import raw_size
+from deepcompress.packed.survivors import pack
 from deepcompress.reports import ledger
 from deepcompress.reports.inspection import describe, format_description
+from deepcompress.tensors import Survivors
 
 
 @pytest.mark.parametrize("coder", CODERS)
@@ -213,3 +222,17 @@ def test_a_file_is_parsed_once_and_each_stream_decoded_once(monkeypatch) -> None
     describe(data, codes=True, prices=True)
     assert sorted(decoded) == sorted((how.encoding, how.block_bits) for how in codings.values())
     assert parsed == ["file"]
+
+
+def test_a_trellis_stands_where_coders_would():
+    values = np.array([[2, 4, 0, 0], [0, 2, 4, 0]] * 8, np.float32)
+    codebook = np.arange(5, dtype=np.float32)
+    labels = values[values != 0].astype(np.uint8)
+    tensor = pack(Survivors(values.shape, codebook, np.flatnonzero(values), labels))
+    described = {}
+    for trellis in (False, True):
+        how = {"w": Coding(CONTEXT, block_bits=62, trellis=trellis)}
+        described[trellis] = describe(dc.CompressedModel({"w": tensor}, {}, how).to_bytes())
+    assert [described[t]["tensors"][0]["coders"] for t in (False, True)] == [None, "trellis"]
+    assert "trellis" in format_description(described[True])
+    assert "trellis" not in format_description(described[False])

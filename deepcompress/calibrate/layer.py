@@ -12,7 +12,7 @@ from ..tensors import Float64Array, UInt8Array
 from . import centroids, grid
 from .moments import Curvature
 from .rates import Rates, counts_of, entropy_rates
-from .ways import Along, Free, Way, with_bias
+from .ways import Along, Unbound, Way, with_bias
 
 # Steps for a trellis that are tried, as shares of the best one without, from `FIRST` on.
 FINER = (0.34, 0.4, 0.48, 0.57, 0.68, 0.8)
@@ -106,7 +106,7 @@ def decide(
     """
     effort = effort or Effort()
     scaled = matters / lam
-    free = Free(curved, scaled, rates)
+    free = Unbound(curved, scaled, rates)
     if step is None:
         step = _best_step(free)
     if contexts and len(curved.target) == 1:
@@ -192,7 +192,7 @@ def _objective(way: Way, found: Decided) -> float:
     return float((way.scaled * error).sum()) + found.bits
 
 
-def _best_step(free: Free) -> float:
+def _best_step(free: Unbound) -> float:
     """Return the best step of a grid, by the curvatures in weights of which few become 0.
 
     Those that are 0, and those of dead inputs, are likely to become 0 whatever the step is; where

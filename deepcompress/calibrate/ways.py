@@ -54,7 +54,7 @@ class Way(ABC):
         """Return what labels cost, and labels, after passes of descent, costs renewed in each."""
 
 
-class Free(Way):
+class Unbound(Way):
     """Each weight may have any level; a sweep begins with the inputs that are largest."""
 
     def __init__(self, curved: Curvature, scaled: Float64Array, rates: Rates) -> None:

@@ -117,7 +117,7 @@ def _stored(name: str, model: ModelFile, tensor: Tensor) -> dict[str, Any]:
     }
     if isinstance(coding, Coding) and isinstance(tensor, CompressedTensor):
         values["gap_bits"] = coding.gap_bits or None
-        values["coders"] = f"{CODERS[coding.label_coder]}/{CODERS[coding.position_coder]}"
+        values["coders"] = coding.coders
         values["K"] = len(tensor.codebook)
     elif isinstance(coding, PlaneCoding):
         values["coders"] = "/".join(CODERS[coder] for coder in coding.coders)

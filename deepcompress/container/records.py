@@ -84,6 +84,13 @@ class Coding:
     trellis: bool = False
     grid: bool = False
 
+    @property
+    def coders(self) -> str | None:
+        """The coders of labels and positions in words; contexts have a trellis or nothing."""
+        if self.encoding == CONTEXT:
+            return "trellis" if self.trellis else None
+        return f"{CODERS[self.label_coder]}/{CODERS[self.position_coder]}"
+
 
 @dataclass(frozen=True)
 class PlaneCoding:

@@ -108,6 +108,8 @@ def parse_head(
     """
     may_be_half = version > 2 and dtype.name in WIDE_FLOATS
     if encoding == CONTEXT:
+        # > Trellis is 0 before version 4.
+        # > Grid is 0 before version 4, and unless Dtype is float32 or float64.
         is_fourth = version > 3
         may_have = HALF * may_be_half | TRELLIS * is_fourth | GRID * (may_be_half and is_fourth)
         return _parse_context(cursor, math.prod(shape), dtype, may_have)
@@ -144,7 +146,7 @@ def _parse_context(cursor: Cursor, elements: int, dtype: ElementType, may_have: 
 
     `may_have` are the bits that its descriptor may have.
     """
-    # > Coder_Descriptor is 0 but for Half_Centroids, Trellis and Grid: there are no other coders.
+    # > Coder_Descriptor is 0 but for Half_Centroids, Grid and Trellis: there are no other coders.
     descriptor = cursor.byte("coders")
     if descriptor & ~may_have:
         raise cursor.error(f"unknown coder in {descriptor:#04x}")
@@ -200,11 +202,11 @@ def _parse_grid(cursor: Cursor, count: int) -> Float32Array:
     """Read and check the codebook of a grid."""
     below = cursor.byte("number of centroids below 0")
     (step,) = np.frombuffer(cursor.take(4, "step of the centroids"), "<f4")
-    # > Below_Count is at most Centroid_Count, which isn't 0. Step is above 0, and all centroids are
-    # > finite.
+    # > Below_Count is at most Centroid_Count, which isn't 0.
     if below > count or count == 0:
         raise cursor.error(f"{below} centroids below 0, of {count}")
     codebook = grid_codebook(step, below, count)
+    # > Step is above 0, and all centroids are finite.
     if not step > 0 or not np.isfinite(codebook).all():
         raise cursor.error(f"a step of {step} for {count} centroids")
     return codebook

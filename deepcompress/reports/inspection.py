@@ -7,7 +7,6 @@ from typing import Any
 
 from ..container.records import (
     CODERS,
-    CONTEXT,
     ENCODINGS,
     MAGIC,
     DeltaRecord,
@@ -60,9 +59,10 @@ def describe(
         ``format_version``, ``file_bytes``, ``network`` (None if the metadata names none),
         ``metadata``, ``config`` (that of the metadata or None); ``tensors``, a row for each (see
         `TENSOR_COLUMNS`; None where a raw tensor has no such thing; ``coders`` are those of labels
-        and gaps, or of planes; ``ratio`` is against the dense tensor in the dtype it has here;
-        ``why`` is as from `reasons.why`; a tied tensor has ``tied_to``, a grouped one
-        ``group_rows`` and ``codebooks``, and the difference to a base's ``base_digest``);
+        and gaps, or of planes, or ``"trellis"`` where contexts are along one; ``ratio`` is against
+        the dense tensor in the dtype it has here; ``why`` is as from `reasons.why`; a tied tensor
+        has ``tied_to``, a grouped one ``group_rows`` and ``codebooks``, and the difference to a
+        base's ``base_digest``);
         ``ledger``, rows of ``tensor``, ``part`` and ``bytes`` as from `ledger.ledger`; ``parts``,
         the sum of each; ``stages``, ``reference_bytes`` and ``ratio`` as from `ledger.account`.
 
@@ -187,9 +187,7 @@ def _tensor(row: LayerRow, inspected: Inspected, names: list[str]) -> dict[str, 
             "K": len(record.codebook),
             "label_bits": stream_bits(coding, len(record.codebook) - 1)[0],
             "gap_bits": coding.gap_bits or None,
-            "coders": None
-            if coding.encoding == CONTEXT
-            else f"{CODERS[coding.label_coder]}/{CODERS[coding.position_coder]}",
+            "coders": coding.coders,
             "entries": sum(block.count for block in record.blocks),
             "fillers": row.fillers,
         }

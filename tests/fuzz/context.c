@@ -1,13 +1,15 @@
-/* dc_context_decode, whose streams have one form each; dc_context_encode leads back. */
+/* dc_context_decode, whose streams have one form each; dc_context_encode leads back. Both along a
+ * trellis and without one. */
 #include "fuzz.h"
 
 #define MOST_ELEMENTS 300
 
 /* Magnitudes of either sign in turns, as long as there are any. */
-static struct dc_levels make_levels(unsigned positive, unsigned negative)
+static struct dc_levels make_levels(unsigned positive, unsigned negative, unsigned trellis)
 {
     struct dc_levels levels;
     memset(&levels, 0, sizeof levels);
+    levels.trellis = trellis;
     levels.count[0] = positive;
     levels.count[1] = negative;
     unsigned label = 1;
@@ -50,6 +52,8 @@ static void there_and_back(struct input *in, const struct dc_matrix *matrix,
     uint8_t *labels = take_exact(in, count), *decoded = exact(count);
     for (size_t i = 0; i < count; i++)
         labels[i] = (uint8_t)(labels[i] % (levels->count[0] + levels->count[1] + 1));
+    for (size_t i; levels->trellis && (i = dc_context_fitting(labels, matrix, levels)) < count;)
+        labels[i] = 0;
     size_t size = encode(labels, matrix, levels, NULL, 0);
     require(count <= 4096 * (size + 4));
     uint8_t *payload = exact(size);
@@ -76,6 +80,7 @@ static void back_and_there(struct input *in, const struct dc_matrix *matrix,
         uint8_t *again = exact(size);
         for (size_t i = 0; i < count; i++)
             require(!labels[i] || levels->magnitude[labels[i]]);
+        require(!levels->trellis || dc_context_fitting(labels, matrix, levels) == count);
         require(encode(labels, matrix, levels, again, size) == size);
         require(memcmp(payload, again, size) == 0);
         release(again, size);
@@ -97,7 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         matrix.kernel = kernels[shape / 2 % 5][0];
         matrix.width = kernels[shape / 2 % 5][1];
     }
-    const struct dc_levels levels = make_levels(positive, negative);
+    const struct dc_levels levels = make_levels(positive, negative, shape / 10 % 2);
     if (shape % 2)
         there_and_back(&in, &matrix, &levels);
     else

@@ -147,14 +147,15 @@ def rans_states_seeds() -> dict[str, bytes]:
 
 
 def context_seeds() -> dict[str, bytes]:
-    """Kernel and direction, centroids above and below 0, rows and columns; labels or a stream."""
+    """Trellis, kernel, direction, centroids above and below 0, rows, columns; labels or stream."""
     files = {}
-    for shape in range(10):
+    for shape in range(20):
         for positive, negative in ((0, 0), (1, 0), (0, 3), (16, 15), (128, 127)):
             rng = drawn(shape, positive)
             rows, cols = int(rng.integers(1, 9)), int(rng.integers(1, 20))
             head = bytes([shape, positive, negative, rows, cols])
-            name = f"{('decode', 'encode')[shape % 2]}-{shape // 2}-{positive}"
+            name = f"{('decode', 'encode')[shape % 2]}-{shape // 2 % 5}-{positive}"
+            name += "-trellis" if shape >= 10 else ""
             files[name] = head + rng.bytes(100 - len(head))
     zeros = bytes([0, 3, 3, 64, 64])
     return files | {
@@ -163,6 +164,7 @@ def context_seeds() -> dict[str, bytes]:
         "zeros": zeros,
         "zeros-trailing": zeros + bytes(20),
         "ones": zeros + b"\xff" * 100,
+        "ones-trellis": bytes([10]) + zeros[1:] + b"\xff" * 100,
     }
 
 

@@ -22,11 +22,21 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from fuzz import kernel_seeds
 from fuzz import shards as shards_target
 from fuzz.net import CONVOLUTION, PRODUCTS
+from support.along import labels_along
 from support.npz import npz_bytes
 
 import deepcompress as dc
 from deepcompress.coding.delta import DeltaCoding
-from deepcompress.container.records import BITMASK, DENSE, DTYPES, RELATIVE, Coding, PlaneCoding
+from deepcompress.container.records import (
+    BITMASK,
+    CONTEXT,
+    DENSE,
+    DTYPES,
+    MAX_BLOCK_BITS,
+    RELATIVE,
+    Coding,
+    PlaneCoding,
+)
 from deepcompress.formats import net, safetensors
 from deepcompress.formats.npz import NUMBERS, npz_parts
 from deepcompress.nn.activations import Clip, HardSigmoid, LeakyReLU, Softmax
@@ -39,7 +49,8 @@ from deepcompress.nn.norm import BatchNorm, LocalResponseNorm, Scale
 from deepcompress.nn.pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
 from deepcompress.nn.rearranging import Pad, Permute, Reshape
 from deepcompress.nn.transposed import ConvTranspose2D
-from deepcompress.tensors import FIXED_WIDTH, HUFFMAN, RANS, RANS1
+from deepcompress.packed.survivors import pack
+from deepcompress.tensors import FIXED_WIDTH, HUFFMAN, RANS, RANS1, Survivors
 
 BASE = {
     "bytes": np.arange(40, dtype=np.int16),
@@ -85,6 +96,16 @@ def containers() -> dict[str, bytes]:
     grouped = dc.Config(groups, by_name=by_name)
     rows = {"w": weights.astype(np.float32), "r": weights[:9], "b": weights.astype(np.float16)}
     files["grouped"] = dc.compress(rows, grouped).to_bytes()
+    codebook = np.array([0, -3, -2, -1, 1, 2, 4], np.float32)
+    values = 2 * rng.normal(size=(6, 3, 2, 2))
+    labels = labels_along(values, values.shape, codebook)
+    weights = Survivors(values.shape, codebook, np.flatnonzero(labels), labels[labels > 0])
+    coding = Coding(CONTEXT, block_bits=MAX_BLOCK_BITS, trellis=True)
+    along = {"w": pack(weights), "h": pack(weights)}
+    how = {"w": coding, "h": replace(coding, half=True)}
+    files["trellis"] = dc.CompressedModel(along, {}, how).to_bytes()
+    plain = dict.fromkeys(along, replace(coding, trellis=False))
+    files["context"] = dc.CompressedModel(along, {}, plain).to_bytes()
     return files
 
 

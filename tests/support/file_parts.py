@@ -82,7 +82,7 @@ def take_apart(data):
         elif encoding == reader.PLANES:
             reader.read_planes(cursor, dtype, reader.prod(shape), data[8])
         elif encoding == reader.CONTEXT:
-            reader.read_context(cursor, dtype, shape)
+            reader.read_context(cursor, dtype, shape, parts.version)
         else:
             reader.read_shared(cursor, encoding, dtype, reader.prod(shape), parts.version)
         parts.chunks.append(cursor.chunks)
