@@ -178,21 +178,22 @@ void dc_descend(double *weights, double *slopes, size_t rows, size_t cols, const
 /* calibrate: for each row of `cols` weights and a bias, the labels of the cheapest path through the
  * trellis, as dc_sweep charges for a weight. `rates` has 2 rows of `count` levels, which ascend and of
  * which the one at `zero` is 0: what a label costs in an even state, and in an odd one. Of equal costs,
- * the first level, and the first state, counts. `scratch` has dc_trellis_scratch(cols) bytes for each
+ * the first level, and the first state, counts. Weights of columns that are `idle` become 0 at no
+ * cost. `scratch` has dc_trellis_scratch(cols) bytes for each
  * thread of the team, to which rows are dealt out. */
 size_t dc_trellis_scratch(size_t cols);
 
 void dc_trellis_sweep(const double *weights, size_t rows, size_t cols, const double *factor,
                       const double *matters, const double *levels, const double *rates,
-                      size_t count, size_t zero, uint8_t *labels, void *scratch,
-                      const struct dc_team *team);
+                      size_t count, size_t zero, const uint8_t *idle, uint8_t *labels,
+                      void *scratch, const struct dc_team *team);
 
 /* calibrate: the same, as dc_descend charges for a weight: the cheapest path of those on which the
  * weights behind each one stay as they are. The bias stays as well. */
 void dc_trellis_descend(const double *weights, const double *slopes, size_t rows, size_t cols,
                         const double *hessian, const double *matters, const double *levels,
-                        const double *rates, size_t count, size_t zero, uint8_t *labels,
-                        void *scratch, const struct dc_team *team);
+                        const double *rates, size_t count, size_t zero, const uint8_t *idle,
+                        uint8_t *labels, void *scratch, const struct dc_team *team);
 
 /* calibrate: the labels of rows of `cols` targets, from the first to the last: of `count` levels,
  * ascending, at most 256, the one with the least of costs[i] * (w - level)**2 + charged. Here w is the

@@ -12,6 +12,7 @@ from deepcompress.calibrate.batches import multiplications, spread
 from deepcompress.calibrate.divergence import kl_divergence, row_costs
 from deepcompress.calibrate.driver import Settings
 from deepcompress.calibrate.rows import gather
+from deepcompress.container.grids import grid_of
 from deepcompress.errors import ArgumentError
 from deepcompress.native import gateway
 from deepcompress.nn.conv import Conv2D
@@ -19,6 +20,7 @@ from deepcompress.nn.layers import Concat, Flatten, Linear, ReLU
 from deepcompress.nn.losses import softmax
 from deepcompress.nn.network import Network
 from deepcompress.nn.pool import GlobalAvgPool2D, MaxPool2D
+from deepcompress.packed.tensor import CompressedTensor
 
 RNG = np.random.default_rng(0)
 # Branches, groups, a depthwise convolution, and layers of either kind.
@@ -103,9 +105,13 @@ def test_lambda_trades_size_for_divergence(found):
 def test_half_is_smaller_and_no_worse(found):
     half = calibrate(NETWORK, PARAMS, INPUTS[:80], lam=LAM, half=True)
     assert len(half.model.to_bytes()) < len(found.model.to_bytes())
-    for value in half.model.to_dense().values():
+    for name, value in half.model.to_dense().items():
         assert value.dtype == np.float32
-        assert (value.astype(np.float16) == value).all()
+        tensor = half.model[name]
+        if isinstance(tensor, CompressedTensor):
+            assert grid_of(tensor.codebook)  # one number, in float32
+        else:
+            assert (value.astype(np.float16) == value).all()
     assert divergence(half.model) < 1.5 * divergence(found.model)
 
 
@@ -288,8 +294,11 @@ def test_bad_parameters(found):
         calibrate("squeezenet", params, X)
     with pytest.raises(ArgumentError, match="like is the outcome of another network"):
         calibrate(DENSE, params, X, like=found)
+    large = params | {"a.weight": np.full((12, 20), 1e6, np.float32)}
     with pytest.raises(ArgumentError, match="weights are too large for float16"):
-        calibrate(DENSE, params | {"a.weight": np.full((12, 20), 1e6, np.float32)}, X, half=True)
+        calibrate(DENSE, large, X, half=True, coder="rans")
+    with pytest.raises(ArgumentError, match=r"'a.bias': values are too large for float16"):
+        calibrate(DENSE, params | {"a.bias": np.full(12, 1e6, np.float32)}, X, half=True)
 
 
 class WithoutBias(NetworkSubject):

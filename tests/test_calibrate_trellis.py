@@ -111,6 +111,22 @@ def test_one_side_may_have_no_levels(levels):
     assert results[0] == results[1]
 
 
+def test_idle_columns_are_0_and_nothing_is_turned_there():
+    hessian, target = problem(40, 8)
+    idle = np.arange(8) % 3 == 1
+    hessian[np.ix_(np.append(idle, False), np.append(~idle, True))] = 0
+    hessian[np.ix_(np.append(~idle, True), np.append(idle, False))] = 0
+    args = target, inverse_factor(hessian), np.ones(40), LEVELS, FREE
+    assert trellis.sweep(*args)[:, idle].any(axis=0).all()
+    labels = trellis.sweep(*args, idle)
+    assert (LEVELS[labels[:, idle]] == 0).all()
+    assert states(ranks(LEVELS)[labels])[1].all()
+    weights = np.concatenate([LEVELS[labels], target[:, -1:]], axis=1)
+    slopes = (weights - target) @ hessian
+    again = trellis.descend(weights, slopes, hessian, np.ones(40), LEVELS, FREE, idle)
+    assert (LEVELS[again[:, idle]] == 0).all()
+
+
 @pytest.mark.skipif(gateway._load()[0] is None, reason="no C extension")
 @pytest.mark.parametrize("columns", [1, 2, 6, 90])
 @pytest.mark.parametrize("rows", [0, 1, 200])
@@ -121,13 +137,13 @@ def test_c_gives_the_bits_of_numpy(rows, columns, monkeypatch):
     rng = np.random.default_rng(3)
     levels = np.linspace(-2, 2, 101)
     rates, matters = rng.uniform(0, 0.1, (2, 101)), rng.uniform(0.1, 5, rows)
-    factor, results = inverse_factor(hessian), []
+    factor, idle, results = inverse_factor(hessian), rng.random(columns) < 0.2, []
     for backend in ("reference", "native"):
         with native.use(backend):
-            labels = trellis.sweep(target, factor, matters, levels, rates)
+            labels = trellis.sweep(target, factor, matters, levels, rates, idle)
             weights = np.concatenate([levels[labels], target[:, -1:]], axis=1)
             slopes = (weights - target) @ hessian
-            again = trellis.descend(weights, slopes, hessian, matters, levels, rates)
+            again = trellis.descend(weights, slopes, hessian, matters, levels, rates, idle)
             assert labels.shape == again.shape == (rows, columns)
             results.append([labels.tobytes(), again.tobytes()])
     assert results[0] == results[1]

@@ -30,6 +30,8 @@ struct problem {
     const double *weights; /* of descent; else NULL */
     size_t rows, cols;
     const double *matrix, *matters;
+    const uint8_t *idle;
+    size_t zero;
     struct subset subsets[2][2];
     uint8_t *labels;
     char *scratch;
@@ -48,11 +50,10 @@ struct step {
     uint8_t label, from;
 };
 
-static void divide(struct problem *p, const double *levels, const double *rates, size_t count,
-                   size_t zero)
+static void divide(struct problem *p, const double *levels, const double *rates, size_t count)
 {
     for (size_t k = 0; k < count; k++) {
-        const size_t rank = k > zero ? k - zero : zero - k;
+        const size_t rank = k > p->zero ? k - p->zero : p->zero - k;
         const size_t number = (rank + 1) / 2;
         for (size_t odd = 0; odd < 2; odd++) {
             if (rank && rank % 2 != odd)
@@ -97,6 +98,14 @@ static void choose(const struct problem *p, const struct versions *v, size_t row
         const double own = p->weights ? p->weights[row * width + i] : number;
         const double value = p->weights ? own - number / pivot : number;
         const double base = weight * ((value - own) * (value - own));
+        if (p->idle[i]) { /* 0 is an even number in each state */
+            const double cost = v->costs[state], change = 0 - own;
+            struct step *step = &steps[trellis_following(state, 0)];
+            if (cost < step->cost)
+                *step = (struct step){cost, p->weights ? change : change / pivot, (uint8_t)p->zero,
+                                      (uint8_t)state};
+            continue;
+        }
         for (unsigned odd = 0; odd < 2; odd++) {
             const struct subset *set = &p->subsets[state & 1][odd];
             if (!set->count)
@@ -170,26 +179,26 @@ size_t dc_trellis_scratch(size_t cols)
 
 void dc_trellis_sweep(const double *weights, size_t rows, size_t cols, const double *factor,
                       const double *matters, const double *levels, const double *rates,
-                      size_t count, size_t zero, uint8_t *labels, void *scratch,
-                      const struct dc_team *team)
+                      size_t count, size_t zero, const uint8_t *idle, uint8_t *labels,
+                      void *scratch, const struct dc_team *team)
 {
     struct problem p = {.numbers = weights, .rows = rows, .cols = cols, .matrix = factor,
-                        .matters = matters, .labels = labels, .scratch = scratch,
-                        .scratch_each = dc_trellis_scratch(cols),
+                        .matters = matters, .labels = labels, .scratch = scratch, .idle = idle,
+                        .zero = zero, .scratch_each = dc_trellis_scratch(cols),
                         .tasks = dc_tasks_of(team, rows)};
-    divide(&p, levels, rates, count, zero);
+    divide(&p, levels, rates, count);
     dc_deal(team, p.tasks, do_rows, &p);
 }
 
 void dc_trellis_descend(const double *weights, const double *slopes, size_t rows, size_t cols,
                         const double *hessian, const double *matters, const double *levels,
-                        const double *rates, size_t count, size_t zero, uint8_t *labels,
-                        void *scratch, const struct dc_team *team)
+                        const double *rates, size_t count, size_t zero, const uint8_t *idle,
+                        uint8_t *labels, void *scratch, const struct dc_team *team)
 {
     struct problem p = {.numbers = slopes, .weights = weights, .rows = rows, .cols = cols,
                         .matrix = hessian, .matters = matters, .labels = labels,
-                        .scratch = scratch, .scratch_each = dc_trellis_scratch(cols),
+                        .scratch = scratch, .idle = idle, .zero = zero, .scratch_each = dc_trellis_scratch(cols),
                         .tasks = dc_tasks_of(team, rows)};
-    divide(&p, levels, rates, count, zero);
+    divide(&p, levels, rates, count);
     dc_deal(team, p.tasks, do_rows, &p);
 }

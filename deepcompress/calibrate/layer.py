@@ -12,14 +12,13 @@ from ..tensors import Float64Array, UInt8Array
 from . import centroids, grid
 from .moments import Curvature
 from .rates import Rates, counts_of, entropy_rates
-from .ways import Along, Unbound, Way, with_bias
+from .ways import DEAD, Along, Unbound, Way, with_bias
 
 # Steps for a trellis that are tried, as shares of the best one without, from `FIRST` on.
 FINER = (0.34, 0.4, 0.48, 0.57, 0.68, 0.8)
 FIRST = 3
 TRIAL_ROWS = 64
 GRID_BITS = 40  # that a grid takes in a file
-DEAD = 0.02  # of the largest element of a Hessian's diagonal: below, an input is as good as dead
 
 
 @dataclass(frozen=True)

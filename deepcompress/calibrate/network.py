@@ -75,8 +75,8 @@ def calibrate(
     damping : float
         Added to each Hessian's diagonal, as a share of its mean (see `moments`).
     half : bool
-        Whether centroids and biases are numbers that float16 has, which take fewer bytes. The
-        tensors keep their dtypes.
+        Whether biases, and centroids that aren't multiples of a step, are numbers that float16
+        has, which take fewer bytes. The tensors keep their dtypes.
     effort : Effort, optional
     rates : callable
         What labels will cost, from their counts (see `rates`).

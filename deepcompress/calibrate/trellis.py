@@ -33,7 +33,7 @@ import numpy as np
 
 from .. import native
 from ..native import calibrate as kernels
-from ..tensors import Float64Array, Int64Array, UInt8Array
+from ..tensors import BoolArray, Float64Array, Int64Array, UInt8Array
 from ..trellis import FOLLOWING, START, STATES, numbers
 
 AT_ONCE = 1 << 20  # numbers of all versions of some rows
@@ -45,6 +45,7 @@ def sweep(
     matters: Float64Array,
     levels: Float64Array,
     rates: Float64Array,
+    idle: BoolArray | None = None,
 ) -> UInt8Array:
     """Return the labels (R, d) of a sweep from the first to the last column.
 
@@ -61,11 +62,13 @@ def sweep(
     rates : ndarray of shape (2, K), float64
         What each label costs in an even state, and in an odd one. Of equal costs, the first
         level, and the first state, counts.
+    idle : ndarray of shape (d,), bool, optional
+        Columns whose weights become 0, at no cost: they would only serve to steer others.
     """
-    zero = int(np.searchsorted(levels, 0))
+    zero, idle = _checked(levels, weights, idle)
     if native.active():
-        return kernels.trellis_sweep(weights, factor, matters, levels, rates, zero)
-    return _through(weights, None, factor, matters, levels, rates)
+        return kernels.trellis_sweep(weights, factor, matters, levels, rates, zero, idle)
+    return _through(weights, None, factor, matters, levels, rates, idle)
 
 
 def descend(
@@ -75,6 +78,7 @@ def descend(
     matters: Float64Array,
     levels: Float64Array,
     rates: Float64Array,
+    idle: BoolArray | None = None,
 ) -> UInt8Array:
     """Return the labels (R, d) after each weight took its best level once, along the best path.
 
@@ -84,13 +88,21 @@ def descend(
     slopes : ndarray of shape (R, D), float64
         m, ``(weights - target) @ hessian``.
     hessian : ndarray of shape (D, D), float64
-    matters, levels, rates
+    matters, levels, rates, idle
         As for `sweep`.
     """
-    zero = int(np.searchsorted(levels, 0))
+    zero, idle = _checked(levels, weights, idle)
     if native.active():
-        return kernels.trellis_descend(weights, slopes, hessian, matters, levels, rates, zero)
-    return _through(slopes, weights, hessian, matters, levels, rates)
+        return kernels.trellis_descend(weights, slopes, hessian, matters, levels, rates, zero, idle)
+    return _through(slopes, weights, hessian, matters, levels, rates, idle)
+
+
+def _checked(
+    levels: Float64Array, weights: Float64Array, idle: BoolArray | None
+) -> tuple[int, BoolArray]:
+    """Return the label of 0, and which columns are idle."""
+    idle = np.zeros(weights.shape[1] - 1, np.bool_) if idle is None else idle
+    return int(np.searchsorted(levels, 0)), idle
 
 
 def _through(
@@ -100,6 +112,7 @@ def _through(
     matters: Float64Array,
     levels: Float64Array,
     rates: Float64Array,
+    idle: BoolArray,
 ) -> UInt8Array:
     """Return labels (R, d); `moving` are weights of a sweep, or slopes, (R, D)."""
     step = max(1, AT_ONCE // (STATES * moving.shape[1]))
@@ -111,6 +124,7 @@ def _through(
             matters[start : start + step],
             levels,
             rates,
+            idle,
         )
         for start in range(0, len(moving), step)
     ]
@@ -124,6 +138,7 @@ def _through_some(
     matters: Float64Array,
     levels: Float64Array,
     rates: Float64Array,
+    idle: BoolArray,
 ) -> UInt8Array:
     rows, columns = moving.shape[0], moving.shape[1] - 1
     each = np.arange(rows)
@@ -145,12 +160,14 @@ def _through_some(
             base = weight * ((value - own) * (value - own))
             for odd in range(2):
                 labels = subsets[state & 1][odd]
+                if idle[i]:
+                    labels = labels[levels[labels] == 0]
                 if not labels.size:
                     continue
                 off = value[:, None] - levels[labels]
                 all_costs = weight[:, None] * (off * off) + rates[state & 1, labels]
                 best = all_costs.argmin(axis=1)
-                cost = costs[:, state] + (all_costs[each, best] - base)
+                cost = costs[:, state] + (0 if idle[i] else all_costs[each, best] - base)
                 then = FOLLOWING[state, odd]
                 better = cost < least[:, then]
                 least[better, then] = cost[better]

@@ -9,11 +9,13 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from ..tensors import Float64Array, Int64Array, UInt8Array
+from ..tensors import BoolArray, Float64Array, Int64Array, UInt8Array
 from ..trellis import ranks, states
 from . import sweep, trellis
 from .moments import Curvature, inverse_factor
 from .rates import Rates, counts_of
+
+DEAD = 0.02  # of the largest element of a Hessian's diagonal: below, an input is as good as dead
 
 
 class Way(ABC):
@@ -112,6 +114,7 @@ class Along(Way):
     def __init__(self, curved: Curvature, scaled: Float64Array, rates: Rates) -> None:
         super().__init__(curved, scaled, rates)
         self._factor = inverse_factor(curved.hessian[0])
+        self._idle = _idle(curved.hessian[0])
 
     def of_rows(self, step: int) -> "Along":
         """Return the same for every so manieth row."""
@@ -123,7 +126,7 @@ class Along(Way):
             self.scaled[:, ::step],
             self._rates,
         )
-        some._factor = self._factor
+        some._factor, some._idle = self._factor, self._idle
         return some
 
     def first(self, levels: Float64Array) -> Float64Array:
@@ -155,7 +158,8 @@ class Along(Way):
             weights = with_bias(self.curved, levels[labels])
             slopes = self.curved.slopes(weights)
             labels = trellis.descend(
-                weights[0], slopes[0], self.curved.hessian[0], self.scaled[0], levels, charged
+                *(weights[0], slopes[0], self.curved.hessian[0], self.scaled[0]),
+                *(levels, charged, self._idle),
             )[None]
             charged = self.charged(levels, labels)[0]
         return charged, labels
@@ -166,6 +170,17 @@ class Along(Way):
         for odd, allowed in enumerate(_allowed(levels)):
             rates[odd, allowed] = self._rates(counts[odd, allowed])
         return rates
+
+
+def _idle(hessian: Float64Array) -> BoolArray:
+    """Tell which inputs (d,) are dead: they are only damped, less than others that are alike.
+
+    Their weights become 0. Whatever else they would be is free but for the bits, so that a path
+    would use them for its turns.
+    """
+    diagonal = np.diagonal(hessian)[:-1]
+    alone = np.count_nonzero(hessian, axis=1)[:-1] == 1
+    return np.asarray(alone & (diagonal < DEAD * diagonal.max()))
 
 
 def _allowed(levels: Float64Array) -> Int64Array:

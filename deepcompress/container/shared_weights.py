@@ -205,11 +205,10 @@ def _parse_grid(cursor: Cursor, count: int) -> Float32Array:
     # > Below_Count is at most Centroid_Count, which isn't 0.
     if below > count or count == 0:
         raise cursor.error(f"{below} centroids below 0, of {count}")
-    codebook = grid_codebook(step, below, count)
     # > Step is above 0, and all centroids are finite.
-    if not step > 0 or not np.isfinite(codebook).all():
-        raise cursor.error(f"a step of {step} for {count} centroids")
-    return codebook
+    if 0 < step < np.inf and np.isfinite(codebook := grid_codebook(step, below, count)).all():
+        return codebook
+    raise cursor.error(f"a step of {step} for {count} centroids")
 
 
 def _parse_coding(cursor: Cursor, encoding: int, may_be_half: bool, version: int) -> Coding:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..tensors import Float32Array, Float64Array, UInt8Array
+from ..tensors import BoolArray, Float32Array, Float64Array, UInt8Array
 from ..trellis import STATES
 from .gateway import _bytes, _ffi, _floats, _lib
 from .pool import team
@@ -60,13 +60,20 @@ def trellis_sweep(
     levels: Float64Array,
     rates: Float64Array,
     zero: int,
+    idle: BoolArray,
 ) -> UInt8Array:
     """Call dc_trellis_sweep for weights (R, D); return labels (R, D - 1)."""
     rows, cols = weights.shape[0], weights.shape[1] - 1
     labels = np.empty((rows, cols), np.uint8)
     _lib().dc_trellis_sweep(
         *(_doubles(weights), rows, cols, *map(_doubles, (factor, matters, levels, rates))),
-        *(len(levels), zero, _bytes(labels), *_scratch_and_team(rows, cols)),
+        *(
+            len(levels),
+            zero,
+            _bytes(idle.astype(np.uint8)),
+            _bytes(labels),
+            *_scratch_and_team(rows, cols),
+        ),
     )
     return labels
 
@@ -79,6 +86,7 @@ def trellis_descend(
     levels: Float64Array,
     rates: Float64Array,
     zero: int,
+    idle: BoolArray,
 ) -> UInt8Array:
     """Call dc_trellis_descend for weights and slopes (R, D); return labels (R, D - 1)."""
     rows, cols = weights.shape[0], weights.shape[1] - 1
@@ -86,7 +94,13 @@ def trellis_descend(
     _lib().dc_trellis_descend(
         *(_doubles(weights), _doubles(slopes), rows, cols),
         *map(_doubles, (hessian, matters, levels, rates)),
-        *(len(levels), zero, _bytes(labels), *_scratch_and_team(rows, cols)),
+        *(
+            len(levels),
+            zero,
+            _bytes(idle.astype(np.uint8)),
+            _bytes(labels),
+            *_scratch_and_team(rows, cols),
+        ),
     )
     return labels
 
