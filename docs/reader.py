@@ -416,7 +416,7 @@ def read_grid(data: Cursor, code: int, k: int) -> np.ndarray:
     # > Centroid i is the float32 that is nearest to Step * r, the product of the numbers, where r
     # > is i - 1 - Below_Count for the first Below_Count centroids, and i - Below_Count for others.
     r = [0, *(i - 1 - below if i <= below else i - below for i in range(1, k + 1))]
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         weights = (step * np.array(r, np.float64)).astype(np.float32)
     # > Step is above 0, and all centroids are finite.
     require(step > 0 and np.isfinite(weights).all(), f"a step of {step}")

@@ -171,7 +171,7 @@ def test_the_state_tells_more_than_the_labels_before(backend):
 def weights(dtype: str = "float32") -> Survivors:
     """Return weights along the trellis, with centroids at either end that none of them has."""
     rng = np.random.default_rng(12)
-    centroids = np.concatenate([np.arange(-9, 0), np.arange(1, 12)])
+    centroids = np.concatenate([np.arange(-9, 0), np.arange(1, 11), [12]])  # no grid
     codebook = np.concatenate([[0], centroids]).astype(np.float32)
     values = rng.normal(scale=2, size=(30, 5, 3, 3)).clip(-6, 8)
     labels = labels_along(values, values.shape, codebook)
@@ -233,7 +233,7 @@ def test_the_writer_takes_the_smaller():
     assert prices.choose(nothing, Choice(encoding="context")).coding == PLAIN
 
 
-@pytest.mark.parametrize("descriptor", [2, 3, 4, 5, 16, 17, 33, 65, 129])
+@pytest.mark.parametrize("descriptor", [4, 5, 16, 17, 33, 65, 129])
 def test_other_bits_of_the_descriptor_are_refused(descriptor):
     parts = take_apart(dc.CompressedModel({"w": pack(weights())}, {}, {"w": ALONG}).to_bytes())
     parts.chunks[0][0] = bytes([descriptor]) + parts.chunks[0][0][1:]
