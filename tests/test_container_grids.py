@@ -94,5 +94,5 @@ def test_grids_that_are_refused(head, words):
     parts.chunks[0][0] = bytes.fromhex(head) + parts.chunks[0][0][7:]
     with pytest.raises(FormatError, match=words):
         from_bytes(parts.to_bytes())
-    with pytest.raises(ValueError, match="centroid|step|coder"):
+    with pytest.raises(ValueError, match=r"centroid|step|coder"):
         reader.read(parts.to_bytes())
