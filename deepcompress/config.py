@@ -52,7 +52,8 @@ class TensorConfig:
         keeps the weights that aren't zero.
     encoding : {"relative", "dense", "bitmask", "context"} or None
         How a file says where the weights are (see `container`); None takes the one with
-        the fewest bytes. With `gap_bits` it is ``"relative"``.
+        the fewest bytes. With `gap_bits` it is ``"relative"``. Groups of a `group_size` have
+        no contexts, and take the fewest bytes of the others.
     coder : str
         The strongest coder of labels and positions, one of `container.CODERS`; each stream takes
         the one with the fewest bytes up to it. ``"rans1"`` is rANS as readers of versions before

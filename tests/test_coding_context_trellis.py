@@ -171,8 +171,7 @@ def test_the_state_tells_more_than_the_labels_before(backend):
 def weights(dtype: str = "float32") -> Survivors:
     """Return weights along the trellis, with centroids at either end that none of them has."""
     rng = np.random.default_rng(12)
-    centroids = np.concatenate([np.arange(-9, 0), np.arange(1, 12)])
-    centroids[centroids > 4] += 1  # no grid
+    centroids = np.concatenate([np.arange(-9, 0), np.arange(1, 11), [12]])  # no grid
     codebook = np.concatenate([[0], centroids]).astype(np.float32)
     values = rng.normal(scale=2, size=(30, 5, 3, 3)).clip(-6, 8)
     labels = labels_along(values, values.shape, codebook)
@@ -234,7 +233,7 @@ def test_the_writer_takes_the_smaller():
     assert prices.choose(nothing, Choice(encoding="context")).coding == PLAIN
 
 
-@pytest.mark.parametrize("descriptor", [4, 5, 6, 16, 17, 33, 65, 129])
+@pytest.mark.parametrize("descriptor", [4, 5, 16, 17, 33, 65, 129])
 def test_other_bits_of_the_descriptor_are_refused(descriptor):
     parts = take_apart(dc.CompressedModel({"w": pack(weights())}, {}, {"w": ALONG}).to_bytes())
     parts.chunks[0][0] = bytes([descriptor]) + parts.chunks[0][0][1:]
@@ -250,5 +249,5 @@ def test_no_version_before_has_a_trellis():
     parts.version = 3
     with pytest.raises(FormatError, match="unknown coder in 0x01"):
         from_bytes(parts.to_bytes())
-    with pytest.raises(ValueError, match="a grid or a trellis before version 4"):
+    with pytest.raises(ValueError, match="a trellis before version 4"):
         reader.read(parts.to_bytes())

@@ -1,6 +1,5 @@
-"""Codebooks of which a file holds the step alone: when, how, and what is refused."""
+"""Codebooks that are multiples of a step: as small as they can be, and the same to the last bit."""
 
-import struct
 from dataclasses import replace
 
 import numpy as np
@@ -12,160 +11,102 @@ from support.reference_reader import reader
 
 import deepcompress as dc
 from deepcompress import dtypes
-from deepcompress.coding import encoder
+from deepcompress.coding.prices import Choice
 from deepcompress.container.grids import GRID_BYTES, grid_codebook, grid_of
-from deepcompress.container.records import CONTEXT, DENSE, Coding
+from deepcompress.container.records import CONTEXT, MAX_BLOCK_BITS, Coding
 from deepcompress.errors import FormatError
 from deepcompress.packed.survivors import pack
 from deepcompress.pipeline import from_bytes
 from deepcompress.reports.ledger import account
 from deepcompress.tensors import Survivors
 
-CONTEXTS = Coding(CONTEXT, block_bits=62)
-HALF = replace(CONTEXTS, half=True)
+GRID = Coding(CONTEXT, block_bits=MAX_BLOCK_BITS, grid=True)
 
 
-def tensor(centroids, dtype="float32", seed=0):
-    """Return a tensor of 10 x 30 weights with some of the centroids, and zeros."""
-    rng = np.random.default_rng(seed)
-    codebook = np.concatenate([[0], centroids]).astype(np.float32)
-    labels = rng.integers(0, len(codebook), 300).astype(np.uint8)
+def model_of(codebook: np.ndarray, coding: Coding, dtype: str = "float32") -> dc.CompressedModel:
+    labels = (np.arange(60) % len(codebook)).astype(np.uint8)
     positions = np.flatnonzero(labels)
-    kind = dtypes.named(np.dtype(dtype))
-    return pack(Survivors((10, 30), codebook, positions, labels[positions], kind))
+    element_type = dtypes.named(np.dtype(dtype))
+    weights = Survivors((6, 10), codebook, positions, labels[labels > 0], element_type)
+    return dc.CompressedModel({"w": pack(weights)}, {}, {"w": coding})
 
 
-def written(weights, coding=CONTEXTS):
-    return dc.CompressedModel({"w": weights}, {}, {"w": coding}).to_bytes()
-
-
-def steps(below, above, step=0.3):
-    """Return centroids as a file's grid has them."""
-    return grid_codebook(np.float32(step), below, below + above)[1:]
-
-
-@given(
-    st.floats(2.0**-149, 2.0**120, width=32),
-    st.integers(0, 255).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, 255 - n))),
-)
-def test_a_grid_is_found_as_it_was_made(step, sides):
-    below, above = sides
-    codebook = grid_codebook(np.float32(step), below, below + above)
-    assert codebook[0] == 0
-    assert np.array_equal(np.sort(codebook[1:]), codebook[1:])
-    assert np.unique(codebook).size == below + above + 1
-    found = grid_of(codebook)
-    assert found == ((np.float32(step), below) if below + above else None)
-    if below + above > 1 and step > 1e-30:
-        codebook[-1] = np.nextafter(codebook[-1], np.float32(np.inf))
-        again = grid_of(codebook)
-        assert again is None or again[0] != np.float32(step)
-
-
-@pytest.mark.parametrize(
-    "codebook", [[0], [0, 0], [0, -0.0], [0, np.nan], [0, np.inf], [0, 2, 1], [0, 1, -1], [0, 1, 1]]
-)
-def test_no_grids(codebook):
-    assert grid_of(np.array(codebook, np.float32)) is None
+@given(st.integers(0, 255), st.integers(0, 255), st.floats(2**-140, 2**100, width=32))
+def test_a_step_gives_the_codebook_back(below, above, step):
+    count = min(below + above, 255)
+    below = min(below, count)
+    codebook = grid_codebook(np.float32(step), below, count)
+    assert len(codebook) == count + 1
+    assert np.array_equal(
+        codebook[1 : below + 1], -grid_codebook(np.float32(step), 0, below)[:0:-1]
+    )
+    assert grid_of(codebook) == ((step, below) if count else None)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("sides", [(2, 3), (0, 9), (7, 0), (100, 155)])
-@pytest.mark.parametrize("coding", [CONTEXTS, HALF])
-def test_a_file_has_the_step_alone(dtype, sides, coding):
-    weights = tensor(steps(*sides), dtype)
-    data = written(weights, coding)
+@pytest.mark.parametrize(("below", "count"), [(0, 2), (2, 2), (7, 15), (127, 255), (0, 255)])
+def test_files(dtype, below, count):
+    codebook = grid_codebook(np.float32(0.1), below, count)
+    data = model_of(codebook, GRID, dtype).to_bytes()
     assert data[8] == 4
     back = from_bytes(data)
-    assert back.storage["w"].grid
-    assert not back.storage["w"].half
-    assert back["w"].codebook.tobytes() == weights.codebook.tobytes()
-    assert np.array_equal(back["w"].to_dense(), weights.to_dense())
-    assert back["w"].to_dense().dtype == dtype
+    assert back.storage == {"w": GRID}
+    assert back["w"].codebook.tobytes() == codebook.tobytes()
     assert back.to_bytes() == data
-    assert np.array_equal(reader.read(data)[0]["w"], weights.to_dense())
-    chunk = take_apart(data).chunks[0][0]
-    assert chunk[0] & 2
-    size = 1 if sum(sides) < 128 else 2  # of Centroid_Count
-    assert chunk[1 + size : 1 + size + GRID_BYTES] == struct.pack("<Bf", sides[0], 0.3)
-    # Other encodings have all centroids, and the versions that they had.
-    dense = written(weights, Coding(DENSE))
-    assert dense[8] == (1 if dtype == "float32" else 2)
-    assert np.array_equal(from_bytes(dense)["w"].to_dense(), weights.to_dense())
+    assert np.array_equal(reader.read(data)[0]["w"], back["w"].to_dense())
+    stored = model_of(codebook, replace(GRID, grid=False), dtype).to_bytes()
+    assert stored[8] == 3
+    sizes = [dc.ModelFile(file).entries["w"].data_bytes for file in (data, stored)]
+    assert sizes[0] == sizes[1] - 4 * count + 5
+    assert from_bytes(stored).to_bytes() == stored
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_what_is_no_grid_or_not_smaller_is_stored(half):
+    for codebook in ([0, -2, -1, 1, 2.5], [0, 2, 4, 1], [0, 1, 1], [0, 1], [0]):
+        coding = replace(GRID, half=half)
+        data = model_of(np.float32(codebook), coding).to_bytes()
+        assert data[8] == 3
+        assert from_bytes(data).storage == {"w": replace(coding, grid=False)}
+    grid = grid_codebook(np.float32(0.5), 3, 6)
+    data = model_of(grid, replace(GRID, half=half)).to_bytes()
+    assert from_bytes(data).storage == {"w": GRID}  # 5 bytes for 12 or 24
+    halves = model_of(grid, Choice(encoding="context", half=half)).to_bytes()
+    assert from_bytes(halves).storage == {"w": GRID}
+    assert not from_bytes(model_of(grid, GRID, "float16").to_bytes()).storage["w"].grid
 
 
 @pytest.mark.parametrize(
-    ("centroids", "coding", "dtype"),
+    ("head", "words"),
     [
-        (steps(0, 1), CONTEXTS, "float32"),  # 4 bytes, which are fewer
-        (steps(1, 1, 0.5), HALF, "float32"),  # 4 bytes as well
-        ([-1, 1, 2.5], CONTEXTS, "float32"),
-        (steps(4, 4, 0.5), CONTEXTS, "float16"),
-        (steps(4, 4, 1), CONTEXTS, "int8"),
+        ("0a 02 01 0000803f", "float16 and multiples"),
+        ("02 02 03 0000803f", "3 centroids below 0, of 2"),
+        ("02 00 00 0000803f", "0 centroids below 0, of 0"),
+        ("02 02 01 00000000", "a step of 0.0"),
+        ("02 02 01 000080bf", "a step of -1.0"),
+        ("02 02 01 0000c07f", "a step of nan"),
+        ("02 02 01 0000807f", "a step of inf"),
+        ("02 02 00 ffff7f7f", "a step of 3.4"),
     ],
 )
-def test_others_have_all_centroids(centroids, coding, dtype):
-    weights = tensor(centroids, dtype)
-    data = written(weights, coding)
-    assert data[8] == 3
-    assert not from_bytes(data).storage["w"].grid
-    assert np.array_equal(from_bytes(data)["w"].to_dense(), weights.to_dense())
+def test_grids_that_are_refused(head, words):
+    parts = take_apart(model_of(grid_codebook(np.float32(1), 1, 2), GRID).to_bytes())
+    assert parts.chunks[0][0][:7] == bytes.fromhex("02 02 01 0000803f")
+    parts.chunks[0][0] = bytes.fromhex(head) + parts.chunks[0][0][7:]
+    with pytest.raises(FormatError, match=words):
+        from_bytes(parts.to_bytes())
+    with pytest.raises(ValueError, match=r"centroid|step|coder"):
+        reader.read(parts.to_bytes())
 
 
-def test_the_size_that_is_told_is_that_of_the_file():
-    for centroids in (steps(20, 30), steps(0, 1)):
-        data = written(tensor(centroids))
-        told = account(data, "w").sections
-        parts = {one.part: one.size_bytes for one in told if one.tensor == "w"}
-        assert parts["codebooks"] == (GRID_BYTES if len(centroids) > 1 else 4)
-        assert sum(one.size_bytes for one in told) == len(data)
-
-
-GRID_AT = 2  # Coder_Descriptor and Centroid_Count come before
-
-
-def damaged(change):
-    """Return a file whose grid, a bytearray of Below_Count and Step, was changed."""
-    parts = take_apart(written(tensor(steps(3, 4))))
-    chunk = bytearray(parts.chunks[0][0])
-    change(chunk)
-    parts.chunks[0][0] = bytes(chunk)
-    return parts
-
-
-@pytest.mark.parametrize("step", [0.0, -0.3, np.nan, np.inf, -np.inf, 2.0**127])
-def test_steps_that_make_no_grid_are_refused(step):
-    data = damaged(lambda chunk: struct.pack_into("<f", chunk, GRID_AT + 1, step)).to_bytes()
-    with pytest.raises(FormatError, match=r"a step of .+ for 7 centroids"):
-        from_bytes(data)
-    with pytest.raises(ValueError, match="a step of"):
-        reader.read(data)
-
-
-@pytest.mark.parametrize(("count", "below"), [(7, 8), (7, 255), (0, 0)])
-def test_counts_that_make_no_grid_are_refused(count, below):
-    def change(chunk):
-        chunk[1], chunk[GRID_AT] = count, below
-
-    with pytest.raises(FormatError, match=f"{below} centroids below 0, of {count}"):
-        from_bytes(damaged(change).to_bytes())
-    with pytest.raises(ValueError, match=f"{below} centroids below 0, of {count}"):
-        reader.read(damaged(change).to_bytes())
-
-
-def test_a_grid_is_of_version_4_of_wide_floats_and_not_of_float16():
-    parts = damaged(lambda chunk: None)
+def test_it_is_of_version_4_and_of_wide_floats():
+    parts = take_apart(model_of(grid_codebook(np.float32(1), 1, 2), GRID).to_bytes())
     parts.version = 3
     with pytest.raises(FormatError, match="unknown coder in 0x02"):
         from_bytes(parts.to_bytes())
     with pytest.raises(ValueError, match="before version 4"):
         reader.read(parts.to_bytes())
-    data = damaged(lambda chunk: chunk.__setitem__(0, 10)).to_bytes()
-    with pytest.raises(FormatError, match="float16 and multiples of a step"):
-        from_bytes(data)
-    with pytest.raises(ValueError, match="unknown coder"):
-        reader.read(data)
-    parts = take_apart(written(tensor(steps(4, 4, 0.5), "float16")))
+    parts = take_apart(model_of(np.float32([0, -1, 1, 2]), GRID, "float16").to_bytes())
     parts.chunks[0][0] = bytes([2]) + parts.chunks[0][0][1:]
     parts.version = 4
     with pytest.raises(FormatError, match="unknown coder in 0x02"):
@@ -174,12 +115,10 @@ def test_a_grid_is_of_version_4_of_wide_floats_and_not_of_float16():
         reader.read(parts.to_bytes())
 
 
-def test_a_codebook_that_is_cut_short_is_refused():
-    parts = damaged(lambda chunk: chunk.__delitem__(slice(GRID_AT + 2, None)))
-    with pytest.raises(FormatError, match=r"step of the centroids|bytes"):
-        from_bytes(parts.to_bytes())
-
-
-def test_the_encoder_says_whether_it_is_one():
-    assert encoder.encode(tensor(steps(3, 4)), HALF).coding == replace(CONTEXTS, grid=True)
-    assert encoder.encode(tensor([-1, 1, 2.5]), HALF).coding == HALF
+def test_the_size_that_is_told_is_that_of_the_file():
+    for above, size in ((9, GRID_BYTES), (1, 4)):
+        data = model_of(grid_codebook(np.float32(0.3), 0, above), GRID).to_bytes()
+        told = account(data, "w").sections
+        (codebook,) = [one.size_bytes for one in told if one.part == "codebooks"]
+        assert codebook == size
+        assert sum(one.size_bytes for one in told) == len(data)

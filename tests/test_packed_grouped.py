@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.command import call
+from support.file_parts import take_apart
+from support.reference_reader import reader
 
 import deepcompress as dc
 from deepcompress import native, quantize
@@ -137,3 +139,15 @@ def test_what_is_shown_of_it(tmp_path: Path) -> None:
     assert call("inspect", path)[0] == call("verify", path)[0] == 0
     assert call("decompress", path, "-o", tmp_path / "m.npz")[0] == 0
     assert "GroupedTensor(shape=(10, 40), group_rows=4" in repr(dc.load(path))
+
+
+def test_groups_have_no_contexts() -> None:
+    """> A group is the byte Group_Encoding, that is 1, 2 or 3."""
+    config = dc.Config({"bits": 3, "min_size": 0, "encoding": "context", "group_size": 4})
+    model = dc.compress({"w": weights(40)}, config)
+    read = reader.read(model.to_bytes())[0]["w"]
+    np.testing.assert_array_equal(read, model["w"].to_dense())
+    parts = take_apart(model.to_bytes())
+    parts.chunks[0][1] = b"\7" + parts.chunks[0][1][1:]
+    with pytest.raises(dc.FormatError, match="a group can't be context"):
+        from_bytes(parts.to_bytes())

@@ -39,8 +39,7 @@ def encode(weights: Survivors | CompressedTensor, coding: Coding) -> SharedRecor
         width keeps its fillers as they are; otherwise they are placed anew. Where rANS
         would put more symbols into a byte than a file may, Huffman codes take its place; and
         float32, where float16 hasn't all centroids. Labels that a trellis doesn't allow are
-        coded without it. In contexts, a codebook that is a grid is stored as one where that is
-        smaller.
+        coded without it, and centroids that are no grid, or not smaller as one, are stored.
 
     Returns
     -------
@@ -50,7 +49,8 @@ def encode(weights: Survivors | CompressedTensor, coding: Coding) -> SharedRecor
         coding = replace(coding, half=False)
     k = len(weights.codebook) - 1
     if coding.encoding == CONTEXT:  # which has one block, whatever was asked for
-        grid = _is_cheaper_as_grid(weights.codebook, weights.element_type, coding.half)
+        cheaper = _is_cheaper_as_grid(weights.codebook, weights.element_type, coding.half)
+        grid = coding.grid and cheaper
         half = coding.half and not grid
         coding = Coding(CONTEXT, 0, 0, 0, MAX_BLOCK_BITS, half, coding.trellis, grid)
     blocks = list(block_symbols(weights, coding))

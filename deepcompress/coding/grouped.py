@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..container.records import MAX_BLOCK_BITS, Coding, GroupedRecord
+from ..container.records import CONTEXT, ENCODINGS, MAX_BLOCK_BITS, Coding, GroupedRecord
 from ..packed.grouped import GroupedTensor
 from ..packed.tensor import CompressedTensor
 from ..tensors import Survivors
@@ -21,8 +21,12 @@ class GroupedCoding:
 def choose(
     groups: Sequence[Survivors | CompressedTensor], choice: Choice
 ) -> tuple[GroupedCoding, int]:
-    """Return the codings with the fewest bytes, and about how many these are."""
-    one_block = replace(choice, block_bits=MAX_BLOCK_BITS)
+    """Return the codings with the fewest bytes, and about how many these are.
+
+    Groups have no contexts: where they are asked for, the fewest bytes are those of the others.
+    """
+    encoding = None if choice.encoding == ENCODINGS[CONTEXT] else choice.encoding
+    one_block = replace(choice, block_bits=MAX_BLOCK_BITS, encoding=encoding)
     found = [prices.choose(group, one_block) for group in groups]
     # A group has a byte for its encoding and one or two for its size; the head has a CRC.
     size = sum(price.size_bytes + 3 for price in found) + 8

@@ -131,7 +131,7 @@ def _context_price(weights: Survivors | CompressedTensor, half: bool) -> Price:
 
     Labels that were chosen along a trellis are coded along it where that takes fewer bytes.
     """
-    coding = Coding(CONTEXT, block_bits=MAX_BLOCK_BITS, half=half, trellis=True)
+    coding = Coding(CONTEXT, block_bits=MAX_BLOCK_BITS, half=half, trellis=True, grid=True)
     found = _coded(weights, coding)
     if not found.coding.trellis:
         return found

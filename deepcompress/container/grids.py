@@ -37,5 +37,5 @@ def grid_codebook(step: np.float32, below: int, count: int) -> Float32Array:
     # > is i - 1 - Below_Count for the first Below_Count centroids, and i - Below_Count for others.
     places = np.arange(count + 1) - below - (np.arange(count + 1) <= below)
     places[0] = 0
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # that of infinity has NaN
         return (places * np.float64(step)).astype(np.float32)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ..dtypes import ElementType
 from .cursor import Cursor
-from .records import CRC, ENCODINGS, SHARED, GroupedRecord
+from .records import CONTEXT, CRC, ENCODINGS, SHARED, GroupedRecord
 from .shared_weights import SharedHead, parse_block, parse_head
 
 LEAST_GROUP_BYTES = 4  # Group_Encoding, coders, size of blocks, number of centroids
@@ -84,7 +84,9 @@ def parse_groups_head(cursor: Cursor, shape: tuple[int, ...]) -> GroupsHead:
 def parse_group(cursor: Cursor, shape: tuple[int, ...], dtype: ElementType) -> Group:
     """Read and check the data of a group of rows up to its block; raise FormatError."""
     encoding = cursor.byte("encoding of a group")
-    if encoding not in SHARED:
+    # > A group is the byte Group_Encoding, that is 1, 2 or 3, then the head and the block of shared
+    # > weights of this encoding, of the tensor's Dtype, and of the shape of the group's rows.
+    if encoding not in SHARED or encoding == CONTEXT:
         word = ENCODINGS[encoding] if encoding < len(ENCODINGS) else encoding
         raise cursor.error(f"a group can't be {word}")
     head = parse_head(cursor, shape, encoding, dtype)

@@ -60,7 +60,7 @@ def models() -> dict[str, dc.CompressedModel]:
         "plain": along(rng.normal(scale=2, size=(8, 40)), sides),
         "empty": along(np.zeros((0, 3)), sides),
     }
-    coding = Coding(CONTEXT, block_bits=MAX_BLOCK_BITS, trellis=True)
+    coding = Coding(CONTEXT, block_bits=MAX_BLOCK_BITS, trellis=True, grid=True)
     how = dict.fromkeys(tensors, coding)
     how["half"] = Coding(CONTEXT, block_bits=MAX_BLOCK_BITS, half=True, trellis=True)
     how["plain"] = Coding(CONTEXT, block_bits=MAX_BLOCK_BITS)
