@@ -25,7 +25,7 @@ from deepcompress import CompressedNetwork, native
 from deepcompress.native.program import Session
 from deepcompress.nn.wiring import Stage
 from deepcompress.runtime.inference import Inference
-from deepcompress.runtime.program import compiled
+from deepcompress.runtime.program import Programs
 
 from .network_files import read_dense
 
@@ -163,8 +163,8 @@ def timed(call: Callable[[], Any], threads: int) -> float:
 class TimedPrograms:
     """Runs stages as `runtime.program.Programs` does, and adds up the time of each layer."""
 
-    def __init__(self, params: Any) -> None:
-        self._params = params
+    def __init__(self, programs: Programs) -> None:
+        self._programs = programs
         self._sessions: dict[Any, tuple[list[str], Session]] = {}
         self.seconds: Counter[str] = Counter()
 
@@ -172,7 +172,7 @@ class TimedPrograms:
         """Return the output for x, the output of `source`."""
         key = stages[0].name, x.shape
         if key not in self._sessions:
-            program = compiled(stages, self._params, x.shape, source)
+            program = self._programs.compiled(stages, x.shape, source)
             if program is None:
                 raise SystemExit("a layer isn't to be had in C")
             layers = {stage.name: stage.step.layer.name for stage in stages}
@@ -191,7 +191,7 @@ class TimedPrograms:
 
 def layers_of(network: CompressedNetwork, x: np.ndarray) -> Callable[[], dict[str, float]]:
     """Return what runs the network and tells the seconds of each layer in its place."""
-    programs = TimedPrograms(network._params)
+    programs = TimedPrograms(network._programs)
     inference = Inference(network.network, programs)
 
     def run() -> dict[str, float]:

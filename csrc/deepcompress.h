@@ -680,6 +680,8 @@ enum dc_operation_kind {
     DC_SOFTMAX,      /* over the channels */
     DC_PAD,          /* zeros around an image, and `stride` - 1 of them between its pixels */
     DC_PERMUTE,      /* `step` elements of x for one of y along each of its axes but the batch */
+    DC_WINOGRAD,     /* a convolution of one image with 3x3 pixels, one apart, of all channels;
+                      * `dense` has them transformed, as in spmv/winograd.py */
     DC_OPERATION_KINDS
 };
 

@@ -4,6 +4,7 @@
 #include "program/program.h"
 #include "rans/rans_states.h"
 #include "spconv/spconv.h"
+#include "spconv/winograd.h"
 #include "spmv/spmm_tiled.h"
 #include "spmv/spmv.h"
 
@@ -26,6 +27,7 @@
     .spmv = {DC_LAYOUTS(SPMV)}, .spmm = {DC_LAYOUTS(SPMM)},                                       \
     .block = dc_block_product_scalar, .dense = dc_dense_product_scalar, .rows = dc_rows_scalar,   \
     .gather = dc_gather_scalar, .finish = dc_finish_scalar,                                       \
+    .transform = dc_transform_scalar, .restore = dc_restore_scalar,                               \
     .layer = dc_layer_scalar, .bias = dc_bias_scalar, .huffman = &dc_huffman_scalar,                                  \
     .rans = &dc_rans_scalar
 #define OF_AVX2                                                                                   \
@@ -33,6 +35,7 @@
     .tiles_scratch = DC_TILES_SCRATCH_AVX2, .block = ON_X86(dc_block_product_avx2),               \
     .dense = ON_X86(dc_dense_product_avx2), .rows = ON_X86(dc_rows_avx2),                         \
     .gather = ON_X86(dc_gather_avx2), .finish = ON_X86(dc_finish_avx2),                           \
+    .transform = ON_X86(dc_transform_avx2), .restore = ON_X86(dc_restore_avx2),                   \
     .layer = ON_X86(dc_layer_avx2), .bias = ON_X86(dc_bias_avx2), .huffman = ON_X86(&dc_huffman_avx2),                         \
     .rans = ON_X86(&dc_rans_avx2)
 

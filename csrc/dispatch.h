@@ -8,6 +8,7 @@
 
 struct dc_convolution; /* spconv/spconv.h */
 struct dc_panel;       /* likewise */
+struct dc_tiles;       /* spconv/winograd.h */
 
 /* spmv/: as dc_spmv and dc_spmm, for layouts of one kind. */
 typedef void dc_spmv_kernel(const struct dc_layout *w, const float *x, float *y, size_t first,
@@ -40,6 +41,14 @@ typedef int dc_finish_kernel(const struct dc_convolution *c, const float *sums, 
 /* Sums of the products of rows of a dense matrix with x, in eight parts each. */
 typedef void dc_rows_kernel(const float *w, size_t cols, size_t rows, const float *x, float *y);
 
+/* spconv/: the 36 transformed numbers of each tile of a channel's image at `x`, place p of the first
+ * one to to[p * apart + tiles->at]; and the other way, from sums to the output's channel at `y`, with
+ * `added` and the ReLU, which returns 1 if all were finite before that, else 0. */
+typedef void dc_transform_kernel(const struct dc_geometry *g, const float *x,
+                                 const struct dc_tiles *tiles, float *to, size_t apart);
+typedef int dc_restore_kernel(const struct dc_operation *op, const float *sums, size_t apart,
+                              const struct dc_tiles *tiles, float added, float *y);
+
 /* program/: a task, of `tasks`, of an operation that is neither a convolution nor a product; no
  * result depends on the number of tasks. Returns 1 if all that it computes is finite before the
  * ReLU, else 0. `scratch` has a row of the images. */
@@ -65,6 +74,8 @@ struct dc_kernels {
     dc_rows_kernel *rows;
     dc_gather_kernel *gather;
     dc_finish_kernel *finish;
+    dc_transform_kernel *transform;
+    dc_restore_kernel *restore;
     dc_layer_kernel *layer;
     dc_bias_kernel *bias;
     const struct dc_huffman_way *huffman;

@@ -37,6 +37,7 @@ class OperationKind(IntEnum):
     SOFTMAX = 13
     PAD = 14
     PERMUTE = 15
+    WINOGRAD = 16
 
 
 class Function(IntEnum):

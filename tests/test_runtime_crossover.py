@@ -42,6 +42,23 @@ def test_without_kernels_weights_run_dense(entries):
     assert crossover.convolution_runs_dense(64, 512, entries, 1000, None)
 
 
+@pytest.mark.parametrize("isa", [isa for isa in ISAS if isa])
+def test_winograd_takes_what_is_rather_dense_and_whose_weights_stay_near(isa):
+    takes = crossover.convolution_runs_winograd
+    assert takes(256, 256, 256 * 256 * 9, (56, 56), isa)
+    counts = [takes(256, 256, 256 * 256 * 9 * n // 20, (56, 56), isa) for n in range(21)]
+    assert counts == sorted(counts)
+    assert not counts[4]
+    assert not takes(512, 512, 512 * 512 * 9, (28, 28), isa)  # 36 MiB
+    assert not takes(256, 256, 256 * 256 * 9, (5, 5), isa)  # of tiles that hang over the edge
+    assert not takes(256, 1, 256 * 9, (56, 56), isa)  # transforms of outputs cost more
+    assert not takes(0, 256, 0, (56, 56), isa)
+
+
+def test_without_kernels_winograd_takes_nothing():
+    assert not crossover.convolution_runs_winograd(256, 256, 256 * 256 * 9, (56, 56), None)
+
+
 def test_dense_weights_that_other_layers_drive_from_the_cache_take_longer():
     last = 1000, 4096, 1000 * 4096 // 4, 1, "avx2"
     for threads in (1, 2):

@@ -1,6 +1,7 @@
 """Networks run from their files: as exactly as rounding allows, or not at all."""
 
 import itertools
+import pickle
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -20,6 +21,7 @@ from deepcompress.nn.conv import Conv2D
 from deepcompress.nn.definition import to_definition
 from deepcompress.nn.layers import Concat, ReLU
 from deepcompress.nn.network import Network
+from deepcompress.runtime import crossover
 from deepcompress.runtime.preprocessing import Preprocessing
 
 PREPROCESSING = Preprocessing((28, 28), "L", scale=(1 / 255,))
@@ -273,3 +275,38 @@ def test_the_authors_squeezenet_sees_photographs_as_it_was_trained(
     right = best == np.array(classes, int)[:, np.newaxis]
     assert right[:, 0].mean() >= 0.625
     assert right.any(axis=1).mean() >= 0.833
+
+
+@pytest.mark.usefixtures("kernels")
+def test_loading_names_what_winograd_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = (
+        Conv2D("one", 32, 64, 3, padding=1),
+        Conv2D("apart", 64, 8, 3, stride=2),
+        Conv2D("groups", 8, 8, 3, groups=2),
+        Conv2D("wide", 8, 8, 5),
+    )
+    network = Network("convolutions", layers, (32, 24, 24))
+    params = network.init(np.random.default_rng(0))
+    config = deepcompress.Config(deepcompress.TensorConfig(sparsity=0.5, bits=4))
+    model = deepcompress.compress(params, config, metadata={"network": to_definition(network)})
+    model.save(tmp_path / "net.dcnn")
+    asked = []
+
+    def takes(*sizes: object) -> bool:
+        asked.append(sizes[:4])
+        return True
+
+    x = np.random.default_rng(1).standard_normal((1, 32, 24, 24)).astype(np.float32)
+    never = CompressedNetwork.load(tmp_path / "net.dcnn", dense="never").predict(x)
+    monkeypatch.setattr(crossover, "convolution_runs_winograd", takes)
+    for dense in ("auto", "always"):
+        loaded = CompressedNetwork.load(tmp_path / "net.dcnn", dense=dense)
+        assert loaded._programs._by_winograd == {"one.weight"}
+        again = pickle.loads(pickle.dumps(loaded))
+        for one in (loaded, again):
+            np.testing.assert_allclose(one.predict(x), never, atol=1e-5 * np.abs(never).max())
+    assert asked == [(64, 32, 9216, (24, 24)), (64, 32, 18432, (24, 24))]
+    for options in ({"dense": "never"}, {"dense": "auto", "max_bytes": 144 * 64 * 32 - 1}):
+        few = CompressedNetwork.load(tmp_path / "net.dcnn", **options)
+        assert few._programs._by_winograd == frozenset()
+    assert CompressedNetwork.of(model)._programs._by_winograd == frozenset()

@@ -9,6 +9,7 @@
 #include "layout/layout.h"
 #include "program/program.h"
 #include "spconv/spconv.h"
+#include "spconv/winograd.h"
 #include "tasks.h"
 #include "pool/pool.h"
 
@@ -66,6 +67,7 @@ static struct cut cut_of(const struct run *run, const struct dc_operation *op)
     case DC_MULTIPLY:
         return (struct cut){
             least(most, op->layout ? dc_parts(op->layout) : (size_t)op->outputs), 1};
+    case DC_WINOGRAD: return (struct cut){least(most, dc_winograd_bands(g)), 1};
     case DC_DEPTHWISE: return (struct cut){least(most, (size_t)op->outputs), 1};
     case DC_MAX_POOL:
     case DC_MEAN_POOL:
@@ -124,6 +126,11 @@ static int do_task(const struct run *run, const struct dc_operation *op, struct 
                                  scratch);
     }
     case DC_MULTIPLY: return multiply(run, op, task, tasks, scratch);
+    case DC_WINOGRAD: {
+        const size_t bands = dc_winograd_bands(&op->geometry);
+        return dc_winograd(run->isa, op, dc_begin(bands, task, tasks),
+                           dc_begin(bands, task + 1, tasks), scratch);
+    }
     case DC_COPY: memcpy(op->y + from, op->x + from, (to - from) * sizeof *op->x); break;
     case DC_PAD: dc_pad(op, task, tasks); break;
     case DC_PERMUTE: dc_permute(op, task, tasks); break;
@@ -205,6 +212,8 @@ size_t dc_run_scratch(enum dc_isa isa, const struct dc_operation *ops, size_t co
         size_t bytes = 0;
         if (op->kind == DC_CONVOLVE)
             bytes = dc_convolve_scratch(op->blocks);
+        else if (op->kind == DC_WINOGRAD)
+            bytes = dc_winograd_scratch(op);
         else if (op->kind == DC_MULTIPLY && op->layout)
             bytes = dc_spmm_scratch(isa, op->layout);
         else if (op->kind == DC_MAX_POOL || op->kind == DC_MEAN_POOL)

@@ -20,6 +20,7 @@ Assumptions of the model:
 `R` rows, `C` columns of the weights, `S` surviving weights, `N` columns of x.
 """
 
+import math
 from bisect import bisect_left
 
 from . import costs as costs_of
@@ -27,6 +28,10 @@ from . import costs as costs_of
 REGISTER = 8  # columns
 OWN_BYTES = 1 << 19  # dense weights that stay in a cache while other layers run
 PARALLEL_ENTRIES = 1 << 18  # entries times vectors for each thread; see `native.spmv`
+WINOGRAD_PLACES, WINOGRAD_EDGE = 36, 4  # products for a tile of so many pixels along its sides
+WINOGRAD_TILE = 10.0  # nanoseconds of transforming a tile, of a channel or of an output
+WINOGRAD_GAIN = 0.75  # of the time, at most, as it takes more memory and rounds more coarsely
+WINOGRAD_BYTES = 1 << 24  # transformed weights that stay in a third cache
 PARALLEL_DENSE = 1 << 19  # multiplications for which OpenBLAS takes a second thread
 
 
@@ -90,6 +95,35 @@ def convolution_runs_dense(
     costs, pixels = costs_of.of(isa), _in_registers(columns)
     packed = (costs.many_entry + costs.convolution_column * pixels) * entries
     return isa is None or costs.convolution_dense * rows * cols * pixels < packed
+
+
+def convolution_runs_winograd(
+    rows: int, channels: int, entries: int, sides: tuple[int, ...], isa: str | None
+) -> bool:
+    """Tell whether a convolution with 3x3 kernels is faster by `winograd`, an image at a time.
+
+    Parameters
+    ----------
+    rows, channels : int
+        Outputs, and channels of the image; there are no groups.
+    entries : int
+        Surviving weights; all of them for dense filters.
+    sides : pair of int
+        Height and width of the output.
+    isa
+        As for `runs_dense`, like the result.
+    """
+    size = rows * channels
+    if isa is None or 4 * WINOGRAD_PLACES * size > WINOGRAD_BYTES:
+        return False
+    costs, pixels = costs_of.of(isa), _in_registers(math.prod(sides))
+    packed = (costs.many_entry + costs.convolution_column * pixels) * entries
+    direct = min(packed, costs.convolution_dense * 9 * size * pixels)
+    tiles = math.prod(-(-side // WINOGRAD_EDGE) for side in sides)
+    # The transformed weights come from memory, once an image; all else is as for dense filters.
+    weight = costs.dense_memory + costs.convolution_dense * _in_registers(tiles)
+    winograd = weight * WINOGRAD_PLACES * size + WINOGRAD_TILE * (channels + rows) * tiles
+    return winograd < WINOGRAD_GAIN * direct
 
 
 def packed_ns(

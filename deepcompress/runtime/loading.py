@@ -113,6 +113,31 @@ def held(network: Network, name: str, tensor: Tensor, dense: str, max_bytes: int
     return tensor.to_float32()
 
 
+def by_winograd(
+    network: Network, params: Mapping[str, Tensor], max_bytes: int | None
+) -> frozenset[str]:
+    """Return the weights whose convolutions are fastest by Winograd's transforms.
+
+    These take four times a dense array's memory, beside the weights as they are held.
+    """
+    isa, found = native.info()["isa"], []
+    for layer in network.layers:
+        if not isinstance(layer, Conv2D) or layer.groups > 1:
+            continue
+        window, name = layer.window, f"{layer.name}.weight"
+        if (window.kernel, window.stride, window.dilation) != ((3, 3), (1, 1), (1, 1)):
+            continue
+        weight, sides = params[name], network.shapes[layer.name][1:]
+        if max_bytes is not None and 16 * layer.outputs * layer.inputs * 9 > max_bytes:
+            continue
+        packed = weight.labels() if isinstance(weight, CompressedTensor) else None
+        entries = weight.size if packed is None else np.count_nonzero(packed)
+        sizes = layer.outputs, layer.inputs, int(entries)
+        if crossover.convolution_runs_winograd(*sizes, sides, isa):
+            found.append(name)
+    return frozenset(found)
+
+
 def _runs_dense(network: Network, name: str, tensor: CompressedTensor) -> bool:
     """Tell whether one input at a time is run faster by the weight as a dense array."""
     layer_name = name.removesuffix(".weight")

@@ -24,6 +24,7 @@ from ..packed.tensor import CompressedTensor
 from ..tensors import Float32Array
 from .inference import Inference
 from .loading import (
+    by_winograd,
     check_names,
     check_preprocessing,
     checked,
@@ -107,7 +108,7 @@ class CompressedNetwork:
         self._params = {name: checked(name, params[name]) for name in network.param_shapes}
         for name in dense_weights(network):
             self._params[name] = held(network, name, self._params[name], "always", None)
-        self._inference = Inference(network, Programs(self._params).run)
+        self._run_by(frozenset())
 
     @classmethod
     def load(
@@ -124,7 +125,9 @@ class CompressedNetwork:
         dense : {"auto", "never", "always"}
             The weights that become dense arrays: those too dense for a packed product to be
             faster (see `crossover`), none, or all. Those that no packed product has are always
-            dense (see `loading.dense_weights`).
+            dense (see `loading.dense_weights`). Unless "never", some convolutions of 3x3 have
+            transformed weights as well, which take four times a dense array's memory (see
+            `winograd`).
 
         Returns
         -------
@@ -153,7 +156,10 @@ class CompressedNetwork:
                 for name, shape in network.param_shapes.items():
                     tensor = parameter(name, sources[name], shape, file.__getitem__)
                     params[name] = held(network, name, checked(name, tensor), dense, max_bytes)
-                return cls(network, params, preprocessing)
+                loaded = cls(network, params, preprocessing)
+                if dense != "never":
+                    loaded._run_by(by_winograd(network, params, max_bytes))
+                return loaded
             except (ArgumentError, FormatError) as error:
                 what = f"{os.fspath(path)}: "
                 if str(error).startswith(what):
@@ -178,6 +184,11 @@ class CompressedNetwork:
             for name, shape in network.param_shapes.items()
         }
         return cls(network, params, preprocessing)
+
+    def _run_by(self, winograd: frozenset[str]) -> None:
+        """Run these weights' convolutions by Winograd's transforms, and no others."""
+        self._programs = Programs(self._params, winograd)
+        self._inference = Inference(self.network, self._programs.run)
 
     @property
     def name(self) -> str:

@@ -21,7 +21,9 @@ from ..nn.transposed import ConvTranspose2D
 from ..nn.windows import Window
 from ..nn.wiring import Stage
 from ..packed.tensor import CompressedTensor
+from ..spmv import winograd
 from ..structs import Function, Geometry, Name, Operation, OperationKind
+from ..tensors import Float32Array
 
 LARGEST = 2**31 - 1  # option passed to C: a longer stride leads beyond the image as well
 DENSE_TILE = 768  # vectors of x in the tile of a dense weight, see csrc/spconv/spconv.c
@@ -55,6 +57,7 @@ class Task:
     taken: tuple[tuple[int, ...], ...]
     given: tuple[int, ...]
     batch: int
+    transformed: Mapping[Name, Float32Array]  # weights for Winograd's convolutions
 
     @property
     def layer(self) -> Any:
@@ -94,6 +97,8 @@ def _convolution(task: Task) -> Operation | None:
     layer: Conv2D = task.layer
     geometry = task_geometry(task, layer.window, layer.groups)
     weight = task.param("weight")
+    if task.batch == 1 and f"{layer.name}.weight" in task.transformed:
+        return _winograd(task, geometry)
     if not layer.is_depthwise or isinstance(weight, CompressedTensor):
         return _product(task, weight, geometry, OperationKind.CONVOLVE)
     places = math.prod(layer.window.kernel) * math.prod(task.given[1:])
@@ -104,6 +109,15 @@ def _convolution(task: Task) -> Operation | None:
         weight=np.ascontiguousarray(weight),
         bias=task.param("bias"),
         work=DEPTHWISE_WORK * layer.outputs * places * task.batch,
+    )
+
+
+def _winograd(task: Task, geometry: Geometry) -> Operation:
+    weight = task.transformed[f"{task.layer.name}.weight"]
+    tiles = math.prod(-(-side // winograd.EDGE) for side in task.given[1:])
+    bias, outputs, work = task.param("bias"), task.layer.outputs, DENSE_WORK * weight.size * tiles
+    return task.operation(
+        OperationKind.WINOGRAD, geometry, weight=weight, bias=bias, outputs=outputs, work=work
     )
 
 

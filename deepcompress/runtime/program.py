@@ -11,7 +11,8 @@ from its by rounding, and not with the number of threads.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,12 +23,16 @@ from ..native import program as native_program
 from ..nn.layers import Array, Concat, Dropout, Flatten
 from ..nn.rearranging import Reshape
 from ..nn.wiring import Stage
+from ..packed.tensor import CompressedTensor
+from ..spmv import winograd
 from ..structs import Name, Operation, Program
+from ..tensors import Float32Array
 from . import arena
 from .operations import Task, copy
 from .operations import operations as made_of
 
 SAME = Dropout, Flatten, Reshape  # layers that change no number and no place
+NONE: Mapping[Name, Float32Array] = MappingProxyType({})
 KEPT_SHAPES = 8  # of inputs, whose programs are kept: pieces and a batch, whole and the rest
 
 
@@ -38,15 +43,18 @@ class Programs:
     ----------
     params : mapping of str to CompressedTensor or ndarray
         By name. What isn't packed is float32.
+    by_winograd : collection of str
+        Names of weights whose convolutions are Winograd's, of one image at a time.
     """
 
-    def __init__(self, params: Mapping[str, Any]) -> None:
-        self._params = params
+    def __init__(self, params: Mapping[str, Any], by_winograd: Collection[str] = ()) -> None:
+        self._params, self._by_winograd = params, by_winograd
+        self._transformed: dict[Name, Float32Array] = {}  # made with the first program
         self._lock = ForkSafeLock()
         self._made: dict[Any, tuple[Program | None, list[native_program.Session]]] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Programs, (self._params,)  # a copy makes its own
+        return Programs, (self._params, self._by_winograd)  # a copy makes its own
 
     def run(self, stages: Sequence[Stage], x: Array, source: str) -> Array | None:
         """Return the output (..., B) for `x`, the output of `source`; None without a program."""
@@ -76,16 +84,34 @@ class Programs:
         with self._lock:
             found = self._made.get(key)
             if found is None:
-                found = self._made[key] = compiled(stages, self._params, key[-1], source), []
+                found = self._made[key] = self.compiled(stages, key[-1], source), []
             while len(self._made) > KEPT_SHAPES:
                 del self._made[next(iter(self._made))]
         return found
 
+    def compiled(
+        self, stages: Sequence[Stage], shape: tuple[int, ...], source: str
+    ) -> Program | None:
+        """Return a new program of stages that take `shape` (..., B), as the function does."""
+        for name in self._by_winograd:
+            if name not in self._transformed:
+                weight = self._params[name]
+                dense = weight.to_float32() if isinstance(weight, CompressedTensor) else weight
+                self._transformed[name] = winograd.in_blocks(winograd.kernels(dense))
+        return compiled(stages, self._params, shape, source, self._transformed)
+
 
 def compiled(
-    stages: Sequence[Stage], params: Mapping[str, Any], shape: tuple[int, ...], source: str
+    stages: Sequence[Stage],
+    params: Mapping[str, Any],
+    shape: tuple[int, ...],
+    source: str,
+    transformed: Mapping[Name, Float32Array] = NONE,
 ) -> Program | None:
-    """Return the program of stages that take `shape` (..., B); None if C hasn't got a layer."""
+    """Return the program of stages that take `shape` (..., B); None if C hasn't got a layer.
+
+    `transformed` has the weights of Winograd's convolutions, from `winograd.in_blocks`.
+    """
     batch = shape[-1]
     shapes = {source: shape[:-1]}
     operations: list[Operation] = []
@@ -110,7 +136,7 @@ def compiled(
                 first += size
         else:
             taken = tuple(shapes[one] for one in sources)
-            made = made_of(Task(stage, params, taken, shapes[name], batch))
+            made = made_of(Task(stage, params, taken, shapes[name], batch, transformed))
             if made is None:
                 return None
             operations += made
