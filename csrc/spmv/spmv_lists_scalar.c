@@ -3,10 +3,10 @@
  * What fills up the last eight of a row has the weight 0 and thus adds nothing, as x is finite. */
 #include <string.h>
 
-#include "layout/lists.h"
 #include "platform.h"
 #include "spmv/spmm_tiled.h"
 #include "spmv/spmv.h"
+#include "spmv/spmv_lists.h"
 
 /* The weight `k` of eight, whose columns begin at p. */
 static inline float weight_at(const uint8_t *p, size_t k)
@@ -42,21 +42,7 @@ static inline float segment_product(const float *codebook, struct dc_segment s, 
 void dc_spmv_lists_scalar(const struct dc_layout *w, const float *x, float *y, size_t first,
                           size_t last)
 {
-    const size_t blocks = dc_block_count(w->cols), width = dc_block_width(w->cols);
-    for (size_t part = first; part < last; part++) {
-        const size_t row = part * DC_LISTED_ROWS, left = (size_t)w->rows - row;
-        const size_t rows = left < DC_LISTED_ROWS ? left : DC_LISTED_ROWS;
-        const uint8_t *head = w->data + w->starts[part];
-        const uint8_t *p = head + blocks * DC_LISTED_ROWS * DC_HEAD_BYTES;
-        for (size_t b = 0; b < blocks; b++, head += DC_LISTED_ROWS * DC_HEAD_BYTES)
-            for (size_t r = 0; r < rows; r++) {
-                const struct dc_segment s = dc_segment_at(head + r * DC_HEAD_BYTES, p);
-                const float sum = segment_product(w->codebook, s, x + b * width);
-                float *const to = y + row + s.row;
-                *to = b ? *to + sum : sum;
-                p = s.end;
-            }
-    }
+    dc_lists_product(w, x, y, first, last, segment_product);
 }
 
 static inline void add_row(float weight, const float *from, float *restrict to, size_t n)
