@@ -26,13 +26,15 @@ static inline unsigned label_at(const uint8_t *p, size_t k)
 static inline float segment_product(const float *codebook, struct dc_segment s, const float *x)
 {
     float sum[DC_EIGHT] = {0.0f};
-    for (; s.sixteens < s.eights; s.sixteens += DC_SIXTEEN_BYTES)
+    for (; s.sixteens < s.eights; s.sixteens += DC_SIXTEEN_BYTES) {
+        DC_UNROLL /* or the sums are in memory, where compilers don't know which ones are next */
         for (size_t k = 0; k < DC_SIXTEEN; k += 4) {
             const float weight = codebook[label_at(s.sixteens, k / 4)];
             float *const own = sum + k % DC_EIGHT;
             for (size_t i = 0; i < 4; i++)
                 own[i] = dc_multiply_add(weight, x[dc_col_at(s.sixteens, k + i)], own[i]);
         }
+    }
     for (; s.eights < s.end; s.eights += DC_EIGHT_BYTES)
         for (size_t k = 0; k < DC_EIGHT; k++)
             sum[k] = dc_multiply_add(weight_at(s.eights, k), x[dc_col_at(s.eights, k)], sum[k]);
