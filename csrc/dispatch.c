@@ -57,7 +57,7 @@ static const struct dc_kernels sets[] = {
                             ON_X86(&dc_lists_avx2)}},
     [DC_AVX512] = {"avx512", DC_LAYOUT_MASKS, DC_LAYOUT_LANES, OF_AVX2,
                    .spmv = {ON_X86(dc_spmv_lanes_avx512), ON_X86(dc_spmv_masks_avx512),
-                            ON_X86(dc_spmv_tiles_avx2), ON_X86(dc_spmv_lists_avx2)},
+                            ON_X86(dc_spmv_tiles_avx2), ON_X86(dc_spmv_lists_avx512)},
                    .tiling = {ON_X86(&dc_lanes_avx512), ON_X86(&dc_masks_avx512), 0,
                               ON_X86(&dc_lists_avx512)}},
 };
@@ -92,9 +92,9 @@ int dc_isa_available(enum dc_isa isa)
 #ifdef DC_EMULATE_AVX512
         return dc_isa_available(DC_AVX2);
 #endif
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") &&
-               __builtin_cpu_supports("avx512vbmi2");
+        return dc_isa_available(DC_AVX2) && __builtin_cpu_supports("avx512f") &&
+               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+               __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2");
 #else
     case DC_AVX2:
     case DC_AVX512:
@@ -107,7 +107,7 @@ int dc_isa_available(enum dc_isa isa)
 /* Whether elements are gathered by AVX-512 in more time than they are loaded one by one, as on AMD's
  * processors. Layouts that are made for gathering are then none to choose: nanoseconds per weight on
  * a Zen 4, of Table 8's layers with 9 % and 25 % kept in a loop, are 0.37 for lanes and 0.34 for
- * masks, but 0.20 to 0.24 for lists, whose loads are AVX2's. With tiles it would be 0.19, but
+ * masks, but 0.17 to 0.20 for lists. With tiles it would be 0.19, but
  * products with 64 columns take 5 to 27 % more time from tiles or masks than from lanes. */
 static int gathers_slowly(enum dc_isa isa)
 {
