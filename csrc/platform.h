@@ -67,9 +67,9 @@
 #define AVX2_INLINE DC_TARGET_INLINE(DC_AVX2_SET)
 
 #ifdef DC_EMULATE_AVX512 /* for tests, see setup.py */
-#define DC_AVX512_SET "avx2,fma,popcnt"
+#define DC_AVX512_SET "avx2,fma,bmi,popcnt"
 #else
-#define DC_AVX512_SET "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,popcnt"
+#define DC_AVX512_SET "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx2,fma,bmi,popcnt"
 #endif
 #define AVX512 DC_TARGET(DC_AVX512_SET)
 #define AVX512_INLINE DC_TARGET_INLINE(DC_AVX512_SET)

@@ -16,7 +16,8 @@ DC_LAYOUTS(DC_DECLARE)
 #undef DC_DECLARE
 
 dc_spmv_kernel dc_spmv_lanes_avx2, dc_spmv_tiles_avx2, dc_spmv_lists_avx2;
-dc_spmv_kernel dc_spmv_lanes_avx512, dc_spmv_masks_avx512;
+dc_spmv_kernel dc_spmv_lanes_avx512, dc_spmv_masks_avx512, dc_spmv_lists_avx512;
+dc_spmv_kernel dc_spmv_lists_neon;
 dc_spmm_kernel dc_spmm_tiles_avx2;
 
 /* Scratch memory of dc_spmm_tiles_avx2: a tile of up to 128 rows of X and the sums of a part, of

@@ -13,40 +13,17 @@
  * - requests for lines ahead: no clear gain from memory, and 0.01 to 0.02 more in a loop
  * - segments in order of rows: 1.3 times as long for rows of 60 to 120 weights, as processors don't
  *   foresee where each ends. */
-#include "platform.h"
-#include "layout/lists.h"
+#include "spmv/lists_avx2.h"
 #include "spmv/spmv.h"
+#include "spmv/spmv_lists.h"
 
 #if DC_X86
-#include <immintrin.h>
-
-#define CUT(begin) ((begin) | 16u << 8) /* 16 bits, as the instruction wants start and length */
-
-AVX2_INLINE int load_dword(const float *p)
-{
-    int bits;
-    __builtin_memcpy(&bits, p, sizeof bits);
-    return bits;
-}
-
-/* The elements of x at four columns, which are loaded together: as integers, of which compilers
- * make instructions that both load and insert. */
-AVX2_INLINE __m128 four_of(const float *x, const uint8_t *p)
-{
-    uint64_t cols;
-    __builtin_memcpy(&cols, p, sizeof cols);
-    __m128i four = _mm_cvtsi32_si128(load_dword(x + (uint16_t)cols));
-    four = _mm_insert_epi32(four, load_dword(x + __bextr_u64(cols, CUT(16u))), 1);
-    four = _mm_insert_epi32(four, load_dword(x + __bextr_u64(cols, CUT(32u))), 2);
-    return _mm_castsi128_ps(_mm_insert_epi32(four, load_dword(x + (cols >> 48)), 3));
-}
-
 AVX2_INLINE __m128 add_four(const float *x, const uint8_t *p, float weight, __m128 sum)
 {
     return _mm_fmadd_ps(_mm_set1_ps(weight), four_of(x, p), sum);
 }
 
-AVX2_INLINE __m128 segment_product(const float *codebook, struct dc_segment s, const float *x)
+AVX2_INLINE float segment_product(const float *codebook, struct dc_segment s, const float *x)
 {
     __m128 sum = _mm_setzero_ps(), other = sum; /* so that no addition waits for the last */
     for (; s.sixteens < s.eights; s.sixteens += DC_SIXTEEN_BYTES) {
@@ -57,36 +34,13 @@ AVX2_INLINE __m128 segment_product(const float *codebook, struct dc_segment s, c
         sum = add_four(x, s.sixteens + 16, codebook[(uint8_t)(labels >> 16)], sum);
         other = add_four(x, s.sixteens + 24, codebook[labels >> 24], other);
     }
-    __m256 both = _mm256_insertf128_ps(_mm256_castps128_ps256(sum), other, 1);
-    for (; s.eights < s.end; s.eights += DC_EIGHT_BYTES) {
-        const __m256 from = _mm256_insertf128_ps(_mm256_castps128_ps256(four_of(x, s.eights)),
-                                                 four_of(x, s.eights + 8), 1);
-        both = _mm256_fmadd_ps(_mm256_loadu_ps((const float *)(s.eights + 16)), from, both);
-    }
-    return _mm_add_ps(_mm256_castps256_ps128(both), _mm256_extractf128_ps(both, 1));
+    return finish_segment(s, x, _mm256_insertf128_ps(_mm256_castps128_ps256(sum), other, 1));
 }
 
 AVX2 void dc_spmv_lists_avx2(const struct dc_layout *w, const float *x, float *y, size_t first,
                              size_t last)
 {
-    const size_t blocks = dc_block_count(w->cols), width = dc_block_width(w->cols);
-    const float *const codebook = w->codebook;
-    for (size_t part = first; part < last; part++) {
-        const size_t row = part * DC_LISTED_ROWS, left = (size_t)w->rows - row;
-        const size_t rows = left < DC_LISTED_ROWS ? left : DC_LISTED_ROWS;
-        const uint8_t *head = w->data + w->starts[part];
-        const uint8_t *p = head + blocks * DC_LISTED_ROWS * DC_HEAD_BYTES;
-        for (size_t b = 0; b < blocks; b++, head += DC_LISTED_ROWS * DC_HEAD_BYTES)
-            for (size_t r = 0; r < rows; r++) {
-                const struct dc_segment s = dc_segment_at(head + r * DC_HEAD_BYTES, p);
-                __m128 four = segment_product(codebook, s, x + b * width);
-                four = _mm_add_ps(four, _mm_movehl_ps(four, four));
-                const float sum = _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
-                float *const to = y + row + s.row;
-                *to = b ? *to + sum : sum;
-                p = s.end;
-            }
-    }
+    dc_lists_product(w, x, y, first, last, segment_product);
 }
 
 #endif

@@ -3,10 +3,10 @@
  * What fills up the last eight of a row has the weight 0 and thus adds nothing, as x is finite. */
 #include <string.h>
 
-#include "layout/lists.h"
 #include "platform.h"
 #include "spmv/spmm_tiled.h"
 #include "spmv/spmv.h"
+#include "spmv/spmv_lists.h"
 
 /* The weight `k` of eight, whose columns begin at p. */
 static inline float weight_at(const uint8_t *p, size_t k)
@@ -26,13 +26,15 @@ static inline unsigned label_at(const uint8_t *p, size_t k)
 static inline float segment_product(const float *codebook, struct dc_segment s, const float *x)
 {
     float sum[DC_EIGHT] = {0.0f};
-    for (; s.sixteens < s.eights; s.sixteens += DC_SIXTEEN_BYTES)
+    for (; s.sixteens < s.eights; s.sixteens += DC_SIXTEEN_BYTES) {
+        DC_UNROLL /* or the sums are in memory, where compilers don't know which ones are next */
         for (size_t k = 0; k < DC_SIXTEEN; k += 4) {
             const float weight = codebook[label_at(s.sixteens, k / 4)];
             float *const own = sum + k % DC_EIGHT;
             for (size_t i = 0; i < 4; i++)
                 own[i] = dc_multiply_add(weight, x[dc_col_at(s.sixteens, k + i)], own[i]);
         }
+    }
     for (; s.eights < s.end; s.eights += DC_EIGHT_BYTES)
         for (size_t k = 0; k < DC_EIGHT; k++)
             sum[k] = dc_multiply_add(weight_at(s.eights, k), x[dc_col_at(s.eights, k)], sum[k]);
@@ -42,21 +44,7 @@ static inline float segment_product(const float *codebook, struct dc_segment s, 
 void dc_spmv_lists_scalar(const struct dc_layout *w, const float *x, float *y, size_t first,
                           size_t last)
 {
-    const size_t blocks = dc_block_count(w->cols), width = dc_block_width(w->cols);
-    for (size_t part = first; part < last; part++) {
-        const size_t row = part * DC_LISTED_ROWS, left = (size_t)w->rows - row;
-        const size_t rows = left < DC_LISTED_ROWS ? left : DC_LISTED_ROWS;
-        const uint8_t *head = w->data + w->starts[part];
-        const uint8_t *p = head + blocks * DC_LISTED_ROWS * DC_HEAD_BYTES;
-        for (size_t b = 0; b < blocks; b++, head += DC_LISTED_ROWS * DC_HEAD_BYTES)
-            for (size_t r = 0; r < rows; r++) {
-                const struct dc_segment s = dc_segment_at(head + r * DC_HEAD_BYTES, p);
-                const float sum = segment_product(w->codebook, s, x + b * width);
-                float *const to = y + row + s.row;
-                *to = b ? *to + sum : sum;
-                p = s.end;
-            }
-    }
+    dc_lists_product(w, x, y, first, last, segment_product);
 }
 
 static inline void add_row(float weight, const float *from, float *restrict to, size_t n)

@@ -22,6 +22,8 @@ def cases() -> Iterator[tuple[tuple[int, int], float, Plan, int, int]]:
         for shape in [(17, 333), (1, 130), (33, 1), (5, 700)]:
             yield shape, 0.2, plan, bits, 1
             yield shape, 0.2, plan, bits, 5
+    for bits in range(1, 9):  # several blocks, with and without what is taken by fours
+        yield (35, 11000), 0.03, LISTS, bits, 1
     # Several tiles, and each number of registers and of columns in the last one.
     for plan in (MASKS, LANES[3], LISTS):
         for n in [*range(2, 70), 128, 130, 1024]:

@@ -234,6 +234,15 @@ EMULATED(__m512i) dc_cvtepu8_epi32(__m128i a)
     return r.si;
 }
 
+EMULATED(__m512i) dc_castps_si512(__m512 a) { return FLOATS(a).si; }
+
+EMULATED(__m256i) dc_extracti64x4_epi64(__m512i a, unsigned half)
+{
+    __m256i r;
+    memcpy(&r, &INTEGERS(a).q[half & 1 ? 4 : 0], sizeof r);
+    return r;
+}
+
 /* Within each 128 bits, the lower or upper elements of a and b by turns. */
 EMULATED(__m512i) dc_unpacklo_epi32(__m512i a, __m512i b)
 {
@@ -267,6 +276,7 @@ EMULATED(__m512i) dc_shuffle_i32x4(__m512i a, __m512i b, unsigned which)
 }
 
 /* Some compilers have macros for those with a constant. */
+#undef _mm512_extracti64x4_epi64
 #undef _mm512_i32gather_ps
 #undef _mm512_shuffle_i32x4
 #undef _mm512_slli_epi32
@@ -275,7 +285,9 @@ EMULATED(__m512i) dc_shuffle_i32x4(__m512i a, __m512i b, unsigned which)
 #define _mm512_add_epi32 dc_add_epi32
 #define _mm512_add_ps dc_add_ps
 #define _mm512_and_si512 dc_and_si512
+#define _mm512_castps_si512 dc_castps_si512
 #define _mm512_cvtepu8_epi32 dc_cvtepu8_epi32
+#define _mm512_extracti64x4_epi64 dc_extracti64x4_epi64
 #define _mm512_fmadd_ps dc_fmadd_ps
 #define _mm512_i32gather_ps dc_i32gather_ps
 #define _mm512_load_ps dc_load_ps
