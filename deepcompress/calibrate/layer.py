@@ -162,7 +162,7 @@ def _on_grid(way: Way, levels: Float64Array, labels: UInt8Array) -> Float64Array
 
 def _finer(along: Along, step: float) -> Float64Array | None:
     """Return the levels of the best step for a trellis, tried on some rows; None if too many."""
-    some = along.of_rows(max(1, along.targets.shape[1] // TRIAL_ROWS))
+    some = along.of_some(TRIAL_ROWS)
     costs: dict[int, float] = {}
 
     def cost(place: int) -> float:

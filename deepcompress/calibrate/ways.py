@@ -6,6 +6,7 @@ told among those that a state allows.
 """
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 
 import numpy as np
 
@@ -111,23 +112,22 @@ class Unbound(Way):
 class Along(Way):
     """Labels along a trellis, of a layer without groups; columns keep their order."""
 
-    def __init__(self, curved: Curvature, scaled: Float64Array, rates: Rates) -> None:
+    def __init__(
+        self,
+        curved: Curvature,
+        scaled: Float64Array,
+        rates: Rates,
+        factor: Float64Array | None = None,
+    ) -> None:
         super().__init__(curved, scaled, rates)
-        self._factor = inverse_factor(curved.hessian[0])
+        self._factor = inverse_factor(curved.hessian[0]) if factor is None else factor
         self._idle = _idle(curved.hessian[0])
 
-    def of_rows(self, step: int) -> "Along":
-        """Return the same for every so manieth row."""
-        some = object.__new__(Along)
-        hessian, target = self.curved.hessian, self.curved.target[:, ::step]
-        Way.__init__(
-            some,
-            Curvature(hessian, target, self.curved.damping, self.curved.dead),
-            self.scaled[:, ::step],
-            self._rates,
-        )
-        some._factor, some._idle = self._factor, self._idle
-        return some
+    def of_some(self, most: int) -> "Along":
+        """Return the same for some of the rows, evenly spread: `most`, or not twice as many."""
+        step = max(1, self.targets.shape[1] // most)
+        curved = replace(self.curved, target=self.curved.target[:, ::step])
+        return Along(curved, self.scaled[:, ::step], self._rates, self._factor)
 
     def first(self, levels: Float64Array) -> Float64Array:
         """Return what labels cost where each weight has the nearest level that is allowed."""
