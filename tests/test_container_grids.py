@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.file_parts import take_apart
 from support.reference_reader import reader
+from support.spec import spec_example
 
 import deepcompress as dc
 from deepcompress import dtypes
@@ -122,3 +123,13 @@ def test_the_size_that_is_told_is_that_of_the_file():
         (codebook,) = [one.size_bytes for one in told if one.part == "codebooks"]
         assert codebook == size
         assert sum(one.size_bytes for one in told) == len(data)
+
+
+def test_the_example_of_the_document_is_what_we_write_and_read():
+    data = spec_example("### Version 4")
+    back = from_bytes(data)
+    assert back["w"].to_dense().tolist() == [[1, 0, 0.5], [0, 1, 0]]
+    assert back["w"].codebook.tolist() == [0, -0.5, 0.5, 1]
+    assert back.storage == {"w": replace(GRID, trellis=True)}
+    assert back.to_bytes() == data
+    assert reader.read(data)[0]["w"].tolist() == [[1, 0, 0.5], [0, 1, 0]]

@@ -7,9 +7,9 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "format.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")
 
 
-def spec_example() -> bytes:
-    """Return the bytes of the worked example, as the document prints them."""
-    example = TEXT.split("## Worked example")[1].split("```")[1]
+def spec_example(heading: str = "## Worked example") -> bytes:
+    """Return the bytes of the first example below a heading, as the document prints them."""
+    example = TEXT.split(f"{heading}\n")[1].split("```")[1]
     return bytes.fromhex("".join(re.findall(r"^((?:[0-9A-F]{2} +)+)", example, re.MULTILINE)))
 
 
