@@ -61,7 +61,8 @@ def test_what_a_run_leaves(finished: Path, digits: datasets.Dataset) -> None:
     assert left <= report["survivors"] <= SHORT.survivors
     for tensor in weights.values():
         assert tensor.dtype == np.float16
-        assert len(np.unique(tensor[tensor != 0])) < 2**SHORT.bits
+        values = tensor[tensor != 0].astype(np.float32)  # NumPy's AVX-512 missorts some float16
+        assert len(np.unique(values)) < 2**SHORT.bits
 
 
 def test_the_file_runs_packed_with_the_error_that_is_reported(

@@ -166,7 +166,8 @@ class Network:
         """Turn inputs (B, ...) into the layers' layout (..., B)."""
         if len(x) == 1:
             return x.reshape(*self.input_shape, 1)  # nothing moves
-        columns = x.reshape(len(x), -1).T
+        # In one order, whatever that of the inputs is: BLAS may round the other one differently.
+        columns = np.ascontiguousarray(x).reshape(len(x), -1).T
         if len(self.input_shape) == 1:
             return columns  # BLAS takes a transposed view as it is
         return np.ascontiguousarray(columns).reshape(*self.input_shape, len(x))
