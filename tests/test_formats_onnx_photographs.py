@@ -90,7 +90,12 @@ def test_shared_weights(dense, model, tmp_path, photographs_folder) -> None:
     paths, _ = photographs(photographs_folder, 400)
     inputs = np.stack([load_picture(path, network.preprocessing) for path in paths])
     assert_close(network.predict(inputs), in_runtime(restored, inputs), 1e-3)
-    assert any(one.is_packed for one in network.params) == (dense == "never")
+    packed = {one.name for one in network.params if one.is_packed}
+    if dense == "never":
+        assert packed
+    else:  # which layers are faster packed depends on the instruction set, but here few are
+        others = CompressedNetwork.load(tmp_path / "net.dcnn", dense="never").params
+        assert len(packed) < sum(one.is_packed for one in others) / 4
 
 
 @pytest.mark.slow
