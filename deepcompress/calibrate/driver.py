@@ -23,7 +23,7 @@ from ..pipeline.models import put
 from ..pipeline.weights import Kept, naming
 from ..tensors import Float64Array
 from . import trust
-from .layer import Decided, Effort, decide
+from .layer import Decided, Effort, decide, decide_bias
 from .moments import DAMPING, Curvature, Moments, curvature
 from .packing import CONTEXTS, encodable, rounded, stream_coder
 from .rates import Rates, entropy_rates
@@ -166,7 +166,7 @@ def _matters(sensitivities: Float64Array, is_last: bool) -> Float64Array:
 
 def _compressed(
     subject: Subject, layer: LayerSpec, matters: Float64Array, factor: float, settings: Settings
-) -> tuple[Decided, Weights, LayerOutcome]:
+) -> tuple[Decided, Decided | Weights, LayerOutcome]:
     """Compress one layer, and put it in its place; without a factor, measure it first."""
     weights = _stacked(subject, layer)
     grouped = matters.reshape(layer.groups, -1)
@@ -189,7 +189,11 @@ def _compressed(
     )
     final = with_bias(curved, decided.values)
     values, bias = _parts(layer, final)
-    bias = rounded(bias, settings.half, layer.bias)
+    shared = None
+    if settings.coder == CONTEXTS and layer.bias:
+        shared = decide_bias(bias.astype(np.float64), grouped.ravel() / settings.lam)
+    bias = shared.values.ravel() if shared else rounded(bias, settings.half, layer.bias)
+    final[:, :, -1] = bias.reshape(final.shape[:2])
     subject.replace(layer, values, bias.astype(np.float32))
     divergence = float((grouped * curved.error(final)).sum())
     outcome = LayerOutcome(
@@ -203,7 +207,7 @@ def _compressed(
         curved.dead,
         grouped.ravel(),
     )
-    return decided, bias, outcome
+    return decided, shared or bias, outcome
 
 
 def _curved(weights: Float64Array, moments: Moments, damping: float, trusted: Trust) -> Curvature:

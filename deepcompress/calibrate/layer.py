@@ -12,13 +12,14 @@ from ..tensors import Float64Array, UInt8Array
 from . import centroids, grid
 from .moments import Curvature
 from .rates import Rates, counts_of, entropy_rates
-from .ways import DEAD, Along, Unbound, Way, with_bias
+from .ways import DEAD, Along, Unbound, Way, nearest, with_bias
 
 # Steps for a trellis that are tried, as shares of the best one without, from `FIRST` on.
 FINER = (0.34, 0.4, 0.48, 0.57, 0.68, 0.8)
 FIRST = 3
 TRIAL_ROWS = 64
 GRID_BITS = 40  # that a grid takes in a file
+LEAST_BIASES = 16  # for which more bits are saved than a grid's head takes
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,24 @@ def decide(
     codebook = (16 if half else 32) * np.count_nonzero(counts_of(found.labels, len(levels)))
     costs = _objective(free, found) + codebook, _objective(free, gridded) + GRID_BITS
     return found if costs[0] < costs[1] else replace(gridded, whole=True)
+
+
+def decide_bias(bias: Float64Array, scaled: Float64Array) -> Decided | None:
+    """Choose a grid's step and labels for biases (n,), or None where one doesn't pay.
+
+    `scaled` (n,) is what an error of 1 of each output costs, in bits. Nothing makes up for the
+    errors, as biases come last. As float16 a tensor of biases takes 16 bits each.
+    """
+    if len(bias) < LEAST_BIASES:
+        return None
+    levels = grid.uniform_grid(bias, grid.step_for(scaled, 1.0))
+    if not grid.is_grid(levels):
+        return None
+    levels = grid.in_file(levels, 1.0)
+    labels = nearest(bias, levels)
+    counts = counts_of(labels, len(levels))
+    bits = float(counts @ entropy_rates(counts))
+    return Decided(levels, labels[None, None], bits, float(levels[1] - levels[0]), whole=True)
 
 
 def _settled(
