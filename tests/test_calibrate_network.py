@@ -11,6 +11,7 @@ from deepcompress.calibrate import NetworkSubject, calibrate, calibrated, weight
 from deepcompress.calibrate.batches import multiplications, spread
 from deepcompress.calibrate.divergence import kl_divergence, row_costs
 from deepcompress.calibrate.driver import Settings
+from deepcompress.calibrate.layer import decide_bias
 from deepcompress.calibrate.rows import gather
 from deepcompress.container.grids import grid_of
 from deepcompress.errors import ArgumentError
@@ -113,6 +114,38 @@ def test_half_is_smaller_and_no_worse(found):
         else:
             assert (value.astype(np.float16) == value).all()
     assert divergence(half.model) < 1.5 * divergence(found.model)
+
+
+def test_biases_are_shared_where_there_are_enough_of_them():
+    network = Network("wide", (Linear("a", 20, 40), ReLU("r"), Linear("b", 40, 4)), (20,))
+    params = network.init(np.random.default_rng(1))
+    params["a.bias"] = RNG.normal(size=40).astype(np.float32)
+    x = RNG.normal(size=(200, 20)).astype(np.float32)
+    found = calibrate(network, params, x, lam=1e-5, half=True)
+    shared, few = found.model["a.bias"], found.model["b.bias"]
+    assert isinstance(shared, CompressedTensor)
+    assert grid_of(shared.codebook)
+    assert isinstance(few, np.ndarray)  # 4 of them
+    kept = calibrate(network, params, x, lam=1e-5, half=True, coder="rans").model
+    assert isinstance(kept["a.bias"], np.ndarray)
+    # From the file alone it runs, biases and all.
+    back = dict(deepcompress.pipeline.from_bytes(found.model.to_bytes()).tensors)
+    logits = CompressedNetwork(network, back).predict(x)
+    after = {name: np.asarray(v, np.float32) for name, v in found.model.to_dense().items()}
+    assert np.allclose(logits, network.predict(after, x), atol=1e-4)
+    assert kl_divergence(network.predict(params, x), logits) < 0.05
+
+
+def test_a_bias_costs_at_most_half_a_step_and_less_than_float16():
+    bias, scaled = RNG.normal(size=100), np.full(100, 2e3)
+    decided = decide_bias(bias, scaled)
+    assert np.abs(decided.values.ravel() - bias).max() <= 0.5001 * decided.step
+    assert decided.bits < 16 * 100 / 2
+    finer = decide_bias(bias, 4 * scaled)
+    assert finer.step == pytest.approx(decided.step / 2)
+    assert decide_bias(bias[:15], scaled[:15]) is None
+    assert decide_bias(np.zeros(100), scaled) is None
+    assert decide_bias(bias, 1e9 * scaled) is None  # 255 levels aren't enough
 
 
 def test_any_number_of_threads_gives_the_same_bytes(found):
