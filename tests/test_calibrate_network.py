@@ -137,7 +137,7 @@ def test_biases_are_shared_where_there_are_enough_of_them():
 
 
 def test_a_bias_costs_at_most_half_a_step_and_less_than_float16():
-    bias, scaled = RNG.normal(size=100), np.full(100, 2e3)
+    bias, scaled = RNG.normal(size=100), np.full(100, 1e2)
     decided = decide_bias(bias, scaled)
     assert np.abs(decided.values.ravel() - bias).max() <= 0.5001 * decided.step
     assert decided.bits < 16 * 100 / 2

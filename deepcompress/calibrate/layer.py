@@ -19,6 +19,7 @@ FINER = (0.34, 0.4, 0.48, 0.57, 0.68, 0.8)
 FIRST = 3
 TRIAL_ROWS = 64
 GRID_BITS = 40  # that a grid takes in a file
+BIAS_SHARES = (0.25, 0.5, 1.0)  # of the best step for independent errors
 LEAST_BIASES = 16  # for which more bits are saved than a grid's head takes
 
 
@@ -136,18 +137,20 @@ def decide_bias(bias: Float64Array, scaled: Float64Array) -> Decided | None:
     """Choose a grid's step and labels for biases (n,), or None where one doesn't pay.
 
     `scaled` (n,) is what an error of 1 of each output costs, in bits. Nothing makes up for the
-    errors, as biases come last. As float16 a tensor of biases takes 16 bits each.
+    errors, as biases come last, and they are alike at all positions, where others average out: the
+    step is a quarter of the best one for independent errors, or the least for 255 levels.
     """
-    if len(bias) < LEAST_BIASES:
-        return None
-    levels = grid.uniform_grid(bias, grid.step_for(scaled, 1.0))
-    if not grid.is_grid(levels):
-        return None
-    levels = grid.in_file(levels, 1.0)
-    labels = nearest(bias, levels)
-    counts = counts_of(labels, len(levels))
-    bits = float(counts @ entropy_rates(counts))
-    return Decided(levels, labels[None, None], bits, float(levels[1] - levels[0]), whole=True)
+    best = grid.step_for(scaled, 1.0)
+    for share in BIAS_SHARES:
+        levels = grid.uniform_grid(bias, share * best)
+        if len(bias) >= LEAST_BIASES and grid.is_grid(levels):
+            levels = grid.in_file(levels, 1.0)
+            labels = nearest(bias, levels)
+            counts = counts_of(labels, len(levels))
+            bits = float(counts @ entropy_rates(counts))
+            step = float(levels[1] - levels[0])
+            return Decided(levels, labels[None, None], bits, step, whole=True)
+    return None
 
 
 def _settled(
