@@ -93,6 +93,8 @@ def test_shared_weights(dense, model, tmp_path, photographs_folder) -> None:
     packed = {one.name for one in network.params if one.is_packed}
     if dense == "never":
         assert packed
+    elif native.info()["isa"] == "avx2":
+        assert not packed
     else:  # which layers are faster packed depends on the instruction set, but here few are
         others = CompressedNetwork.load(tmp_path / "net.dcnn", dense="never").params
         assert len(packed) < sum(one.is_packed for one in others) / 4
